@@ -1,0 +1,99 @@
+/**
+ * What the server needs to know to serve one kind. A kind is one file in the
+ * folder of its group; nothing else in the program lists kinds.
+ */
+import type { Json, JsonObject } from '#base/mod.ts';
+import type { Facet } from '#platform/store/mod.ts';
+import type { ApiObject } from './object.ts';
+import type { Schema } from './schema.ts';
+
+export interface FieldError {
+  /** `spec.containers[0].image` */
+  readonly field: string;
+  readonly reason:
+    | 'FieldValueRequired'
+    | 'FieldValueInvalid'
+    | 'FieldValueForbidden'
+    | 'FieldValueDuplicate'
+    | 'FieldValueNotSupported'
+    | 'FieldValueTooLong'
+    | 'FieldValueTypeInvalid'
+    | 'FieldValueUnknown';
+  /** What was wrong and what would be right. */
+  readonly message: string;
+}
+
+/** A column of `kubectl get`. Priority 1 shows under `-o wide` only. */
+export interface Column {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date' | 'boolean';
+  readonly format?: string;
+  readonly description: string;
+  readonly priority: 0 | 1;
+  /** `nowMs` is wall time, for ages. */
+  value(object: ApiObject, nowMs: number): Json;
+}
+
+/**
+ * How an object is divided among its writers. `split` gives what a write of the
+ * whole object would put into each facet that a user of the API may write;
+ * `fold` puts the stored facets together into the served object. They must
+ * agree: fold(split(x)) serves what was in x.
+ */
+export interface FacetLayout {
+  split(object: ApiObject): Partial<Record<Facet, JsonObject>>;
+  fold(facets: Readonly<Partial<Record<Facet, JsonObject>>>): ApiObject;
+}
+
+export interface ValidationContext {
+  readonly operation: 'create' | 'update';
+  /** The object before, as served; undefined on create. */
+  readonly previous: ApiObject | undefined;
+}
+
+export type Verb =
+  | 'get'
+  | 'list'
+  | 'watch'
+  | 'create'
+  | 'update'
+  | 'patch'
+  | 'delete'
+  | 'deletecollection';
+
+export type Subresource = 'status' | 'scale' | 'log' | 'eviction' | 'finalize';
+
+export interface ResourceDefinition {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  readonly verbs: readonly Verb[];
+  readonly subresources: readonly Subresource[];
+  /** `main`: the object log. `events`: the bounded ring. `synthesized`: made on read. */
+  readonly storage: 'main' | 'events' | 'synthesized';
+  /** Of the whole object, with apiVersion, kind, metadata, spec and status. */
+  readonly schema: Schema;
+  readonly columns: readonly Column[];
+  /** Values for `fieldSelector`, beside metadata.name and metadata.namespace. */
+  readonly selectableFields: Readonly<Record<string, (object: ApiObject) => string>>;
+  readonly facets: FacetLayout;
+  /**
+   * Defaults that a schema cannot express. Runs after the schema's own defaults;
+   * changes `object` in place and must be idempotent.
+   */
+  readonly applyDefaults?: (object: ApiObject) => void;
+  /** Rules that a schema cannot express. Runs on an object that satisfies the schema. */
+  readonly validate?: (object: ApiObject, context: ValidationContext) => readonly FieldError[];
+  /** Where `scale` reads and writes. Dotted paths. */
+  readonly scale?: {
+    readonly specReplicasPath: string;
+    readonly statusReplicasPath: string;
+    readonly selector: (object: ApiObject) => string;
+  };
+}

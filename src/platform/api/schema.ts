@@ -1,0 +1,46 @@
+/**
+ * Structural schemas: the subset of OpenAPI v3 that Kubernetes uses for its
+ * types and for custom resources. The same value drives validation, defaults,
+ * pruning, strategic merge, the served OpenAPI document and `kubectl explain`.
+ */
+import type { Json } from '#base/mod.ts';
+
+export interface Schema {
+  /** Absent only together with one of the two `x-kubernetes-…` escapes below. */
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
+  /** In our own words; what `kubectl explain` prints. */
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Schema;
+  readonly items?: Schema;
+  readonly enum?: readonly string[];
+  /** `quantity`, `dns-label`, `dns-subdomain`, `label-value`, `qualified-name` are our own. */
+  readonly format?:
+    | 'date-time'
+    | 'int32'
+    | 'int64'
+    | 'byte'
+    | 'double'
+    | 'quantity'
+    | 'dns-label'
+    | 'dns-subdomain'
+    | 'label-value'
+    | 'qualified-name';
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly maxProperties?: number;
+  readonly default?: Json;
+  readonly nullable?: true;
+  readonly 'x-kubernetes-int-or-string'?: true;
+  readonly 'x-kubernetes-preserve-unknown-fields'?: true;
+  readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
+  readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'retainKeys' | 'replace';
+  readonly 'x-kubernetes-patch-merge-key'?: string;
+}

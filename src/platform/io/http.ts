@@ -1,0 +1,106 @@
+/**
+ * HTTP as the API front and its clients see it, apart from sockets: the same
+ * handler serves node:https in production and the simulated network in
+ * simulation.
+ *
+ * Invariants:
+ * 1. Header names are lower case; a request has exactly one Host.
+ * 2. A handler answers exactly once; a throw becomes a 500 without details.
+ * 3. A body is never buffered beyond what its consumer asked for.
+ */
+import { concatBytes, SelvageError } from '#base/mod.ts';
+import type { Address, ClientTls, Listener, PeerIdentity, ServerTls } from './net.ts';
+
+export interface HttpRequest {
+  readonly method: string;
+  /** The path as sent, percent-encoded, without the query. Begins with `/`. */
+  readonly path: string;
+  /** Without the `?`; empty where there is none. */
+  readonly query: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly peer: PeerIdentity | undefined;
+  readonly remoteAddress: string;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Called once when the client has gone away before the answer was complete. */
+  onAbort(listener: () => void): void;
+}
+
+/** Where a streaming handler writes its answer. */
+export interface ByteSink {
+  write(bytes: Uint8Array): void;
+  /** Bytes written that have not left this process: a producer bounds this. */
+  bufferedBytes(): number;
+  onDrain(listener: () => void): void;
+  onClose(listener: () => void): void;
+  end(): void;
+  /** Cuts the connection, so that the client does not take the answer for complete. */
+  destroy(): void;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array | ((sink: ByteSink) => void);
+}
+
+export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
+
+export interface HttpServer {
+  listen(
+    options: {
+      readonly address: Address;
+      readonly tls: ServerTls;
+      readonly connectionsMax: number;
+    },
+    handler: HttpHandler,
+  ): Promise<Listener>;
+}
+
+export interface HttpClientRequest {
+  readonly address: Address;
+  readonly tls: ClientTls;
+  readonly method: string;
+  /** Path with query. */
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  /** Until the head of the answer is there. */
+  readonly timeoutMs: number;
+}
+
+export interface HttpClientResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Gives up on the rest of the body. */
+  cancel(): void;
+}
+
+export interface HttpClient {
+  request(request: HttpClientRequest): Promise<HttpClientResponse>;
+}
+
+export class BodyTooLargeError extends SelvageError {
+  override readonly name = 'BodyTooLargeError';
+  readonly maxBytes: number;
+
+  constructor(maxBytes: number) {
+    super('HTTP_BODY_TOO_LARGE', `the body is larger than the limit of ${maxBytes} bytes`);
+    this.maxBytes = maxBytes;
+  }
+}
+
+/** Collects a body. Throws BodyTooLargeError as soon as it exceeds `maxBytes`. */
+export async function readBody(
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const part of body) {
+    sizeBytes += part.length;
+    if (sizeBytes > maxBytes) throw new BodyTooLargeError(maxBytes);
+    parts.push(part);
+  }
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : concatBytes(parts);
+}

@@ -1,0 +1,56 @@
+/**
+ * Key generation, signing and certificates. Private keys are PEM text that
+ * only this port and the disk ever see.
+ */
+
+export interface KeyPair {
+  readonly privateKeyPem: string;
+  readonly publicKeyPem: string;
+}
+
+export interface CertificateSubject {
+  readonly commonName: string;
+  readonly organizations: readonly string[];
+}
+
+export interface CertificateRequest {
+  readonly subject: CertificateSubject;
+  readonly publicKeyPem: string;
+}
+
+export interface CertificateProfile {
+  readonly subject: CertificateSubject;
+  /** DNS names, IP addresses and SPIFFE URIs. */
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly uris: readonly string[];
+  readonly serialNumber: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly usage: 'authority' | 'server' | 'client' | 'server-and-client';
+}
+
+export interface CertificateFacts {
+  readonly subject: CertificateSubject;
+  readonly uris: readonly string[];
+  readonly serialNumber: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly publicKeyPem: string;
+}
+
+export interface Keys {
+  createKeyPair(): Promise<KeyPair>;
+  /** PEM of a PKCS#10 request signed by the pair. */
+  createRequest(pair: KeyPair, subject: CertificateSubject): Promise<string>;
+  /** Parses and verifies the request's own signature; throws SelvageError KEYS_BAD_REQUEST. */
+  readRequest(requestPem: string): Promise<CertificateRequest>;
+  /** PEM of a certificate over `publicKeyPem`, signed by the issuer (self-signed where absent). */
+  issueCertificate(
+    profile: CertificateProfile,
+    publicKeyPem: string,
+    issuer: { readonly certificatePem: string; readonly privateKeyPem: string },
+  ): Promise<string>;
+  issueAuthority(profile: CertificateProfile, pair: KeyPair): Promise<string>;
+  readCertificate(certificatePem: string): CertificateFacts;
+}

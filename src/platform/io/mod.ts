@@ -1,0 +1,48 @@
+export {
+  microTimestampOf,
+  sleep,
+  timestampOf,
+  type Clock,
+  type Timer,
+  type Timers,
+} from './clock.ts';
+export { DiskError, type Disk, type DiskEntry, type DiskErrorCode, type DiskFile } from './disk.ts';
+export {
+  BodyTooLargeError,
+  readBody,
+  type ByteSink,
+  type HttpClient,
+  type HttpClientRequest,
+  type HttpClientResponse,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpServer,
+} from './http.ts';
+export {
+  type CertificateFacts,
+  type CertificateProfile,
+  type CertificateRequest,
+  type CertificateSubject,
+  type KeyPair,
+  type Keys,
+} from './keys.ts';
+export { silentLogger, type Logger, type LogLevel } from './log-sink.ts';
+export {
+  type Address,
+  type ClientTls,
+  type Connection,
+  type Credentials,
+  type Listener,
+  type Net,
+  type PeerIdentity,
+  type ServerTls,
+} from './net.ts';
+export { type Random } from './random.ts';
+export {
+  type ProcessEntry,
+  type ProcessHandle,
+  type ProcessIdentity,
+  type ProcessSpec,
+  type Spawn,
+} from './spawn.ts';

@@ -1,0 +1,15 @@
+export {
+  type Change,
+  type CommittedBatch,
+  type Cursor,
+  type Facet,
+  type FacetValue,
+  type IndexFunction,
+  type ObjectEvent,
+  type ObjectKey,
+  type Store,
+  type StoredObject,
+  type StoreView,
+  type Transaction,
+  type Watch,
+} from './types.ts';

@@ -1,0 +1,124 @@
+/**
+ * What a store holds and promises. An object is kept as facets, each written by
+ * one tier; a transaction changes facets of any number of objects at one revision.
+ *
+ * Invariants:
+ * 1. Revisions rise by one per transaction; all its changes carry the same one.
+ * 2. A reader sees whole transactions, only durable ones, in revision order.
+ * 3. A uid belongs to one key for ever; a key whose object was deleted gets a new uid.
+ * 4. A watch delivers every transaction after its start exactly once, in order,
+ *    or refuses to start (CompactedError).
+ */
+import type { Revision, Uid } from '#base/mod.ts';
+
+export type Facet = 'intent' | 'assignment' | 'report' | 'verdict';
+
+export interface ObjectKey {
+  /** `<plural>` for the core group, else `<plural>.<group>`. */
+  readonly resource: string;
+  /** Empty for cluster-scoped objects. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface FacetValue {
+  /** Of the transaction that last wrote this facet. */
+  readonly revision: Revision;
+  /** UTF-8 JSON of the facet, kept verbatim. */
+  readonly bytes: Uint8Array;
+}
+
+/** One object as of one revision. Never modified; a change makes a new one. */
+export interface StoredObject {
+  readonly key: ObjectKey;
+  readonly uid: Uid;
+  readonly createdRevision: Revision;
+  /** The highest of its facets' revisions; of the deletion in a `delete` event. */
+  readonly revision: Revision;
+  readonly facets: Readonly<Partial<Record<Facet, FacetValue>>>;
+}
+
+export type Change =
+  | {
+      readonly type: 'put';
+      readonly key: ObjectKey;
+      readonly uid: Uid;
+      readonly facet: Facet;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly type: 'delete'; readonly key: ObjectKey; readonly uid: Uid };
+
+export interface ObjectEvent {
+  readonly type: 'put' | 'delete';
+  /** After the change; for `delete` the last state, at the revision of the deletion. */
+  readonly object: StoredObject;
+  /** Before the transaction; undefined where this transaction created the object. */
+  readonly previous: StoredObject | undefined;
+}
+
+/** One committed transaction as watches see it: one event per object it touched. */
+export interface CommittedBatch {
+  readonly revision: Revision;
+  /** Hexadecimal chained hash of the log up to and with this transaction. */
+  readonly chainHash: string;
+  readonly events: readonly ObjectEvent[];
+}
+
+/** A place in one store's history: provably the same history where all three agree. */
+export interface Cursor {
+  readonly incarnation: string;
+  readonly sequence: Revision;
+  readonly chainHash: string;
+}
+
+export interface StoreView {
+  /** Of the newest transaction in this view. */
+  readonly revision: Revision;
+  get(key: ObjectKey): StoredObject | undefined;
+  /** Sorted by namespace, then name, both by code unit. */
+  list(resource: string, namespace?: string): readonly StoredObject[];
+  /** Objects whose index function returned `value`, sorted by key. */
+  lookup(index: string, value: string): readonly StoredObject[];
+}
+
+/** What an index extracts from an object; called once per stored version, must not throw. */
+export type IndexFunction = (object: StoredObject) => readonly string[];
+
+export interface Transaction<Result> {
+  readonly changes: readonly Change[];
+  readonly result: Result;
+}
+
+export interface Watch {
+  close(): void;
+}
+
+export interface Store extends StoreView {
+  readonly incarnation: string;
+  /** Watches may start at this revision or later. */
+  readonly oldestWatchable: Revision;
+  head(): Cursor;
+  /** Undefined where the log no longer reaches back to, or not yet as far as, `sequence`. */
+  cursorAt(sequence: Revision): Cursor | undefined;
+  /**
+   * Decides and commits at once: `decide` sees every transaction before this one
+   * (also those not yet durable) and may run again on a newer view, so it must be
+   * pure. No changes: nothing is written, and the answer carries the view's
+   * revision once that is durable. Resolves after the changes are on disk and
+   * visible to readers and watches. Rejects with what `decide` threw, StoreFullError
+   * (no space; nothing changed) or StoreLatchedError (a sync failed; the store
+   * takes no more writes).
+   */
+  transact<Result>(
+    decide: (view: StoreView) => Transaction<Result>,
+  ): Promise<{ readonly revision: Revision; readonly result: Result }>;
+  /**
+   * Calls `listener` for every transaction after `from`: retained ones at once,
+   * before this returns, later ones as they commit. Throws CompactedError when
+   * `from` < oldestWatchable, and FutureRevisionError when it is beyond the head.
+   */
+  watch(from: Revision, listener: (batch: CommittedBatch) => void): Watch;
+  /** Writes a snapshot and lets go of the log before what watches may still ask for. */
+  compact(): Promise<void>;
+  close(): Promise<void>;
+}

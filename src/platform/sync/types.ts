@@ -1,0 +1,101 @@
+/**
+ * Sync carries a slice of one store down the link and what was observed up it.
+ *
+ * Down: the stream `slice.follow` (control lane). The follower names its cursor;
+ * the owner continues from it, or sends the whole slice as a reconcile that it
+ * marks complete at one sequence.
+ * 1. Every batch names the sequence it follows; a batch that does not follow the
+ *    replica's cursor ends the session, and a new one starts from the cursor.
+ * 2. The replica's cursor moves only after the batch is on its disk.
+ * 3. Absence is never deletion: an object goes only by a delete or leave record
+ *    with its uid, or by a reconcile that the owner marked complete.
+ *
+ * Up: the stream `outbox.deliver` (status lane). Entries are durable before they
+ * are sent, are sent in sequence, and are dropped only once the receiver has said
+ * that it has them on disk. The receiver applies each entry once.
+ */
+import type { JsonObject } from '#base/mod.ts';
+import type { Cursor, ObjectKey, Store, StoredObject } from '#platform/store/mod.ts';
+import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
+
+export interface ReplicaChange {
+  readonly type: 'put' | 'delete' | 'leave';
+  readonly object: StoredObject;
+}
+
+/** The follower's durable copy of its slice; read-only but for the owner's records. */
+export interface Replica {
+  /** Undefined until the first complete reconcile. */
+  readonly cursor: Cursor | undefined;
+  get(key: ObjectKey): StoredObject | undefined;
+  /** Sorted by namespace and name. */
+  list(resource: string): readonly StoredObject[];
+  /** Called after the changes are on disk and readable here. */
+  onChange(listener: (changes: readonly ReplicaChange[]) => void): void;
+  /** Follows over this session until it closes; at most one session at a time. */
+  follow(session: LinkSession): void;
+  close(): Promise<void>;
+}
+
+/** Serves one follower. `includes` is a function of the object alone. */
+export type ServeSlice = (
+  stream: LinkStream,
+  parameters: Readonly<Record<string, unknown>>,
+  options: { readonly store: Store; readonly includes: (object: StoredObject) => boolean },
+) => void;
+
+/** What a child tells its parent. JSON on the wire. */
+export type UpwardEntry =
+  | {
+      /** The newest report of an object; an undelivered older one is replaced. */
+      readonly type: 'report';
+      readonly key: ObjectKey;
+      readonly uid: string;
+      readonly report: JsonObject;
+    }
+  | {
+      /** Something that happened, for people: becomes an Event. */
+      readonly type: 'event';
+      readonly regarding: { readonly key: ObjectKey; readonly uid: string; readonly kind: string };
+      readonly severity: 'Normal' | 'Warning';
+      readonly reason: string;
+      readonly message: string;
+      readonly atWallMs: number;
+    }
+  | {
+      /** Entries that had to be dropped for want of space, in place of them. */
+      readonly type: 'gap';
+      readonly class: 'event';
+      readonly droppedCount: number;
+    };
+
+export interface Outbox {
+  /** Entries that are not yet acknowledged. */
+  readonly pendingCount: number;
+  /** Resolves when the entry is on disk. Events beyond the budget become a declared gap. */
+  put(entry: UpwardEntry): Promise<void>;
+  /** Delivers over this session until it closes; at most one session at a time. */
+  deliver(session: LinkSession): void;
+  close(): Promise<void>;
+}
+
+export interface SequencedEntry {
+  /** Rises within one outbox incarnation; not every number is sent (reports are replaced). */
+  readonly sequence: number;
+  readonly entry: UpwardEntry;
+}
+
+/** Serves one child's outbox. Acknowledges what `apply` has resolved for. */
+export type ServeOutbox = (
+  stream: LinkStream,
+  parameters: Readonly<Record<string, unknown>>,
+  options: {
+    /** Highest sequence already applied of this outbox; 0 for none. */
+    readonly lastApplied: (outboxIncarnation: string) => number;
+    /** Applies the entries and notes the last one's sequence, in one transaction. */
+    readonly apply: (
+      outboxIncarnation: string,
+      entries: readonly SequencedEntry[],
+    ) => Promise<void>;
+  },
+) => void;
