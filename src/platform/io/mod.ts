@@ -29,6 +29,8 @@ export {
 } from './keys.ts';
 export { silentLogger, type Logger, type LogLevel } from './log-sink.ts';
 export {
+  NetError,
+  type NetErrorCode,
   type Address,
   type ClientTls,
   type Connection,

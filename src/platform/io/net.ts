@@ -8,6 +8,21 @@
  * 2. Bytes arrive in order and once, or the connection closes.
  * 3. `onClose` is called exactly once, after the last `onData`.
  */
+import { SelvageError } from '#base/mod.ts';
+
+export type NetErrorCode =
+  | 'NET_REFUSED'
+  | 'NET_TIMEOUT'
+  | 'NET_UNTRUSTED'
+  | 'NET_CLOSED'
+  | 'NET_ADDRESS_IN_USE'
+  | 'NET_IO';
+
+/** Raised by Net, HttpServer.listen and HttpClient. All but NET_UNTRUSTED are worth another try. */
+export class NetError extends SelvageError {
+  override readonly name = 'NetError';
+  declare readonly code: NetErrorCode;
+}
 
 export interface PeerIdentity {
   readonly commonName: string;
