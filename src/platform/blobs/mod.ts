@@ -1,3 +1,21 @@
+export { openBlobStore, type BlobStoreOptions } from './blob-store.ts';
+export { digestOf, isDigest, parseDigest } from './digest.ts';
+export { BlobError, type BlobErrorCode } from './errors.ts';
+export { createImageCatalog, type ImageTag, type TaggedImages } from './image-catalog.ts';
+export {
+  isRepository,
+  isTag,
+  parseImageReference,
+  repositoryLengthMax,
+  tagLengthMax,
+  type ImageReference,
+} from './image-reference.ts';
+export {
+  digestsNamedBy,
+  manifestBytesMax,
+  parseManifest,
+  type ParsedManifest,
+} from './manifest.ts';
 export {
   mediaTypes,
   platformText,
@@ -7,6 +25,8 @@ export {
   type OciManifest,
   type OciPlatform,
 } from './oci.ts';
+export { choosePlatform } from './platform-choice.ts';
+export { createRegistryHandler, type RegistryHandler } from './registry.ts';
 export {
   type BlobStore,
   type BlobUpload,
