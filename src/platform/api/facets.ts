@@ -1,0 +1,87 @@
+/**
+ * From stored facets to the served object and back.
+ *
+ * Invariants:
+ * 1. Facet bytes are UTF-8 JSON objects; anything else is a damaged store and
+ *    stops the process.
+ * 2. metadata.uid and metadata.resourceVersion of a served object are always the
+ *    store's, whatever the facets say.
+ * 3. Nothing here changes its arguments. A folded object may share structure
+ *    with its facets, so who changes it must copy it first.
+ */
+import { assert, isJsonObject, strictTextOf, utf8, type JsonObject } from '#base/mod.ts';
+import type { Facet, StoredObject } from '#platform/store/mod.ts';
+import type { FacetLayout, ResourceDefinition } from './definition.ts';
+import type { ApiObject } from './object.ts';
+
+const facetNames: readonly Facet[] = ['intent', 'assignment', 'report', 'verdict'];
+
+/** `intent` holds everything but status and metadata.resourceVersion; `report` holds the status. */
+export function defaultFacetLayout(): FacetLayout {
+  return {
+    split(object) {
+      const { status, ...rest } = object;
+      const intent = intentOf(rest as JsonObject);
+      return isJsonObject(status) ? { intent, report: { status } } : { intent };
+    },
+    fold(facets) {
+      const { intent, report } = facets;
+      assert(intent !== undefined, 'an object has an intent');
+      const status = report?.['status'];
+      return (status === undefined ? { ...intent } : { ...intent, status }) as unknown as ApiObject;
+    },
+  };
+}
+
+/** The same object without metadata.resourceVersion, which belongs to the store. */
+export function intentOf(object: JsonObject): JsonObject {
+  const metadata = object['metadata'];
+  if (!isJsonObject(metadata) || !Object.hasOwn(metadata, 'resourceVersion')) return { ...object };
+  const { resourceVersion: _owned, ...kept } = metadata;
+  return { ...object, metadata: kept };
+}
+
+/** Facet JSON to bytes; the same value in the same key order gives the same bytes. */
+export function encodeFacet(json: JsonObject): Uint8Array<ArrayBuffer> {
+  return utf8(JSON.stringify(json));
+}
+
+/** Facet bytes as they were stored by `encodeFacet`. */
+export function decodeFacet(bytes: Uint8Array): JsonObject {
+  const value: unknown = JSON.parse(strictTextOf(bytes));
+  assert(isJsonObject(value), 'a facet is a JSON object');
+  return value;
+}
+
+export function decodeFacets(stored: StoredObject): Partial<Record<Facet, JsonObject>> {
+  const facets: Partial<Record<Facet, JsonObject>> = {};
+  for (const facet of facetNames) {
+    const value = stored.facets[facet];
+    if (value !== undefined) facets[facet] = decodeFacet(value.bytes);
+  }
+  return facets;
+}
+
+/** The served object as of one stored version. */
+export function foldObject(definition: ResourceDefinition, stored: StoredObject): ApiObject {
+  const folded = definition.facets.fold(decodeFacets(stored));
+  assert(folded.metadata.name === stored.key.name, 'a folded object has the name of its key');
+  return {
+    ...folded,
+    metadata: { ...folded.metadata, uid: stored.uid, resourceVersion: String(stored.revision) },
+  };
+}
+
+/** What a write of the whole object would put into each facet, as bytes. */
+export function facetsOf(
+  definition: ResourceDefinition,
+  object: ApiObject,
+): Partial<Record<Facet, Uint8Array<ArrayBuffer>>> {
+  const split = definition.facets.split(object);
+  const encoded: Partial<Record<Facet, Uint8Array<ArrayBuffer>>> = {};
+  for (const facet of facetNames) {
+    const json = split[facet];
+    if (json !== undefined) encoded[facet] = encodeFacet(json);
+  }
+  return encoded;
+}
