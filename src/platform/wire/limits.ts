@@ -1,0 +1,48 @@
+/** Everything about a link that has a maximum. Each side has its own; what the other must know is in the handshake. */
+
+export interface LinkLimits {
+  readonly messageBytesMax: number;
+  /** Streams open at once that the other side began. */
+  readonly streamsMax: number;
+  /** What a sender may have unacknowledged on one control, status or telemetry stream. */
+  readonly streamCreditBytes: number;
+  /** Bounds of what all bulk streams together may have unacknowledged. */
+  readonly bulkCreditBytesMin: number;
+  readonly bulkCreditBytesMax: number;
+  /** What this side sends beyond what the other has confirmed, over all streams. */
+  readonly unacknowledgedBytesMax: number;
+  /** What one stream may have queued here; beyond it the stream fails. */
+  readonly sendQueueBytesMax: number;
+  readonly handshakeTimeoutMs: number;
+  /** Without a byte for this long the link is closed. */
+  readonly livenessTimeoutMs: number;
+}
+
+export const defaultLinkLimits: LinkLimits = {
+  messageBytesMax: 1024 * 1024,
+  streamsMax: 256,
+  streamCreditBytes: 256 * 1024,
+  bulkCreditBytesMin: 32 * 1024,
+  bulkCreditBytesMax: 1024 * 1024,
+  unacknowledgedBytesMax: 1024 * 1024,
+  sendQueueBytesMax: 4 * 1024 * 1024,
+  handshakeTimeoutMs: 10_000,
+  livenessTimeoutMs: 15_000,
+};
+
+/** One data frame: small enough that a control frame never waits for much. */
+export const dataFrameBytesMax = 16 * 1024;
+export const openFrameBytesMax = 8 * 1024;
+export const textFrameBytesMax = 4 * 1024;
+/** What is handed to the connection and has not left it, before frames wait here instead. */
+export const connectionBufferedBytesMax = 64 * 1024;
+/** A receiver confirms at least this often. */
+export const acknowledgeEveryBytes = 32 * 1024;
+/** Unacknowledged bulk is what the measured rate moves in this time. */
+export const bulkCreditWindowMs = 50;
+/** No stream is granted less at once; a smaller one could leave a sender stuck below one frame. */
+export const creditBytesMin = dataFrameBytesMax;
+/** A part of a message smaller than this is not sent alone while more credit is to come. */
+export const partBytesMin = 1024;
+/** Any larger wish of the other side to be left alone is cut to this. */
+export const comeBackAfterMsMax = 60 * 60 * 1000;
