@@ -94,3 +94,54 @@ export {
   type ParsedJson,
   parseStrictJson,
 } from './strict-json.ts';
+export { builtInDefinitions } from './definitions.ts';
+export {
+  type CountOrPercent,
+  type Deployment,
+  type DeploymentSpec,
+  type DeploymentStatus,
+  type DeploymentStrategy,
+} from './apps/deployment-types.ts';
+export { type PodTemplate } from './apps/pod-template.ts';
+export { type ReplicaSet, type ReplicaSetSpec, type ReplicaSetStatus } from './apps/replica-set.ts';
+export { scaleSchema } from './autoscaling/scale.ts';
+export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
+export { type ConfigMap } from './core/config-map.ts';
+export { type Event, type ObjectReference } from './core/event.ts';
+export { type Namespace, namespaceFinalizer } from './core/namespace.ts';
+export {
+  isOwnedNodeLabel,
+  type NodeAssignment,
+  type NodeReport,
+  type NodeVerdict,
+} from './core/node-facets.ts';
+export {
+  type Node,
+  type NodeInfo,
+  type NodeSpec,
+  type NodeStatus,
+  type Taint,
+} from './core/node-types.ts';
+export { podStatusWord } from './core/pod-columns.ts';
+export { type PodAssignment, type PodReport, type PodVerdict } from './core/pod-facets.ts';
+export {
+  type Container,
+  type ContainerState,
+  type ContainerStatus,
+  type Pod,
+  type PodCondition,
+  type PodPhase,
+  type PodSpec,
+  type PodStatus,
+  type PullPolicy,
+  type ResourceList,
+  type RestartPolicy,
+  type TaintEffect,
+  type Toleration,
+} from './core/pod-types.ts';
+export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
+export { labelSelectorText, selectsLabels } from './meta/label-selector.ts';
+export { resources } from './meta/resources.ts';
+export { evictionSchema } from './policy/eviction.ts';
+export { type Region } from './selvage/region.ts';
+export { type Site } from './selvage/site.ts';

@@ -1,0 +1,58 @@
+/** The template that workloads make pods from, and the defaults and rules for it. */
+import type { FieldError } from '../definition.ts';
+import { record } from '../meta/build.ts';
+import {
+  type LabelSelector,
+  selectsLabels,
+  validateLabelSelector,
+} from '../meta/label-selector.ts';
+import { templateMetadataSchema } from '../meta/metadata.ts';
+import { applyPodSpecDefaults } from '../core/pod-defaults.ts';
+import { podSpecSchema } from '../core/pod-spec.ts';
+import type { PodSpec } from '../core/pod-types.ts';
+import { validatePodSpec } from '../core/pod-validation.ts';
+
+export type PodTemplate = {
+  metadata?: {
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
+  spec: PodSpec;
+};
+
+export const podTemplateSchema = record(
+  'What each pod will be.',
+  { metadata: templateMetadataSchema, spec: podSpecSchema },
+  ['spec'],
+);
+
+/** In place and idempotent. */
+export function applyPodTemplateDefaults(template: PodTemplate): void {
+  applyPodSpecDefaults(template.spec);
+}
+
+/** Rules for `spec.selector` and `spec.template` of a workload that keeps pods running. */
+export function validateTemplateAndSelector(
+  selector: LabelSelector,
+  template: PodTemplate,
+): FieldError[] {
+  const errors = [
+    ...validateLabelSelector(selector, 'spec.selector'),
+    ...validatePodSpec(template.spec, 'spec.template.spec'),
+  ];
+  if (!selectsLabels(selector, template.metadata?.labels ?? {})) {
+    errors.push({
+      field: 'spec.template.metadata.labels',
+      reason: 'FieldValueInvalid',
+      message: '`selector` does not match template `labels`',
+    });
+  }
+  if (template.spec.restartPolicy !== undefined && template.spec.restartPolicy !== 'Always') {
+    errors.push({
+      field: 'spec.template.spec.restartPolicy',
+      reason: 'FieldValueNotSupported',
+      message: 'must be Always: this workload keeps its pods running',
+    });
+  }
+  return errors;
+}

@@ -1,0 +1,168 @@
+/** Node: a machine of the fleet that runs pods. */
+import type { FieldError, ResourceDefinition } from '../definition.ts';
+import type { ApiObject } from '../object.ts';
+import {
+  flag,
+  instant,
+  keyedList,
+  mapOf,
+  oneOf,
+  quantity,
+  record,
+  setList,
+  text,
+} from '../meta/build.ts';
+import { ageColumn, column, wideColumn } from '../meta/columns.ts';
+import { conditionOf, conditionsSchema } from '../meta/condition.ts';
+import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
+import { allVerbs } from '../meta/resources.ts';
+import { duplicates } from '../meta/rules.ts';
+import { isOwnedNodeLabel, nodeFacets } from './node-facets.ts';
+import type { Node } from './node-types.ts';
+
+const taintSchema = record(
+  'A mark that keeps pods away that do not tolerate it.',
+  {
+    key: text('Name of the mark.', { format: 'qualified-name', minLength: 1 }),
+    value: text('Value of the mark.', { format: 'label-value' }),
+    effect: oneOf('What happens to pods that do not tolerate it.', [
+      'NoSchedule',
+      'PreferNoSchedule',
+      'NoExecute',
+    ]),
+    timeAdded: instant('When the mark was set.'),
+  },
+  ['key', 'effect'],
+);
+
+const amountsSchema = (description: string): ReturnType<typeof mapOf> =>
+  mapOf(description, quantity('How much of it.'));
+
+const statusSchema = record('What is known about the node now.', {
+  capacity: amountsSchema('All that the machine has.'),
+  allocatable: amountsSchema('What is there for pods.'),
+  addresses: keyedList(
+    'How the node is reached.',
+    ['type'],
+    record(
+      'One address.',
+      { type: text('InternalIP or Hostname.'), address: text('The address.') },
+      ['type', 'address'],
+    ),
+  ),
+  nodeInfo: record('What the machine and the programs on it are.', {
+    machineID: text('Identity of the installation.'),
+    bootID: text('Identity of the time since the last boot.'),
+    architecture: text('Processor architecture, e.g. amd64.'),
+    operatingSystem: text('Operating system, e.g. linux.'),
+    osImage: text('Name and version of the distribution.'),
+    kernelVersion: text('Version of the kernel.'),
+    kubeletVersion: text('Version of the agent on the node.'),
+    containerRuntimeVersion: text('The runtimes of the agent and their versions.'),
+  }),
+  conditions: conditionsSchema('What holds for the node, since when, and why.'),
+  runtimes: setList('The runtimes that the node offers.', text('Name of a runtime.')),
+  platforms: setList('The image platforms that it can run.', text('Name of a platform.')),
+});
+
+export const nodeDefinition: ResourceDefinition = {
+  group: '',
+  version: 'v1',
+  kind: 'Node',
+  plural: 'nodes',
+  singular: 'node',
+  shortNames: ['no'],
+  categories: [],
+  namespaced: false,
+  verbs: allVerbs,
+  // The status is the agent's report with the hub's verdict over it; nobody writes it here.
+  subresources: [],
+  storage: 'main',
+  schema: objectSchema('A machine of the fleet that runs pods.', {
+    spec: record('How the node is to be used.', {
+      unschedulable: flag('True keeps new pods away; those that run go on.'),
+      taints: keyedList(
+        'Marks that keep pods away that do not tolerate them.',
+        ['key', 'effect'],
+        taintSchema,
+      ),
+      podCIDR: text('The addresses for pods on this node. The hub sets it.'),
+    }),
+    status: statusSchema,
+  }),
+  columns: [
+    column('Status', 'string', 'Whether the node is in touch and takes pods.', nodeStatusWord),
+    column(
+      'Region',
+      'string',
+      'The region that the node is in.',
+      label('topology.kubernetes.io/region'),
+    ),
+    column('Site', 'string', 'The site that the node is at.', label('selvage.dev/site')),
+    ageColumn,
+    column('Version', 'string', 'Version of the agent on the node.', (object) => {
+      return (object as Node).status?.nodeInfo?.kubeletVersion ?? '<unknown>';
+    }),
+    wideColumn('Arch', 'string', 'Processor architecture.', label('kubernetes.io/arch')),
+    wideColumn('Runtimes', 'string', 'The runtimes that the node offers.', (object) => {
+      return (object as Node).status?.runtimes?.join(',') || '<none>';
+    }),
+    wideColumn('Internal-IP', 'string', 'Address of the node.', (object) => {
+      const addresses = (object as Node).status?.addresses ?? [];
+      return addresses.find(({ type }) => type === 'InternalIP')?.address ?? '<none>';
+    }),
+  ],
+  selectableFields: {
+    'spec.unschedulable': (object) => String((object as Node).spec.unschedulable ?? false),
+  },
+  facets: nodeFacets,
+  applyDefaults(object) {
+    dropIgnoredMetadata(object);
+    const node = object as Node;
+    node.spec ??= {};
+    // False and "not set" mean the same; one form keeps them from looking like a change.
+    if (node.spec.unschedulable === false) delete node.spec.unschedulable;
+  },
+  validate: (object, { previous }) => [
+    ...validateTaints(object as Node),
+    ...validateOwnedLabels(object, previous),
+    ...validatePodCidr(object as Node, previous as Node | undefined),
+  ],
+};
+
+function nodeStatusWord(object: ApiObject): string {
+  const node = object as Node;
+  const ready = conditionOf(node.status?.conditions, 'Ready')?.status;
+  const word = ready === 'True' ? 'Ready' : ready === 'False' ? 'NotReady' : 'Unknown';
+  return node.spec.unschedulable ? `${word},SchedulingDisabled` : word;
+}
+
+function label(key: string): (object: ApiObject) => string {
+  return (object) => object.metadata.labels?.[key] ?? '<none>';
+}
+
+function validateTaints(node: Node): FieldError[] {
+  return duplicates(
+    (node.spec.taints ?? []).map(({ key, effect }) => `${key}:${effect}`),
+    (position) => `spec.taints[${position}]`,
+  );
+}
+
+/** An owned label that is as it was is the echo of a read; another value is an attempt. */
+function validateOwnedLabels(object: ApiObject, previous: ApiObject | undefined): FieldError[] {
+  return Object.entries(object.metadata.labels ?? {})
+    .filter(([key, value]) => isOwnedNodeLabel(key) && previous?.metadata.labels?.[key] !== value)
+    .map(([key]) => ({
+      field: `metadata.labels[${key}]`,
+      reason: 'FieldValueForbidden' as const,
+      message: 'this label is set by the node or its hub; choose a key of your own',
+    }));
+}
+
+function validatePodCidr(node: Node, previous: Node | undefined): FieldError[] {
+  const { podCIDR } = node.spec;
+  if (podCIDR === undefined || podCIDR === previous?.spec.podCIDR) return [];
+  return [
+    { field: 'spec.podCIDR', reason: 'FieldValueForbidden', message: 'the hub sets this field' },
+  ];
+}

@@ -1,0 +1,77 @@
+/**
+ * How a pod is divided among its writers.
+ *
+ * Invariants:
+ * 1. Users write intent; `spec.nodeName` in a new pod becomes the first
+ *    assignment. Once assigned, only the hub writes that facet: a later write by
+ *    a user must not touch it (validation refuses another node name).
+ * 2. The agent alone writes the report, the hub alone the verdict.
+ * 3. What the verdict says lies over what the report says.
+ */
+import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import type { FacetLayout } from '../definition.ts';
+import type { ApiObject } from '../object.ts';
+import { intentMetadata } from '../meta/intent-metadata.ts';
+import type { PodCondition, PodPhase, PodStatus } from './pod-types.ts';
+
+/** Where the pod runs, and which bytes each image reference meant when that was decided. */
+export type PodAssignment = {
+  nodeName: string;
+  /** From image reference to the sha256 digest of its index. */
+  images: Record<string, string>;
+};
+
+export type PodReport = {
+  status: PodStatus;
+  /** Every container is gone and stays gone: the hub may remove the object. */
+  terminated?: true;
+};
+
+export type PodVerdict = {
+  status?: { phase?: PodPhase; reason?: string; message?: string };
+  conditions?: PodCondition[];
+};
+
+export const podFacets: FacetLayout = {
+  split(object) {
+    const { nodeName, ...spec } = object.spec ?? {};
+    return {
+      intent: {
+        apiVersion: object.apiVersion,
+        kind: object.kind,
+        metadata: intentMetadata(object),
+        spec,
+      },
+      ...(typeof nodeName === 'string' && nodeName !== ''
+        ? { assignment: { nodeName, images: {} } }
+        : {}),
+      ...(isJsonObject(object.status) ? { report: { status: object.status } } : {}),
+    };
+  },
+
+  fold({ intent, assignment, report, verdict }) {
+    const nodeName = assignment?.['nodeName'];
+    return {
+      ...(intent as unknown as ApiObject),
+      spec: {
+        ...(intent?.['spec'] as JsonObject | undefined),
+        ...(nodeName === undefined ? {} : { nodeName }),
+      },
+      status: foldStatus(report, verdict),
+    };
+  },
+};
+
+function foldStatus(report: JsonObject | undefined, verdict: JsonObject | undefined): PodStatus {
+  const observed = (report as PodReport | undefined)?.status ?? {};
+  const { status: concluded = {}, conditions = [] } = (verdict ?? {}) as PodVerdict;
+  const status: PodStatus = { ...observed, ...concluded };
+  status.phase ??= 'Pending';
+  const overruled = new Set(conditions.map((condition) => condition.type));
+  const all = [
+    ...conditions,
+    ...(observed.conditions ?? []).filter((condition) => !overruled.has(condition.type)),
+  ];
+  if (all.length > 0) status.conditions = all;
+  return status;
+}

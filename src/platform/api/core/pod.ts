@@ -1,0 +1,44 @@
+/** Pod: containers that run together on one node. */
+import type { FieldError, ResourceDefinition } from '../definition.ts';
+import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
+import { allVerbs } from '../meta/resources.ts';
+import { podColumns, podSelectableFields } from './pod-columns.ts';
+import { applyPodSpecDefaults } from './pod-defaults.ts';
+import { podFacets } from './pod-facets.ts';
+import { podSpecSchema } from './pod-spec.ts';
+import { podStatusSchema } from './pod-status.ts';
+import type { Pod } from './pod-types.ts';
+import { validatePodSpec, validatePodSpecChange } from './pod-validation.ts';
+
+export const podDefinition: ResourceDefinition = {
+  group: '',
+  version: 'v1',
+  kind: 'Pod',
+  plural: 'pods',
+  singular: 'pod',
+  shortNames: ['po'],
+  categories: ['all'],
+  namespaced: true,
+  verbs: allVerbs,
+  subresources: ['log', 'status', 'eviction'],
+  storage: 'main',
+  schema: objectSchema(
+    'Containers that run together on one node and share its address for them.',
+    { spec: podSpecSchema, status: podStatusSchema },
+    ['spec'],
+  ),
+  columns: podColumns,
+  selectableFields: podSelectableFields,
+  facets: podFacets,
+  applyDefaults(object) {
+    dropIgnoredMetadata(object);
+    applyPodSpecDefaults((object as Pod).spec);
+  },
+  validate(object, { previous }): readonly FieldError[] {
+    const pod = object as Pod;
+    return [
+      ...validatePodSpec(pod.spec, 'spec'),
+      ...(previous === undefined ? [] : validatePodSpecChange((previous as Pod).spec, pod.spec)),
+    ];
+  },
+};

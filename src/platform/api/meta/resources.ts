@@ -1,0 +1,32 @@
+/** Where each kind is served: the one list of names that programs address kinds by. */
+import type { GroupVersionResource } from '../object.ts';
+
+function core(plural: string): GroupVersionResource {
+  return { group: '', version: 'v1', plural };
+}
+
+export const resources = {
+  namespaces: core('namespaces'),
+  nodes: core('nodes'),
+  pods: core('pods'),
+  configMaps: core('configmaps'),
+  secrets: core('secrets'),
+  events: core('events'),
+  deployments: { group: 'apps', version: 'v1', plural: 'deployments' },
+  replicaSets: { group: 'apps', version: 'v1', plural: 'replicasets' },
+  leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
+  regions: { group: 'selvage.dev', version: 'v1', plural: 'regions' },
+  sites: { group: 'selvage.dev', version: 'v1', plural: 'sites' },
+} as const satisfies Record<string, GroupVersionResource>;
+
+/** Verbs of a kind that users write. */
+export const allVerbs = [
+  'get',
+  'list',
+  'watch',
+  'create',
+  'update',
+  'patch',
+  'delete',
+  'deletecollection',
+] as const;
