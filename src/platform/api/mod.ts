@@ -39,12 +39,28 @@ export {
   labelValueProblem,
   qualifiedNameProblem,
 } from './formats.ts';
+export { applyJsonPatch, defaultJsonPatchLimits, type JsonPatchLimits } from './json-patch.ts';
+export { applyMergePatch, createMergePatch } from './merge-patch.ts';
+export {
+  annotationsBytesMax,
+  immutableMetadataErrors,
+  labelErrors,
+  validateMetadata,
+} from './metadata.ts';
 export {
   type ApiObject,
   type GroupVersionResource,
   type ObjectMeta,
   type OwnerReference,
 } from './object.ts';
+export {
+  type CreateContext,
+  isSameObject,
+  prepareForCreate,
+  prepareForUpdate,
+  requireTypeOf,
+  type UpdateContext,
+} from './prepare.ts';
 export {
   addQuantities,
   compareQuantities,
@@ -67,16 +83,21 @@ export {
   type GroupVersion,
   resourceName,
 } from './registry.ts';
+export {
+  applySchemaDefaults,
+  dropNullFields,
+  findUnknownFields,
+  pruneUnknownFields,
+} from './schema-fields.ts';
 export { type Schema } from './schema.ts';
 export {
   type FieldRequirement,
   type FieldSelector,
   formatLabelSelector,
-  labelSelectorErrors,
   labelSelectorOf,
   type LabelOperator,
   type LabelRequirement,
-  type LabelSelector,
+  type LabelRequirements,
   matchesFields,
   matchesLabels,
   parseFieldSelector,
@@ -145,3 +166,11 @@ export { resources } from './meta/resources.ts';
 export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';
 export { type Site } from './selvage/site.ts';
+export { applyStrategicMergePatch } from './strategic-merge.ts';
+export {
+  type IncludeObject,
+  partialObjectMetadata,
+  tableOf,
+  type TableListMetadata,
+} from './table.ts';
+export { validateAgainstSchema, type ValidateOptions } from './validate.ts';

@@ -4,16 +4,8 @@
  * Invariants: parsing is bounded; an unknown field or operator is refused, never
  * ignored, since a selector that selects too much deletes too much.
  */
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
-import type { FieldError, ResourceDefinition } from './definition.ts';
-import {
-  childPath,
-  fieldForbidden,
-  fieldInvalid,
-  fieldNotSupported,
-  fieldRequired,
-  indexPath,
-} from './field-errors.ts';
+import { isJsonObject } from '#base/mod.ts';
+import type { ResourceDefinition } from './definition.ts';
 import { labelValueProblem, qualifiedNameProblem } from './formats.ts';
 import type { ApiObject } from './object.ts';
 import { StatusError } from './status-error.ts';
@@ -32,7 +24,7 @@ export interface LabelRequirement {
 }
 
 /** All requirements must hold; none means that everything matches. */
-export type LabelSelector = readonly LabelRequirement[];
+export type LabelRequirements = readonly LabelRequirement[];
 
 export interface FieldRequirement {
   /** Dotted path: `metadata.name`. */
@@ -44,7 +36,7 @@ export interface FieldRequirement {
 export type FieldSelector = readonly FieldRequirement[];
 
 export function matchesLabels(
-  selector: LabelSelector,
+  selector: LabelRequirements,
   labels: Readonly<Record<string, string>> | undefined,
 ): boolean {
   return selector.every((requirement) => {
@@ -79,7 +71,7 @@ function matchesRequirement(requirement: LabelRequirement, value: string | undef
  * Parses `a=b,c!=d,e in (x,y),f notin (z),g,!h`. Empty text selects everything.
  * Throws StatusError 400 that names the part that cannot be read.
  */
-export function parseLabelSelector(text: string): LabelSelector {
+export function parseLabelSelector(text: string): LabelRequirements {
   if (text.length > selectorTextLengthMax) {
     throw selectorRefused(text, `is longer than ${selectorTextLengthMax} characters`);
   }
@@ -161,7 +153,7 @@ function splitOutsideParentheses(text: string): string[] {
 }
 
 /** The text that `parseLabelSelector` reads back as the same selector. */
-export function formatLabelSelector(selector: LabelSelector): string {
+export function formatLabelSelector(selector: LabelRequirements): string {
   return selector
     .map(({ key, operator, values }) => {
       switch (operator) {
@@ -188,7 +180,7 @@ export function formatLabelSelector(selector: LabelSelector): string {
  * The requirements of a LabelSelector object (matchLabels, matchExpressions)
  * that satisfies its schema. An absent one selects nothing: undefined.
  */
-export function labelSelectorOf(selector: unknown): LabelSelector | undefined {
+export function labelSelectorOf(selector: unknown): LabelRequirements | undefined {
   if (!isJsonObject(selector)) return undefined;
   const requirements: LabelRequirement[] = [];
   const labels = selector['matchLabels'];
@@ -208,38 +200,6 @@ export function labelSelectorOf(selector: unknown): LabelSelector | undefined {
     });
   }
   return requirements;
-}
-
-const expressionOperators = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
-
-/** What is wrong with a LabelSelector object at `field` beyond its schema. */
-export function labelSelectorErrors(selector: JsonObject, field: string): FieldError[] {
-  const errors: FieldError[] = [];
-  const labels = selector['matchLabels'];
-  for (const [key, value] of isJsonObject(labels) ? Object.entries(labels) : []) {
-    const at = childPath(field, 'matchLabels');
-    const keyProblem = qualifiedNameProblem(key);
-    if (keyProblem !== undefined) errors.push(fieldInvalid(at, key, keyProblem));
-    const valueProblem = labelValueProblem(String(value));
-    if (valueProblem !== undefined) errors.push(fieldInvalid(`${at}[${key}]`, value, valueProblem));
-  }
-  const expressions = selector['matchExpressions'];
-  for (const [index, expression] of (Array.isArray(expressions) ? expressions : []).entries()) {
-    if (!isJsonObject(expression)) continue;
-    const at = indexPath(childPath(field, 'matchExpressions'), index);
-    const { key, operator, values } = expression;
-    const count = Array.isArray(values) ? values.length : 0;
-    const keyProblem = qualifiedNameProblem(String(key));
-    if (keyProblem !== undefined) errors.push(fieldInvalid(`${at}.key`, key, keyProblem));
-    if (!expressionOperators.includes(String(operator))) {
-      errors.push(fieldNotSupported(`${at}.operator`, operator, expressionOperators));
-    } else if (operator === 'In' || operator === 'NotIn') {
-      if (count === 0) errors.push(fieldRequired(`${at}.values`, `${operator} needs at least one`));
-    } else if (count > 0) {
-      errors.push(fieldForbidden(`${at}.values`, `${String(operator)} takes no values`));
-    }
-  }
-  return errors;
 }
 
 /**

@@ -1,0 +1,296 @@
+/**
+ * Strategic merge patch: a merge patch that knows from the schema which lists
+ * merge by key, which are sets, and which are replaced as a whole.
+ *
+ * Invariants:
+ * 1. Neither argument is changed; the result shares structure with both.
+ * 2. No directive (`$patch`, `$retainKeys`, `$setElementOrder/…`,
+ *    `$deleteFromPrimitiveList/…`) reaches the result where a schema says that
+ *    the part is understood; a directive that cannot be followed is refused (400).
+ * 3. A null deletes, also inside parts that the patch adds.
+ * 4. Work is bounded by the sizes of the documents: lists merge through maps.
+ */
+import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+import { childPath, indexPath, shownValue } from './field-errors.ts';
+import type { Schema } from './schema.ts';
+import { StatusError } from './status-error.ts';
+
+const patchDirective = '$patch';
+const retainKeysDirective = '$retainKeys';
+const orderPrefix = '$setElementOrder/';
+const deletePrefix = '$deleteFromPrimitiveList/';
+
+/** Throws StatusError 400 that names the field where the patch makes no sense. */
+export function applyStrategicMergePatch(
+  schema: Schema,
+  original: JsonObject,
+  patch: JsonObject,
+): JsonObject {
+  return mergeObjects(schema, original, patch, '');
+}
+
+function mergeObjects(
+  schema: Schema | undefined,
+  original: JsonObject,
+  patch: JsonObject,
+  path: string,
+): JsonObject {
+  const directive = patch[patchDirective];
+  if (directive === 'delete') return {};
+  if (directive !== undefined && directive !== 'replace' && directive !== 'merge') {
+    throw refused(
+      childPath(path, patchDirective),
+      `must be replace, delete or merge, not ${shownValue(directive)}`,
+    );
+  }
+  const base = directive === 'replace' ? {} : retained(original, patch, path);
+  const merged: JsonObject = { ...base };
+  for (const name of namesToPatch(patch)) {
+    const at = childPath(path, name);
+    const child = fieldSchema(schema, name);
+    const previous = Object.hasOwn(base, name) ? base[name] : undefined;
+    const change = Object.hasOwn(patch, name) ? patch[name] : undefined;
+    if (change === null) {
+      delete merged[name];
+      continue;
+    }
+    const order = listDirective(patch, orderPrefix, name, path);
+    const removals = listDirective(patch, deletePrefix, name, path);
+    if (order === undefined && removals === undefined) {
+      if (change !== undefined) merged[name] = mergeValues(child, previous, change, at);
+      continue;
+    }
+    if (change !== undefined && !Array.isArray(change)) {
+      throw refused(at, 'has a list directive but is not a list');
+    }
+    const list = Array.isArray(previous) ? previous : undefined;
+    if (list === undefined && change === undefined) continue;
+    merged[name] = mergeLists(child, list ?? [], change ?? [], { order, removals }, at);
+  }
+  return merged;
+}
+
+/** Field names of the patch in order, with those that only a list directive names. */
+function namesToPatch(patch: JsonObject): Set<string> {
+  const names = new Set<string>();
+  for (const name of Object.keys(patch)) {
+    if (name === patchDirective || name === retainKeysDirective) continue;
+    if (name.startsWith(orderPrefix)) names.add(name.slice(orderPrefix.length));
+    else if (name.startsWith(deletePrefix)) names.add(name.slice(deletePrefix.length));
+    else names.add(name);
+  }
+  if (names.has('__proto__')) throw refused('__proto__', 'is not allowed as a field name');
+  return names;
+}
+
+/** `original` with only the fields that `$retainKeys` names, where the patch has it. */
+function retained(original: JsonObject, patch: JsonObject, path: string): JsonObject {
+  const keys = patch[retainKeysDirective];
+  if (keys === undefined) return original;
+  const at = childPath(path, retainKeysDirective);
+  if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) {
+    throw refused(at, 'must be a list of field names');
+  }
+  const kept = new Set<string>(keys);
+  for (const name of Object.keys(patch)) {
+    if (!name.startsWith('$') && patch[name] !== null && !kept.has(name)) {
+      throw refused(at, `must name ${name}, which the patch sets`);
+    }
+  }
+  return Object.fromEntries(Object.entries(original).filter(([name]) => kept.has(name)));
+}
+
+function listDirective(
+  patch: JsonObject,
+  prefix: string,
+  name: string,
+  path: string,
+): readonly Json[] | undefined {
+  const directive = patch[`${prefix}${name}`];
+  if (directive === undefined || directive === null) return undefined;
+  if (!Array.isArray(directive))
+    throw refused(childPath(path, `${prefix}${name}`), 'must be a list');
+  return directive;
+}
+
+function mergeValues(
+  schema: Schema | undefined,
+  previous: Json | undefined,
+  change: Json,
+  path: string,
+): Json {
+  if (isJsonObject(change)) {
+    const replaces =
+      schema?.['x-kubernetes-patch-strategy'] === 'replace' ||
+      schema?.['x-kubernetes-map-type'] === 'atomic';
+    const base = isJsonObject(previous) && !replaces ? previous : {};
+    return mergeObjects(schema, base, change, path);
+  }
+  if (Array.isArray(change)) {
+    return mergeLists(schema, Array.isArray(previous) ? previous : [], change, {}, path);
+  }
+  return change;
+}
+
+interface ListDirectives {
+  readonly order?: readonly Json[] | undefined;
+  readonly removals?: readonly Json[] | undefined;
+}
+
+function mergeLists(
+  schema: Schema | undefined,
+  original: readonly Json[],
+  patch: readonly Json[],
+  directives: ListDirectives,
+  path: string,
+): Json[] {
+  if (!mergesByElement(schema)) {
+    return patch.map((item, index) => cleaned(schema?.items, item, indexPath(path, index)));
+  }
+  const mergeKey = mergeKeyOf(schema);
+  if (mergeKey === undefined) return mergeSets(original, patch, directives);
+  return mergeKeyedLists(schema, mergeKey, original, patch, directives, path);
+}
+
+/** An element of a list that is replaced: its own nulls and directives still go. */
+function cleaned(schema: Schema | undefined, item: Json, path: string): Json {
+  return isJsonObject(item) ? mergeObjects(schema, {}, item, path) : item;
+}
+
+function mergesByElement(schema: Schema | undefined): boolean {
+  const strategy = schema?.['x-kubernetes-patch-strategy'];
+  if (strategy !== undefined) return strategy === 'merge';
+  const listType = schema?.['x-kubernetes-list-type'];
+  return listType === 'set' || listType === 'map';
+}
+
+function mergeKeyOf(schema: Schema | undefined): string | undefined {
+  return schema?.['x-kubernetes-patch-merge-key'] ?? schema?.['x-kubernetes-list-map-keys']?.[0];
+}
+
+function mergeSets(
+  original: readonly Json[],
+  patch: readonly Json[],
+  { order, removals }: ListDirectives,
+): Json[] {
+  const removed = new Set((removals ?? []).map(identityText));
+  const merged = new Map<string, Json>();
+  for (const item of original) merged.set(identityText(item), item);
+  for (const text of removed) merged.delete(text);
+  for (const item of patch) merged.set(identityText(item), item);
+  return arrange(merged, original.map(identityText), order?.map(identityText));
+}
+
+function mergeKeyedLists(
+  schema: Schema | undefined,
+  mergeKey: string,
+  original: readonly Json[],
+  patch: readonly Json[],
+  { order, removals }: ListDirectives,
+  path: string,
+): Json[] {
+  if (removals !== undefined) {
+    throw refused(path, 'is a list of objects: $deleteFromPrimitiveList does not apply to it');
+  }
+  const replaces = patch.some(
+    (item) =>
+      isJsonObject(item) && item[patchDirective] === 'replace' && !Object.hasOwn(item, mergeKey),
+  );
+  const merged = new Map<string, Json>();
+  if (!replaces) {
+    for (const [index, item] of original.entries()) {
+      merged.set(identityOf(item, mergeKey, indexPath(path, index)), item);
+    }
+  }
+  for (const [index, item] of patch.entries()) {
+    const at = indexPath(path, index);
+    if (!isJsonObject(item)) throw refused(at, `must be an object with ${mergeKey}`);
+    const directive = item[patchDirective];
+    // `{"$patch": "replace"}` alone is a mark for the whole list, seen above.
+    if (directive === 'replace' && !Object.hasOwn(item, mergeKey)) continue;
+    const identity = identityOf(item, mergeKey, at);
+    if (directive === 'delete') {
+      merged.delete(identity);
+      continue;
+    }
+    const previous = merged.get(identity);
+    merged.set(
+      identity,
+      mergeObjects(schema?.items, isJsonObject(previous) ? previous : {}, item, at),
+    );
+  }
+  const originalOrder = replaces ? [] : original.map((item) => identityOf(item, mergeKey, path));
+  const patchOrder = order?.map((item, index) =>
+    identityOf(item, mergeKey, indexPath(childPath(path, '$setElementOrder'), index)),
+  );
+  return arrange(merged, originalOrder, patchOrder);
+}
+
+/**
+ * Puts merged elements in order. Without `patchOrder`: the original's elements
+ * first, new ones after. With it: elements that it names stand in its order;
+ * those that only the original has keep their place before the named elements
+ * that they stood before.
+ */
+function arrange(
+  merged: ReadonlyMap<string, Json>,
+  originalOrder: readonly string[],
+  patchOrder: readonly string[] | undefined,
+): Json[] {
+  if (patchOrder === undefined) return [...merged.values()];
+  const named = new Set(patchOrder);
+  // What the patch brings but its order does not name comes after all it names.
+  const placeOf = new Map(originalOrder.map((identity, place) => [identity, place]));
+  const patched = [...named].filter((identity) => merged.has(identity));
+  for (const identity of merged.keys()) {
+    if (!named.has(identity) && !placeOf.has(identity)) patched.push(identity);
+  }
+  const kept = [...merged.keys()].filter(
+    (identity) => !named.has(identity) && placeOf.has(identity),
+  );
+  const arranged: string[] = [];
+  let keptIndex = 0;
+  for (const identity of patched) {
+    const place = placeOf.get(identity);
+    while (place !== undefined && keptIndex < kept.length) {
+      const next = kept[keptIndex] ?? '';
+      if ((placeOf.get(next) ?? 0) > place) break;
+      arranged.push(next);
+      keptIndex += 1;
+    }
+    arranged.push(identity);
+  }
+  arranged.push(...kept.slice(keptIndex));
+  return arranged.map((identity) => merged.get(identity) as Json);
+}
+
+function identityOf(item: Json, mergeKey: string, path: string): string {
+  const value = isJsonObject(item) && Object.hasOwn(item, mergeKey) ? item[mergeKey] : undefined;
+  if (value === undefined || value === null) {
+    throw refused(path, `must have ${mergeKey}, by which this list is merged`);
+  }
+  return identityText(value);
+}
+
+/** Keeps 1 and "1" apart. */
+function identityText(value: Json): string {
+  return JSON.stringify(value);
+}
+
+function fieldSchema(schema: Schema | undefined, name: string): Schema | undefined {
+  if (schema?.properties !== undefined && Object.hasOwn(schema.properties, name)) {
+    return schema.properties[name];
+  }
+  return schema?.additionalProperties;
+}
+
+function refused(field: string, what: string): StatusError {
+  const at = field === '' ? 'the patch' : field;
+  return new StatusError(
+    'BadRequest',
+    `the strategic merge patch cannot be applied: ${at} ${what}`,
+    {
+      causes: [{ reason: 'FieldValueInvalid', message: what, field }],
+    },
+  );
+}
