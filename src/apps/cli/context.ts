@@ -1,0 +1,96 @@
+/**
+ * What a command may touch. Built once by src/apps/main from the real ports;
+ * nothing in this room reaches for the process, a clock or a socket itself.
+ */
+import type {
+  Clock,
+  Disk,
+  HttpClient,
+  ProcessIdentity,
+  Random,
+  Spawn,
+  Timers,
+} from '#platform/io/mod.ts';
+
+/** Meaning of the exit codes, the same for every command. */
+export const exitCodes = {
+  ok: 0,
+  /** It was tried and did not work; the message says why. */
+  failed: 1,
+  /** The command line itself was wrong. */
+  usage: 2,
+  /** The fleet or its server could not be reached. */
+  unreachable: 3,
+} as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+export interface ServerProcessOptions {
+  readonly stateFolder: string;
+  readonly apiHost: string;
+  readonly apiPort: number;
+  readonly linkHost: string;
+  readonly linkPort: number;
+  /** First two numbers of the pods' addresses, e.g. `127.1`. */
+  readonly podNetwork: string;
+  readonly heartbeatIntervalMs: number;
+}
+
+export interface AgentProcessOptions {
+  readonly stateFolder: string;
+  readonly nodeName: string;
+  /** Holds a JoinFile; read only while the agent has no certificate. */
+  readonly joinFile: string | undefined;
+  readonly heartbeatIntervalMs: number;
+}
+
+/** What a machine needs to join: handed over as one file, readable by root alone. */
+export interface JoinFile {
+  readonly server: { readonly host: string; readonly port: number };
+  readonly caPem: string;
+  readonly token: string;
+}
+
+export interface CliContext {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly spawn: Spawn;
+  readonly httpClient: HttpClient;
+  /** The disk port rooted at an absolute folder. */
+  diskAt(folder: string): Disk;
+  readonly standardOutput: Output;
+  readonly standardError: Output;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Absolute. */
+  readonly workingDirectory: string;
+  /** Program and first arguments that run this command line again. */
+  readonly selfCommand: readonly [string, ...string[]];
+  /** The folder of the package: examples lie below it. */
+  readonly packageFolder: string;
+  readonly productVersion: string;
+  readonly nodeVersion: string;
+  readonly self: ProcessIdentity;
+  /** Calls `listener` for each SIGINT or SIGTERM from now on, instead of ending the process. */
+  onInterrupt(listener: (signal: 'SIGINT' | 'SIGTERM') => void): void;
+  /** Run a role in this process until it is told to stop; resolve with the exit code. */
+  runServer(options: ServerProcessOptions): Promise<ExitCode>;
+  runAgent(options: AgentProcessOptions): Promise<ExitCode>;
+}
+
+export interface Output {
+  write(text: string): void;
+  readonly isTerminal: boolean;
+  readonly columns: number;
+}
+
+/** A failure whose text is for the person at the keyboard; ends the command with `exitCode`. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, exitCode: ExitCode = exitCodes.failed) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * `selvage lab kill|stop|start NAME`: takes a part of the fleet away and brings
+ * it back. NAME is a node (its agent and all it runs), `agent/NODE` (the agent
+ * alone) or `server`.
+ */
+import type { ProcessIdentity } from '#platform/io/mod.ts';
+import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { type Fleet, openFleet, type ProcessName } from './fleet.ts';
+import { killAlone, killTrees, waitForEnd } from './processes.ts';
+
+export type LabAction = 'kill' | 'stop' | 'start';
+
+const stopTimeoutMs = 45_000;
+
+type Target =
+  | { readonly kind: 'server' }
+  | { readonly kind: 'agent'; readonly node: string }
+  | { readonly kind: 'node'; readonly node: string };
+
+function targetOf(fleet: Fleet, name: string): Target {
+  if (name === 'server') return { kind: 'server' };
+  if (name.startsWith('agent/')) {
+    return { kind: 'agent', node: fleet.node(name.slice('agent/'.length)).name };
+  }
+  return { kind: 'node', node: fleet.node(name).name };
+}
+
+function processNameOf(target: Target): 'server' | `agent-${string}` {
+  return target.kind === 'server' ? 'server' : `agent-${target.node}`;
+}
+
+export async function lab(
+  context: CliContext,
+  options: { readonly stateFolder: string; readonly action: LabAction; readonly name: string },
+): Promise<ExitCode> {
+  const fleet = await openFleet(context, options.stateFolder);
+  const target = targetOf(fleet, options.name);
+  switch (options.action) {
+    case 'kill':
+      await kill(context, fleet, target);
+      break;
+    case 'stop':
+      await stop(context, fleet, target);
+      break;
+    case 'start':
+      await start(context, fleet, target);
+      break;
+  }
+  return exitCodes.ok;
+}
+
+async function kill(context: CliContext, fleet: Fleet, target: Target): Promise<void> {
+  const roots: ProcessIdentity[] = [];
+  const run = await fleet.running(processNameOf(target));
+  if (run !== undefined) roots.push(run);
+  if (target.kind === 'node') roots.push(...(await aliveContainers(fleet, target.node)));
+  if (roots.length === 0) throw new CommandFailure(`${describe(target)} does not run.`);
+  // Containers are children of the agent that started them, so a whole tree goes
+  // only where the node is meant: `agent/NODE` is the one process alone.
+  const count =
+    target.kind === 'node'
+      ? await killTrees(context.spawn, roots)
+      : await killAlone(context.spawn, roots);
+  for (const root of roots) await waitForEnd(context.spawn, context.timers, root, stopTimeoutMs);
+  context.standardOutput.write(`killed ${describe(target)} (${count} processes)\n`);
+}
+
+async function stop(context: CliContext, fleet: Fleet, target: Target): Promise<void> {
+  const name = processNameOf(target);
+  const run = await fleet.running(name);
+  if (run === undefined) throw new CommandFailure(`${describe(target)} does not run.`);
+  await stopProcess(context, fleet, name, target.kind === 'node' ? 'SIGINT' : 'SIGTERM');
+  context.standardOutput.write(`stopped ${describe(target)}\n`);
+}
+
+/**
+ * Asks a role to end and waits. SIGTERM leaves the pods of an agent running;
+ * SIGINT has the agent stop them first. Throws CommandFailure when it does not end.
+ */
+export async function stopProcess(
+  context: CliContext,
+  fleet: Fleet,
+  name: ProcessName,
+  signal: 'SIGTERM' | 'SIGINT',
+): Promise<void> {
+  const run = await fleet.running(name);
+  if (run === undefined) return;
+  await context.spawn.signal(run, signal);
+  if (!(await waitForEnd(context.spawn, context.timers, run, stopTimeoutMs))) {
+    throw new CommandFailure(
+      `${name} (pid ${run.pid}) has not ended within ${stopTimeoutMs / 1000} s; see ${fleet.path(`logs/${name}.log`)}.`,
+    );
+  }
+}
+
+async function start(context: CliContext, fleet: Fleet, target: Target): Promise<void> {
+  const name = processNameOf(target);
+  const running = await fleet.running(name);
+  if (running !== undefined) {
+    throw new CommandFailure(`${describe(target)} runs already (pid ${running.pid}).`);
+  }
+  const run = await fleet.start(name);
+  context.standardOutput.write(`started ${describe(target)} (pid ${run.pid})\n`);
+}
+
+export async function aliveContainers(fleet: Fleet, node: string): Promise<ProcessIdentity[]> {
+  const alive: ProcessIdentity[] = [];
+  for (const container of await fleet.containers(node)) {
+    if (await fleet.isAlive(container)) alive.push(container);
+  }
+  return alive;
+}
+
+function describe(target: Target): string {
+  switch (target.kind) {
+    case 'server':
+      return 'the server';
+    case 'agent':
+      return `the agent of ${target.node}`;
+    case 'node':
+      return `node ${target.node}`;
+  }
+}

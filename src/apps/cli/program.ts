@@ -1,0 +1,264 @@
+/** The command line: names, options and help of every command, and what each runs. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { imageBuild, imagePush } from './image.ts';
+import { lab, type LabAction } from './lab.ts';
+import type { OutputFormat } from './output.ts';
+import { resolvePath } from './paths.ts';
+import { status } from './status.ts';
+import { up } from './up.ts';
+import { version } from './version.ts';
+
+const stateFolderDefault = '.selvage';
+
+/** Runs one command line. Messages for people go to the outputs of the context. */
+export async function runCommandLine(
+  context: CliContext,
+  words: readonly string[],
+): Promise<ExitCode> {
+  let exitCode: ExitCode = exitCodes.ok;
+  const program = buildProgram(context, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    }
+    if (error instanceof CommandFailure) {
+      context.standardError.write(`selvage: ${error.message}\n`);
+      return error.exitCode;
+    }
+    throw error;
+  }
+}
+
+function buildProgram(context: CliContext, done: (code: ExitCode) => void): Command {
+  const folder = (path: string): string => resolvePath(context.workingDirectory, path);
+  const program = new Command('selvage')
+    .description(
+      'One control plane for fleets of edge nodes. Manifests go in with kubectl;\nthis command starts fleets, builds images and looks after the processes.',
+    )
+    .configureOutput({
+      writeOut: (text) => context.standardOutput.write(text),
+      writeErr: (text) => context.standardError.write(text),
+      getOutHelpWidth: () => context.standardOutput.columns,
+      getErrHelpWidth: () => context.standardError.columns,
+    })
+    .exitOverride()
+    .showHelpAfterError('(add --help to see what there is)')
+    .showSuggestionAfterError();
+
+  const stateOption = (): Option =>
+    new Option('--state <folder>', 'folder of the fleet').default(stateFolderDefault);
+  const outputOption = (): Option =>
+    new Option('-o, --output <format>', 'how to print it')
+      .choices(['text', 'json', 'yaml'])
+      .default('text');
+  const heartbeatOption = (): Option =>
+    new Option('--heartbeat <duration>', 'how often a node says that it is there, 200ms to 60s')
+      .argParser(parseHeartbeat)
+      .default(2_000, '2s');
+  const kubeconfigOption = (): Option =>
+    new Option('--kubeconfig <file>', 'access to the fleet').default(
+      context.environment['KUBECONFIG'] ?? `${stateFolderDefault}/kubeconfig`,
+      '$KUBECONFIG or .selvage/kubeconfig',
+    );
+
+  program
+    .command('up')
+    .description('start a whole fleet on this machine and stay in the foreground')
+    .addOption(stateOption())
+    .option('--fresh', 'forget the fleet in that folder and start over', false)
+    .option('--nodes <count>', 'how many agents (a new fleet has 4)', parseCount)
+    .option('--api-port <port>', 'where the API listens (new fleets)', parsePort, 7443)
+    .option('--link-port <port>', 'where agents connect (new fleets)', parsePort, 7444)
+    .option(
+      '--pod-network <prefix>',
+      "first two numbers of the pods' addresses (new fleets)",
+      parseNetwork,
+      '127.1',
+    )
+    .addOption(heartbeatOption())
+    .action(async (options) => {
+      done(
+        await up(context, {
+          stateFolder: folder(options.state),
+          fresh: options.fresh,
+          nodes: options.nodes,
+          apiPort: options.apiPort,
+          linkPort: options.linkPort,
+          podNetwork: options.podNetwork,
+          heartbeatIntervalMs: options.heartbeat,
+        }),
+      );
+    });
+
+  program
+    .command('server')
+    .description('run the server: API, controllers, hub and registry in one process')
+    .addOption(new Option('--state <folder>', 'folder of the server').makeOptionMandatory())
+    .addOption(
+      new Option('--api <host:port>', 'where the API listens')
+        .argParser(parseAddress)
+        .default({ host: '127.0.0.1', port: 7443 }, '127.0.0.1:7443'),
+    )
+    .addOption(
+      new Option('--link <host:port>', 'where agents connect')
+        .argParser(parseAddress)
+        .default({ host: '127.0.0.1', port: 7444 }, '127.0.0.1:7444'),
+    )
+    .option(
+      '--pod-network <prefix>',
+      "first two numbers of the pods' addresses",
+      parseNetwork,
+      '127.1',
+    )
+    .addOption(heartbeatOption())
+    .action(async (options) => {
+      done(
+        await context.runServer({
+          stateFolder: folder(options.state),
+          apiHost: options.api.host,
+          apiPort: options.api.port,
+          linkHost: options.link.host,
+          linkPort: options.link.port,
+          podNetwork: options.podNetwork,
+          heartbeatIntervalMs: options.heartbeat,
+        }),
+      );
+    });
+
+  program
+    .command('agent')
+    .description('run the agent of one node')
+    .addOption(new Option('--state <folder>', 'folder of the agent').makeOptionMandatory())
+    .requiredOption('--name <node>', 'name of the node')
+    .option('--join-file <file>', 'how to join, read only while the agent has no certificate')
+    .addOption(heartbeatOption())
+    .action(async (options) => {
+      done(
+        await context.runAgent({
+          stateFolder: folder(options.state),
+          nodeName: options.name,
+          joinFile: options.joinFile === undefined ? undefined : folder(options.joinFile),
+          heartbeatIntervalMs: options.heartbeat,
+        }),
+      );
+    });
+
+  program
+    .command('status')
+    .description('list every process of the fleet on this machine, pods included')
+    .addOption(stateOption())
+    .addOption(outputOption())
+    .action(async (options) => {
+      done(
+        await status(context, {
+          stateFolder: folder(options.state),
+          format: options.output as OutputFormat,
+        }),
+      );
+    });
+
+  const labCommand = program
+    .command('lab')
+    .description('take a part of the fleet away, or bring it back');
+  const labActions: readonly (readonly [LabAction, string])[] = [
+    ['kill', 'end it at once, as a power cut would'],
+    ['stop', 'ask it to end; a node stops its pods first, an agent alone leaves them'],
+    ['start', 'start it again'],
+  ];
+  for (const [action, description] of labActions) {
+    labCommand
+      .command(action)
+      .description(description)
+      .argument('<name>', 'a node (agent and pods), agent/NODE (the agent alone) or server')
+      .addOption(stateOption())
+      .action(async (name: string, options) => {
+        done(await lab(context, { stateFolder: folder(options.state), action, name }));
+      });
+  }
+
+  const imageCommand = program
+    .command('image')
+    .description('build images and push them into the registry of the fleet');
+  imageCommand
+    .command('build')
+    .description('pack a folder with an image.json into an OCI layout')
+    .argument('<folder>', 'folder with image.json')
+    .option('-o, --output <folder>', 'where to write the layout (default: <folder>/.oci)')
+    .action(async (source: string, options) => {
+      const outputFolder = folder(options.output ?? `${source}/.oci`);
+      done(await imageBuild(context, { folder: folder(source), outputFolder }));
+    });
+  imageCommand
+    .command('push')
+    .description('push a folder with an image.json, or an OCI layout, into the registry')
+    .argument('<folder>', 'folder with image.json, or an OCI layout')
+    .argument('[name]', 'NAME:TAG; taken from image.json when left out')
+    .addOption(kubeconfigOption())
+    .action(async (source: string, name: string | undefined, options) => {
+      done(
+        await imagePush(context, {
+          source: folder(source),
+          name,
+          kubeconfigPath: folder(options.kubeconfig),
+        }),
+      );
+    });
+
+  program
+    .command('version')
+    .description('print the version of this program and of the Node.js it runs on')
+    .addOption(outputOption())
+    .action((options) => {
+      done(version(context, options.output as OutputFormat));
+    });
+  return program;
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9][0-9]{0,3}$/.test(text))
+    throw new InvalidArgumentError('It takes a whole number from 1.');
+  return Number(text);
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^[0-9]+$/.test(text) || port < 1 || port > 65535) {
+    throw new InvalidArgumentError('A port is a number from 1 to 65535.');
+  }
+  return port;
+}
+
+function parseAddress(text: string): { host: string; port: number } {
+  const colon = text.lastIndexOf(':');
+  if (colon <= 0) throw new InvalidArgumentError('It takes HOST:PORT, e.g. 0.0.0.0:7443.');
+  return {
+    host: text.slice(0, colon).replace(/^\[|\]$/g, ''),
+    port: parsePort(text.slice(colon + 1)),
+  };
+}
+
+function parseNetwork(text: string): string {
+  const match = /^([0-9]{1,3})\.([0-9]{1,3})$/.exec(text);
+  if (match === null || Number(match[1]) > 255 || Number(match[2]) > 255) {
+    throw new InvalidArgumentError('It takes two numbers, e.g. 127.1.');
+  }
+  return text;
+}
+
+const heartbeatMinMs = 200;
+const heartbeatMaxMs = 60_000;
+
+function parseHeartbeat(text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?)(ms|s)$/.exec(text);
+  const value = match === null ? Number.NaN : Number(match[1]) * (match[2] === 's' ? 1_000 : 1);
+  if (!(value >= heartbeatMinMs && value <= heartbeatMaxMs)) {
+    throw new InvalidArgumentError('It takes a duration from 200ms to 60s, e.g. 2s or 500ms.');
+  }
+  return Math.round(value);
+}
