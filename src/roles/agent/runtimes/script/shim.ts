@@ -1,0 +1,151 @@
+/**
+ * The shim: the small program that stands between the agent and a container's
+ * workload. It confines the workload, forwards signals to it, reaps what it
+ * leaves behind and records how it ended, whether or not an agent is there to
+ * see it. It is a shell script of the machine's own `/bin/sh` (about 1 MB of
+ * memory; a JavaScript process would be 40), started by
+ *
+ *   unshare --mount --pid --ipc --uts --fork --kill-child --propagation private -- /bin/sh SHIM run STATE
+ *
+ * so that three processes make a container:
+ *   outer     `unshare`. Holds the namespaces; its death kills the init, and the
+ *             init's death kills everything inside. It blocks SIGTERM: never send it any.
+ *   init      pid 1 of the pod's process namespace: this script. SIGTERM to it is
+ *             passed on to the workload.
+ *   workload  the bundle's JavaScript runtime, in a mount namespace of its own
+ *             whose root holds the runtime, the system's libraries, the bundle
+ *             (/app), /tmp, /proc and /dev/null, and nothing else of the machine;
+ *             as a user of its own, with no capability, never able to gain one.
+ *
+ * The protocol, which the simulated shim keeps too:
+ * - The arguments after the script are `run` and STATE, the absolute path of the
+ *   container's state folder. Standard input is a launch record (launch.ts).
+ *   Standard output and error go to STATE/log, where this script's own
+ *   complaints go too, with the prefix `shim: `.
+ * - Once init and workload exist it writes STATE/started.json, atomically:
+ *   {"initPid","initStartTicks","workloadPid","workloadStartTicks"}, as the agent sees them.
+ * - When the workload has ended it writes STATE/exit.json, atomically and
+ *   durably: {"exitCode","finishedAtMs","stage"}; a signal N is exit code 128+N;
+ *   stage is `workload`, or `setup` where the workload could not be started. Only
+ *   then does it end, and the outer process after it.
+ * - SIGTERM to the init reaches the workload; before there is one, it ends as 143.
+ * - SIGKILL to the outer process or to the init ends everything at once and
+ *   leaves no exit.json. SIGKILL to the workload is recorded as 137.
+ */
+export const shimText = String.raw`# Starts, confines and records one container. The agent's shim.ts says how it is used.
+stopped=
+child=
+interrupted=
+trap 'stopped=1; interrupted=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
+trap '' HUP INT
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+stage=$1
+state=$2
+
+# Durable before it has its name: the agent takes the file's existence as the end.
+record() {
+  printf '{"exitCode":%s,"finishedAtMs":%s,"stage":"%s"}\n' "$1" "$(date +%s%3N)" "$2" >"$state/exit.tmp" &&
+    sync "$state/exit.tmp" && mv -f "$state/exit.tmp" "$state/exit.json" && sync "$state"
+}
+fail() {
+  echo "shim: $1" >&2
+  [ "$stage" = enter ] || record 125 setup
+  exit 125
+}
+# The pid and start time of this very shell as the agent's process table has them:
+# /proc is still the one that was mounted outside.
+identify() {
+  read -r line </proc/self/stat || fail 'cannot read /proc/self/stat'
+  pid=${"$"}{line%% *}
+  set -- ${"$"}{line##*) }
+  shift 19
+  ticks=$1
+}
+readonlyBind() {
+  mount --bind "$1" "$2" && mount -o "remount,bind,ro,nosuid,nodev$3" "$2" || fail "cannot mount $1"
+}
+
+launch=$(cat)
+eval "$launch" || fail 'the launch record is not readable'
+
+if [ "$stage" = enter ]; then
+  # Second stage: becomes the workload.
+  identify
+  printf '{"initPid":%s,"initStartTicks":%s,"workloadPid":%s,"workloadStartTicks":%s}\n' \
+    "$initPid" "$initTicks" "$pid" "$ticks" >"$state/started.tmp" &&
+    mv -f "$state/started.tmp" "$state/started.json" || fail 'cannot write started.json'
+  cd "$root" && pivot_root . old || fail 'cannot change the root'
+  cd /app || fail 'the bundle is not there'
+  /old/usr/bin/umount -l /old || fail 'cannot leave the old root'
+  trap - TERM HUP INT
+  exec /bin/setpriv --reuid "$userId" --regid "$userId" --clear-groups --no-new-privs \
+    --inh-caps=-all --ambient-caps=-all --bounding-set=-all -- /bin/env -i "$@" </dev/null
+  fail 'cannot drop privileges'
+fi
+
+rm -f "$state/exit.json" "$state/started.json"
+identify
+initPid=$pid
+initTicks=$ticks
+root=$state/root
+echo "$hostname" >/proc/sys/kernel/hostname || fail 'cannot set the host name'
+mkdir -p "$root" && mount -t tmpfs -o mode=0755,size=64m,nr_inodes=8k,nosuid,nodev shim "$root" || fail 'cannot make a root'
+cd "$root" || fail 'cannot enter the root'
+mkdir app bin dev etc old proc runtime tmp usr usr/lib || fail 'cannot fill the root'
+chmod 1777 tmp
+: >bin/setpriv && : >bin/env && : >dev/null && : >dev/urandom && : >runtime/node || fail 'cannot fill the root'
+readonlyBind "$runtime" runtime/node
+readonlyBind "$bundle" app ,noexec
+readonlyBind "$(command -v setpriv)" bin/setpriv
+readonlyBind "$(command -v env)" bin/env
+readonlyBind /usr/lib usr/lib
+# Where /lib is a link into /usr it is one here too; else it is shown as it is.
+for name in lib lib32 lib64 libx32; do
+  if [ -L "/$name" ]; then
+    ln -s "usr/$name" "$name" || fail "cannot link $name"
+    if [ "$name" != lib ] && [ -d "/usr/$name" ]; then
+      mkdir "usr/$name" && readonlyBind "/usr/$name" "usr/$name"
+    fi
+  elif [ -d "/$name" ]; then
+    mkdir "$name" && readonlyBind "/$name" "$name"
+  fi
+done
+mount --bind /dev/null dev/null && mount --bind /dev/urandom dev/urandom || fail 'cannot make devices'
+mount -t proc -o nosuid,nodev,noexec,hidepid=2 proc proc || fail 'cannot mount proc'
+for name in hosts resolv.conf; do
+  [ ! -r "/etc/$name" ] || cat "/etc/$name" >"etc/$name"
+done
+echo "app:x:$userId:$userId::/app:/bin/false" >etc/passwd
+echo "app:x:$userId:" >etc/group
+mount -o remount,ro,mode=0755,size=64m,nr_inodes=8k,nosuid,nodev shim "$root" || fail 'cannot close the root'
+mount -t tmpfs -o "mode=1777,size=$temporaryBytesMax,nr_inodes=8k,nosuid,nodev,noexec" shim tmp || fail 'cannot mount /tmp'
+
+if [ -n "$stopped" ]; then
+  record 143 setup
+  exit 143
+fi
+unshare --mount --propagation private -- /bin/sh "$0" enter "$state" <<RECORD &
+initPid=$initPid
+initTicks=$initTicks
+root='$(printf '%s' "$root" | sed "s/'/'\\\\''/g")'
+$launch
+RECORD
+child=$!
+cd /
+# A signal that came between the check above and the line before this one.
+[ -z "$stopped" ] || kill -TERM "$child" 2>/dev/null
+
+code=
+while :; do
+  interrupted=
+  wait "$child"
+  now=$?
+  # After an interrupted wait the real status is still to come; if it had come
+  # already, the shell knows the process no more and says 127.
+  [ "$now" = 127 ] && [ -n "$code" ] || code=$now
+  [ -n "$interrupted" ] || break
+done
+record "$code" workload || echo 'shim: cannot record the exit code' >&2
+exit "$code"
+`;
