@@ -18,7 +18,7 @@ export interface Harness {
 
 export interface TimedHarness extends Harness {
   /** Resolves once `durationMs` of the driver's own time has passed. */
-  passTime(durationMs: number): Promise<void>;
+  readonly passTime: (durationMs: number) => Promise<void>;
 }
 
 /** Thrown by a case that this driver cannot show (say, a power cut of a real disk). */

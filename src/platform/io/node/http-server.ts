@@ -1,0 +1,294 @@
+/**
+ * HTTP/1.1 over TLS for the API, the registry and the join.
+ *
+ * Invariants:
+ * 1. A client certificate that was sent and is not believed is answered 401 here; a
+ *    handler sees `peer` undefined only where none was sent. Expiry and revocation
+ *    are looked at on every request, trust on every connection.
+ * 2. A request whose head could be read in two ways never reaches a handler.
+ * 3. An answer to a request whose body is still being sent is followed by reading on
+ *    for a while, so that the client sees the answer rather than a reset.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { X509Certificate } from 'node:crypto';
+import { assert } from '#base/mod.ts';
+import type { ByteSink, HttpHandler, HttpRequest, HttpResponse, HttpServer } from '../http.ts';
+import { silentLogger, type Logger } from '../log-sink.ts';
+import type { ServerTls } from '../net.ts';
+import { authoritiesOf, checkCredentials, judgeClient, type Judgement } from './certificates.ts';
+import { bodyOf, drainBody, expectsBody } from './http-body.ts';
+import { handshakeTimeoutMs, listenOn } from './listening.ts';
+
+const headersTimeoutMs = 15_000;
+/** For a whole request with its body: a large image over a slow line. */
+const requestTimeoutMs = 30 * 60_000;
+const keepAliveTimeoutMs = 75_000;
+const headerMaxBytes = 32_768;
+const headersMax = 100;
+
+/** Headers that must not come twice: Node would silently pick one or join them. */
+const singleHeaders = new Set(['host', 'authorization', 'content-type', 'content-length']);
+
+function statusAnswer(status: number, reason: string, message: string): HttpResponse {
+  const body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' };
+  return {
+    status,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(`${JSON.stringify({ ...body, message, reason, code: status })}\n`),
+  };
+}
+
+const badRequest = (message: string): HttpResponse => statusAnswer(400, 'BadRequest', message);
+
+function firstRepeated(rawHeaders: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    if (seen.has(name) && singleHeaders.has(name)) return name;
+    seen.add(name);
+  }
+  return undefined;
+}
+
+function headersOf(message: IncomingMessage): Record<string, string> {
+  // Without a prototype, so that no name that a client may send means anything.
+  const headers: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const [name, value] of Object.entries(message.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return headers;
+}
+
+function writeHead(response: ServerResponse, answer: HttpResponse, isLast: boolean): void {
+  const headers: Record<string, string> = { ...answer.headers };
+  if (answer.body instanceof Uint8Array && response.req.method !== 'HEAD') {
+    headers['content-length'] = String(answer.body.length);
+  }
+  if (isLast) headers['connection'] = 'close';
+  response.writeHead(answer.status, headers);
+}
+
+/** The sink of one streamed answer. */
+function sinkOf(response: ServerResponse): ByteSink {
+  const onDrain: (() => void)[] = [];
+  const onClose: (() => void)[] = [];
+  let bufferedBytes = 0;
+  let closed = false;
+  response.once('close', () => {
+    closed = true;
+    bufferedBytes = 0;
+    for (const listener of onClose.splice(0)) listener();
+  });
+  return {
+    write: (bytes) => {
+      if (closed || response.writableEnded || bytes.length === 0) return;
+      bufferedBytes += bytes.length;
+      response.write(bytes, (error) => {
+        if (closed || (error !== undefined && error !== null)) return;
+        bufferedBytes -= bytes.length;
+        assert(bufferedBytes >= 0, 'no more leaves than was written');
+        if (bufferedBytes > 0) return;
+        for (const listener of onDrain) listener();
+      });
+    },
+    bufferedBytes: () => bufferedBytes,
+    onDrain: (listener) => {
+      onDrain.push(listener);
+    },
+    onClose: (listener) => {
+      if (closed) queueMicrotask(listener);
+      else onClose.push(listener);
+    },
+    end: () => {
+      response.end();
+    },
+    destroy: () => {
+      response.destroy();
+    },
+  };
+}
+
+async function send(response: ServerResponse, answer: HttpResponse): Promise<void> {
+  const { req: message } = response;
+  if (response.destroyed) return;
+  const isUnread = expectsBody(message) && !message.complete;
+  writeHead(response, answer, isUnread);
+  if (typeof answer.body === 'function') {
+    response.flushHeaders();
+    answer.body(sinkOf(response));
+    if (isUnread) await drainBody(message);
+    return;
+  }
+  if (isUnread) {
+    // The whole answer goes out now; the connection ends when the client is done sending.
+    if (message.method !== 'HEAD') response.write(answer.body);
+    await drainBody(message);
+    response.end();
+    return;
+  }
+  response.end(answer.body);
+}
+
+class Front {
+  readonly #tls: ServerTls;
+  readonly #handler: HttpHandler;
+  readonly #logger: Logger;
+  readonly #authorities: readonly X509Certificate[];
+  readonly #judgements = new WeakMap<object, Judgement | 'anonymous'>();
+
+  constructor(tls: ServerTls, handler: HttpHandler, logger: Logger) {
+    this.#tls = tls;
+    this.#handler = handler;
+    this.#logger = logger;
+    this.#authorities = authoritiesOf(tls.trustPem);
+  }
+
+  /** Once a connection: the costly part, the signature. */
+  judge(socket: TLSSocket): void {
+    const certificate = socket.getPeerX509Certificate();
+    const judgement =
+      certificate === undefined
+        ? 'anonymous'
+        : judgeClient(certificate, this.#authorities, Date.now());
+    this.#judgements.set(socket, judgement);
+  }
+
+  /** Once a request: undefined for nobody, a text where the certificate is not believed. */
+  #identify(socket: Socket): HttpRequest['peer'] | string {
+    const judgement = this.#judgements.get(socket);
+    assert(judgement !== undefined, 'a connection is judged before its first request');
+    if (judgement === 'anonymous') {
+      return this.#tls.clientCertificate === 'request' ? undefined : 'a certificate is required';
+    }
+    if (!judgement.trusted) return judgement.why;
+    const { peer } = judgement;
+    if (peer.notAfterMs <= Date.now()) return 'the certificate has expired';
+    if (this.#tls.isRevoked?.(peer.serialNumber) === true) return 'the certificate was revoked';
+    return peer;
+  }
+
+  async #answer(
+    message: IncomingMessage,
+    response: ServerResponse,
+    onFirstRead: () => void,
+  ): Promise<HttpResponse> {
+    const repeated = firstRepeated(message.rawHeaders);
+    if (repeated !== undefined) return badRequest(`the header ${repeated} was sent more than once`);
+    const target = message.url ?? '';
+    if (!target.startsWith('/')) return badRequest('the target of a request is a path');
+    const peer = this.#identify(message.socket);
+    if (typeof peer === 'string') {
+      const message401 = `the client certificate was not accepted: ${peer}; use one that this server issued`;
+      return statusAnswer(401, 'Unauthorized', message401);
+    }
+    const aborts: (() => void)[] = [];
+    let isAborted = false;
+    response.once('close', () => {
+      isAborted = !response.writableFinished;
+      if (isAborted) for (const listener of aborts.splice(0)) listener();
+    });
+    const queryStart = target.indexOf('?');
+    return this.#handler({
+      method: message.method ?? 'GET',
+      path: queryStart < 0 ? target : target.slice(0, queryStart),
+      query: queryStart < 0 ? '' : target.slice(queryStart + 1),
+      headers: headersOf(message),
+      peer,
+      remoteAddress: message.socket.remoteAddress ?? '',
+      body: bodyOf(message, onFirstRead),
+      onAbort: (listener) => {
+        if (isAborted) queueMicrotask(listener);
+        else aborts.push(listener);
+      },
+    });
+  }
+
+  async serve(
+    message: IncomingMessage,
+    response: ServerResponse,
+    onFirstRead: () => void,
+  ): Promise<void> {
+    // A connection that breaks is told by 'close'; without this it would be an exception.
+    message.on('error', () => {});
+    response.on('error', () => {});
+    try {
+      let answer: HttpResponse;
+      try {
+        answer = await this.#answer(message, response, onFirstRead);
+      } catch (thrown) {
+        this.#logger.log('error', 'a handler failed', { method: message.method, error: thrown });
+        answer = statusAnswer(500, 'InternalError', 'the server failed to handle this request');
+      }
+      await send(response, answer);
+    } catch (thrown) {
+      this.#logger.log('error', 'an answer could not be sent', { error: thrown });
+      response.destroy();
+    }
+  }
+}
+
+/** Answers what is no HTTP (or too much of it) and closes. */
+function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [line, answer] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? [
+          '431 Request Header Fields Too Large',
+          statusAnswer(431, 'BadRequest', `the headers exceed ${headerMaxBytes} bytes`),
+        ]
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', statusAnswer(408, 'Timeout', 'the request took too long')]
+        : ['400 Bad Request', badRequest('the request is not HTTP/1.1')];
+  const body = answer.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : '';
+  socket.end(
+    `HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  // A peer that does not close its side must not keep the place.
+  socket.setTimeout(handshakeTimeoutMs, () => socket.destroy());
+}
+
+/** Real HTTPS. What a handler throws goes to `logger`, and to the client only as a 500. */
+export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer {
+  return {
+    listen: ({ address, tls, connectionsMax }, handler) => {
+      checkCredentials(tls.credentials);
+      const front = new Front(tls, handler, logger);
+      const server = createServer({
+        cert: tls.credentials.certificatePem,
+        key: tls.credentials.privateKeyPem,
+        ca: tls.trustPem,
+        minVersion: 'TLSv1.2',
+        requestCert: true,
+        rejectUnauthorized: tls.clientCertificate === 'require',
+        handshakeTimeout: handshakeTimeoutMs,
+        headersTimeout: headersTimeoutMs,
+        requestTimeout: requestTimeoutMs,
+        keepAliveTimeout: keepAliveTimeoutMs,
+        maxHeaderSize: headerMaxBytes,
+        requireHostHeader: true,
+        insecureHTTPParser: false,
+        noDelay: true,
+      });
+      server.maxHeadersCount = headersMax;
+      server.on('tlsClientError', (_, socket) => socket.destroy());
+      server.prependListener('secureConnection', (socket: TLSSocket) => front.judge(socket));
+      server.on('clientError', refuseBytes);
+      server.on('request', (message, response) => {
+        void front.serve(message, response, () => {});
+      });
+      // A client that asks before it sends is told to go on when the handler reads.
+      server.on('checkContinue', (message, response) => {
+        void front.serve(message, response, () => {
+          if (!response.headersSent) response.writeContinue();
+        });
+      });
+      return listenOn(server, address, connectionsMax);
+    },
+  };
+}

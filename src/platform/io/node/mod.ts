@@ -1,0 +1,10 @@
+export { createNodeClock } from './clock.ts';
+export { createNodeDisk } from './disk.ts';
+export { createNodeHttpClient } from './http-client.ts';
+export { createNodeHttpServer } from './http-server.ts';
+export { createNodeKeys } from './keys.ts';
+export { createNodeNet } from './net.ts';
+export { createNodeRandom } from './random.ts';
+export { createNodeSpawn } from './spawn.ts';
+export { createStreamLogger } from './stream-logger.ts';
+export { createNodeTimers } from './timers.ts';

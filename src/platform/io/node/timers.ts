@@ -1,0 +1,30 @@
+/**
+ * Timers of this process. Node fires up to one millisecond early against the
+ * monotonic clock and fires at once beyond 2^31 ms, so a delay is rounded up by
+ * one and a long one is waited for in pieces.
+ */
+import { assert } from '#base/mod.ts';
+import type { Timers } from '../clock.ts';
+
+const pieceMaxMs = 2 ** 31 - 2;
+
+export function createNodeTimers(): Timers {
+  return {
+    after: (delayMs, run) => {
+      assert(delayMs >= 0, 'a delay is not negative');
+      let remainingMs = delayMs === 0 ? 0 : Math.ceil(delayMs) + 1;
+      let handle: NodeJS.Timeout;
+      const step = (): void => {
+        const pieceMs = Math.min(remainingMs, pieceMaxMs);
+        remainingMs -= pieceMs;
+        handle = setTimeout(remainingMs > 0 ? step : run, pieceMs);
+      };
+      step();
+      return {
+        cancel: () => {
+          clearTimeout(handle);
+        },
+      };
+    },
+  };
+}
