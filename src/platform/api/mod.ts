@@ -8,6 +8,15 @@ export {
   type ValidationContext,
   type Verb,
 } from './definition.ts';
+export {
+  aggregatedDiscoveryMediaType,
+  aggregatedDiscoveryOf,
+  apiGroupListOf,
+  apiGroupOf,
+  apiResourceListOf,
+  coreVersionsOf,
+  subresourceShape,
+} from './discovery.ts';
 export { ApiModelError, type ApiModelErrorCode } from './errors.ts';
 export {
   decodeFacet,
@@ -53,6 +62,12 @@ export {
   type ObjectMeta,
   type OwnerReference,
 } from './object.ts';
+export {
+  componentNameOf,
+  type OpenApiDocument,
+  type OpenApiDocuments,
+  openApiDocumentsOf,
+} from './openapi.ts';
 export {
   type CreateContext,
   isSameObject,
@@ -167,6 +182,7 @@ export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';
 export { type Site } from './selvage/site.ts';
 export { applyStrategicMergePatch } from './strategic-merge.ts';
+export { parseStrictYaml } from './strict-yaml.ts';
 export {
   type IncludeObject,
   partialObjectMetadata,
