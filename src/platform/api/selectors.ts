@@ -4,8 +4,16 @@
  * Invariants: parsing is bounded; an unknown field or operator is refused, never
  * ignored, since a selector that selects too much deletes too much.
  */
-import { isJsonObject } from '#base/mod.ts';
-import type { ResourceDefinition } from './definition.ts';
+import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import type { FieldError, ResourceDefinition } from './definition.ts';
+import {
+  childPath,
+  fieldForbidden,
+  fieldInvalid,
+  fieldNotSupported,
+  fieldRequired,
+  indexPath,
+} from './field-errors.ts';
 import { labelValueProblem, qualifiedNameProblem } from './formats.ts';
 import type { ApiObject } from './object.ts';
 import { StatusError } from './status-error.ts';
@@ -200,6 +208,38 @@ export function labelSelectorOf(selector: unknown): LabelRequirements | undefine
     });
   }
   return requirements;
+}
+
+const expressionOperators = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
+
+/** What is wrong with a LabelSelector object at `field` beyond its schema. */
+export function labelSelectorErrors(selector: JsonObject, field: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const labels = selector['matchLabels'];
+  for (const [key, value] of isJsonObject(labels) ? Object.entries(labels) : []) {
+    const at = childPath(field, 'matchLabels');
+    const keyProblem = qualifiedNameProblem(key);
+    if (keyProblem !== undefined) errors.push(fieldInvalid(at, key, keyProblem));
+    const valueProblem = labelValueProblem(String(value));
+    if (valueProblem !== undefined) errors.push(fieldInvalid(`${at}[${key}]`, value, valueProblem));
+  }
+  const expressions = selector['matchExpressions'];
+  for (const [index, expression] of (Array.isArray(expressions) ? expressions : []).entries()) {
+    if (!isJsonObject(expression)) continue;
+    const at = indexPath(childPath(field, 'matchExpressions'), index);
+    const { key, operator, values } = expression;
+    const count = Array.isArray(values) ? values.length : 0;
+    const keyProblem = qualifiedNameProblem(String(key));
+    if (keyProblem !== undefined) errors.push(fieldInvalid(`${at}.key`, key, keyProblem));
+    if (!expressionOperators.includes(String(operator))) {
+      errors.push(fieldNotSupported(`${at}.operator`, operator, expressionOperators));
+    } else if (operator === 'In' || operator === 'NotIn') {
+      if (count === 0) errors.push(fieldRequired(`${at}.values`, `${operator} needs at least one`));
+    } else if (count > 0) {
+      errors.push(fieldForbidden(`${at}.values`, `${String(operator)} takes no values`));
+    }
+  }
+  return errors;
 }
 
 /**
