@@ -1,3 +1,19 @@
+export { createClient, type ClientOptions } from './client.ts';
+export { ClientError, type ClientErrorCode } from './errors.ts';
+export {
+  createEventRecorder,
+  type EventRecorder,
+  type EventRecorderOptions,
+  type EventReport,
+} from './event-recorder.ts';
+export {
+  handlerTransport,
+  httpTransport,
+  type HttpTransportOptions,
+  type Transport,
+  type TransportRequest,
+  type TransportResponse,
+} from './transport.ts';
 export {
   type Client,
   type DeleteOptions,

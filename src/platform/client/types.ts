@@ -47,6 +47,8 @@ export interface Client {
   /** Replaces the object; Conflict when its resourceVersion is not the present one. */
   update(resource: GroupVersionResource, object: ApiObject): Promise<ApiObject>;
   updateStatus(resource: GroupVersionResource, object: ApiObject): Promise<ApiObject>;
+  /** Writes what is left in `spec.finalizers` of a namespace that is being deleted. */
+  finalize(resource: GroupVersionResource, object: ApiObject): Promise<ApiObject>;
   mergePatch(
     resource: GroupVersionResource,
     namespace: string,

@@ -1,0 +1,97 @@
+/**
+ * How a request gets to the server: over HTTPS, or straight into the handler of
+ * the server in the same process. Both end at the same door.
+ */
+import type {
+  Address,
+  ClientTls,
+  HttpClient,
+  HttpHandler,
+  HttpResponse,
+  PeerIdentity,
+} from '#platform/io/mod.ts';
+import { BodyPipe, onceOnly } from './body-pipe.ts';
+
+export interface TransportRequest {
+  readonly method: string;
+  /** Path with query. */
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+export interface TransportResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** May be read once. Ends by a throw where the answer was cut. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Gives up on the rest of the body. */
+  cancel(): void;
+}
+
+export type Transport = (request: TransportRequest) => Promise<TransportResponse>;
+
+const inProcessAddress = 'in-process';
+
+/** Calls `handler` in this process, as `peer`. No sockets; streams are bounded by BodyPipe. */
+export function handlerTransport(handler: HttpHandler, peer: PeerIdentity): Transport {
+  return async (request) => {
+    const { path, query } = partsOf(request.target);
+    const abortListeners: (() => void)[] = [];
+    const response = await handler({
+      method: request.method,
+      path,
+      query,
+      headers: { host: inProcessAddress, ...request.headers },
+      peer,
+      remoteAddress: inProcessAddress,
+      body: onceOnly(request.body),
+      onAbort: (listener) => abortListeners.push(listener),
+    });
+    return answerOf(response, abortListeners);
+  };
+}
+
+function answerOf(
+  response: HttpResponse,
+  abortListeners: readonly (() => void)[],
+): TransportResponse {
+  const { status, headers, body } = response;
+  if (typeof body !== 'function') {
+    return { status, headers, body: onceOnly(body), cancel() {} };
+  }
+  const pipe = new BodyPipe(() => {
+    for (const listener of abortListeners) listener();
+  });
+  body(pipe);
+  return { status, headers, body: pipe, cancel: () => pipe.cancel() };
+}
+
+function partsOf(target: string): { path: string; query: string } {
+  const mark = target.indexOf('?');
+  if (mark === -1) return { path: target, query: '' };
+  return { path: target.slice(0, mark), query: target.slice(mark + 1) };
+}
+
+export interface HttpTransportOptions {
+  readonly address: Address;
+  readonly tls: ClientTls;
+  /** Until the head of the answer is there. */
+  readonly timeoutMs?: number;
+}
+
+const headTimeoutMsDefault = 30_000;
+
+/** Over HTTPS. Rejects with NetError where there is no answer. */
+export function httpTransport(httpClient: HttpClient, options: HttpTransportOptions): Transport {
+  return ({ method, target, headers, body }) =>
+    httpClient.request({
+      address: options.address,
+      tls: options.tls,
+      method,
+      target,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      timeoutMs: options.timeoutMs ?? headTimeoutMsDefault,
+    });
+}

@@ -1,0 +1,84 @@
+/**
+ * One watch: reads events as they come until it ends or is closed.
+ *
+ * Invariants:
+ * 1. onEnd is called exactly once, after the last onEvent; never after close.
+ * 2. Handlers run one after the other, in the order of the stream.
+ */
+import { isJsonObject } from '#base/mod.ts';
+import type { ApiObject } from '#platform/api/mod.ts';
+import { ClientError } from './errors.ts';
+import { jsonLines } from './json-lines.ts';
+import { statusErrorOf } from './status-of-answer.ts';
+import type { TransportResponse } from './transport.ts';
+import type { WatchEvent, WatchHandlers } from './types.ts';
+
+export function startWatch(
+  open: () => Promise<TransportResponse>,
+  readRefusal: (response: TransportResponse) => Promise<unknown>,
+  handlers: WatchHandlers,
+): { close(): void } {
+  let closed = false;
+  let response: TransportResponse | undefined;
+
+  async function run(): Promise<void> {
+    response = await open();
+    if (closed) return response.cancel();
+    if (response.status !== 200) {
+      await readRefusal(response);
+      throw new ClientError(
+        'CLIENT_ANSWER_MALFORMED',
+        `the server answered a watch with ${response.status}`,
+      );
+    }
+    for await (const line of jsonLines(response.body)) {
+      if (closed) return;
+      handlers.onEvent(eventOf(line));
+    }
+  }
+
+  run().then(
+    () => {
+      if (!closed) handlers.onEnd(undefined);
+    },
+    (error: unknown) => {
+      response?.cancel();
+      if (!closed) handlers.onEnd(error instanceof Error ? error : new Error(String(error)));
+    },
+  );
+
+  return {
+    close() {
+      if (closed) return;
+      closed = true;
+      response?.cancel();
+    },
+  };
+}
+
+function eventOf(line: unknown): WatchEvent {
+  if (isJsonObject(line) && isJsonObject(line['object'])) {
+    const { type, object } = line;
+    switch (String(type)) {
+      case 'ADDED':
+      case 'MODIFIED':
+      case 'DELETED':
+        return {
+          type: type as 'ADDED' | 'MODIFIED' | 'DELETED',
+          object: object as unknown as ApiObject,
+        };
+      case 'BOOKMARK': {
+        const version = isJsonObject(object['metadata'])
+          ? object['metadata']['resourceVersion']
+          : undefined;
+        if (typeof version === 'string') return { type: 'BOOKMARK', resourceVersion: version };
+        break;
+      }
+      case 'ERROR':
+        throw statusErrorOf(object, 500);
+      default:
+        break;
+    }
+  }
+  throw new ClientError('CLIENT_ANSWER_MALFORMED', 'a line of the watch is not an event');
+}
