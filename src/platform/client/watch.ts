@@ -58,13 +58,14 @@ export function startWatch(
 
 function eventOf(line: unknown): WatchEvent {
   if (isJsonObject(line) && isJsonObject(line['object'])) {
-    const { type, object } = line;
-    switch (String(type)) {
+    const { object } = line;
+    const type = typeof line['type'] === 'string' ? line['type'] : '';
+    switch (type) {
       case 'ADDED':
       case 'MODIFIED':
       case 'DELETED':
         return {
-          type: type as 'ADDED' | 'MODIFIED' | 'DELETED',
+          type,
           object: object as unknown as ApiObject,
         };
       case 'BOOKMARK': {

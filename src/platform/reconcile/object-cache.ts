@@ -1,0 +1,144 @@
+/**
+ * Objects of one kind as they were last seen, with indexes.
+ *
+ * Invariants:
+ * 1. An object is never replaced by an older version of itself.
+ * 2. What was seen to be deleted does not come back by an answer that is older
+ *    than what the watch has already delivered.
+ */
+import type { ApiObject } from '#platform/api/mod.ts';
+
+export type Change<Kind extends ApiObject = ApiObject> =
+  | { readonly type: 'added'; readonly object: Kind; readonly previous: undefined }
+  | { readonly type: 'updated'; readonly object: Kind; readonly previous: Kind }
+  | { readonly type: 'deleted'; readonly object: Kind; readonly previous: Kind };
+
+/** The values under which an object is found. Must depend on the object alone. */
+export type IndexOf = (object: ApiObject) => readonly string[];
+
+/** `namespace/name`, or the name alone for objects outside all namespaces. */
+export function keyOf(object: ApiObject): string {
+  const { namespace, name } = object.metadata;
+  return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
+}
+
+/** The parts of a key. The namespace is empty for objects outside all namespaces. */
+export function partsOfKey(key: string): { namespace: string; name: string } {
+  const slash = key.indexOf('/');
+  return { namespace: slash === -1 ? '' : key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+export function revisionOf(object: ApiObject): number {
+  return Number(object.metadata.resourceVersion ?? '0');
+}
+
+const builtInIndexes: Readonly<Record<string, IndexOf>> = {
+  uid: (object) => (object.metadata.uid === undefined ? [] : [object.metadata.uid]),
+  owner: (object) => (object.metadata.ownerReferences ?? []).map((owner) => owner.uid),
+  namespace: (object) => [object.metadata.namespace ?? ''],
+};
+
+export class ObjectCache<Kind extends ApiObject> {
+  readonly #objects = new Map<string, Kind>();
+  readonly #indexes = new Map<string, { of: IndexOf; keys: Map<string, Set<string>> }>();
+  readonly #onChange: (change: Change<Kind>) => void;
+  /** Everything up to this revision has been seen. */
+  #seenRevision = 0;
+
+  constructor(
+    indexes: Readonly<Record<string, IndexOf>>,
+    onChange: (change: Change<Kind>) => void,
+  ) {
+    this.#onChange = onChange;
+    for (const [name, of] of Object.entries({ ...builtInIndexes, ...indexes })) {
+      this.#indexes.set(name, { of, keys: new Map() });
+    }
+  }
+
+  get(key: string): Kind | undefined {
+    return this.#objects.get(key);
+  }
+
+  list(): Kind[] {
+    return [...this.#objects.values()];
+  }
+
+  lookup(index: string, value: string): Kind[] {
+    const keys = this.#indexes.get(index)?.keys.get(value) ?? [];
+    return [...keys].flatMap((key) => this.#objects.get(key) ?? []);
+  }
+
+  /** The watch delivered this version. */
+  put(object: Kind): void {
+    this.#seenRevision = Math.max(this.#seenRevision, revisionOf(object));
+    this.#store(object);
+  }
+
+  /** A write was answered with this version; the watch may or may not have delivered it. */
+  observe(object: Kind): void {
+    if (revisionOf(object) > this.#seenRevision) this.#store(object);
+  }
+
+  /** The watch delivered the deletion; `object` is its last state. */
+  delete(object: Kind): void {
+    this.#seenRevision = Math.max(this.#seenRevision, revisionOf(object));
+    const known = this.#objects.get(keyOf(object));
+    if (known !== undefined && known.metadata.uid === object.metadata.uid) this.#remove(known);
+  }
+
+  seen(revision: number): void {
+    this.#seenRevision = Math.max(this.#seenRevision, revision);
+  }
+
+  /** A whole list as of `revision`: what is known, not newer than that and not in it, is gone. */
+  replace(objects: readonly Kind[], revision: number): void {
+    const listed = new Map(objects.map((object) => [keyOf(object), object]));
+    const missing = this.list().filter((known) => !listed.has(keyOf(known)));
+    for (const known of missing) {
+      if (revisionOf(known) <= revision) this.#remove(known);
+    }
+    for (const object of objects) this.#store(object);
+    this.seen(revision);
+  }
+
+  #store(object: Kind): void {
+    const key = keyOf(object);
+    const previous = this.#objects.get(key);
+    if (previous !== undefined) {
+      if (revisionOf(object) <= revisionOf(previous)) return;
+      if (previous.metadata.uid !== object.metadata.uid) {
+        this.#remove(previous);
+        return this.#store(object);
+      }
+      this.#index(previous, key, 'remove');
+    }
+    this.#objects.set(key, object);
+    this.#index(object, key, 'add');
+    this.#onChange(
+      previous === undefined
+        ? { type: 'added', object, previous }
+        : { type: 'updated', object, previous },
+    );
+  }
+
+  #remove(known: Kind): void {
+    const key = keyOf(known);
+    this.#objects.delete(key);
+    this.#index(known, key, 'remove');
+    this.#onChange({ type: 'deleted', object: known, previous: known });
+  }
+
+  #index(object: Kind, key: string, action: 'add' | 'remove'): void {
+    for (const { of, keys } of this.#indexes.values()) {
+      for (const value of of(object)) {
+        const set = keys.get(value);
+        if (action === 'add') {
+          if (set === undefined) keys.set(value, new Set([key]));
+          else set.add(key);
+        } else if (set?.delete(key) === true && set.size === 0) {
+          keys.delete(value);
+        }
+      }
+    }
+  }
+}
