@@ -57,8 +57,8 @@ fail() {
 # /proc is still the one that was mounted outside.
 identify() {
   read -r line </proc/self/stat || fail 'cannot read /proc/self/stat'
-  pid=${"$"}{line%% *}
-  set -- ${"$"}{line##*) }
+  pid=${'$'}{line%% *}
+  set -- ${'$'}{line##*) }
   shift 19
   ticks=$1
 }

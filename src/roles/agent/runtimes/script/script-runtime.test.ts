@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { silentLogger, type Disk } from '#platform/io/mod.ts';
+import {
+  createNodeClock,
+  createNodeDisk,
+  createNodeSpawn,
+  createNodeTimers,
+} from '#platform/io/node/mod.ts';
+import { runtimeContract, type RuntimeHarness } from '../runtime.contract.ts';
+import type { ContainerRun, Runtime } from '../types.ts';
+import { decodeLaunch, encodeLaunch } from './launch.ts';
+import { openScriptRuntime } from './script-runtime.ts';
+
+const programs = {
+  greeter: `console.log('hello', JSON.stringify(process.env.NAME), JSON.stringify(process.argv.slice(2)));
+    process.exitCode = 3;`,
+  polite: `process.on('SIGTERM', () => { console.log('bye'); process.exit(0); });
+    setInterval(() => {}, 1000); console.log('ready');`,
+  stubborn: `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('ready');`,
+  prober: `
+    import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+    import { spawnSync } from 'node:child_process';
+    const found = {};
+    const attempt = (name, run) => {
+      try { found[name] = run(); } catch (error) { found[name] = error.code ?? String(error); }
+    };
+    attempt('user', () => [process.getuid(), process.getgid(), process.getgroups()]);
+    attempt('isInit', () => process.pid === 1);
+    attempt('environment', () => Object.keys(process.env));
+    attempt('directory', () => process.cwd());
+    attempt('bundle', () => readFileSync('/app/main.mjs').length > 0);
+    for (const path of process.argv.slice(2)) attempt(path, () => readdirSync(path));
+    attempt('write', () => writeFileSync('/app/x', 'x'));
+    attempt('spawn', () => spawnSync('/bin/env').status);
+    attempt('kill', () => process.kill(1, 9));
+    console.log(JSON.stringify(found));`,
+};
+
+function passTime(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+}
+
+async function openHarness(): Promise<RuntimeHarness & { disk: Disk; folder: string }> {
+  // Others may not even enter the folder: what a checkout below /root looks like.
+  const folder = mkdtempSync(join(tmpdir(), 'runtime-'));
+  for (const [name, text] of Object.entries(programs)) {
+    mkdirSync(join(folder, 'bundles', name), { recursive: true });
+    writeFileSync(join(folder, 'bundles', name, 'main.mjs'), text);
+  }
+  const clock = createNodeClock();
+  const timers = createNodeTimers();
+  const spawn = createNodeSpawn();
+  const disk = createNodeDisk(join(folder, 'agent'));
+  let current: Runtime | undefined;
+  return {
+    disk,
+    folder,
+    programs: {
+      greeter: join(folder, 'bundles/greeter'),
+      polite: join(folder, 'bundles/polite'),
+      stubborn: join(folder, 'bundles/stubborn'),
+    },
+    async reopen() {
+      current?.close();
+      current = await openScriptRuntime(
+        { disk, spawn, clock, timers, logger: silentLogger },
+        { javascriptRuntimePath: process.execPath },
+      );
+      return current;
+    },
+    async readLog(path) {
+      return Promise.resolve(readFileSync(join(folder, 'agent', path), 'utf8'));
+    },
+    async killOutermost(run) {
+      assert.ok(run.process);
+      assert.equal(await spawn.signal(run.process, 'SIGKILL'), true);
+    },
+    async hasProcesses(run: ContainerRun) {
+      assert.ok(run.process);
+      const state = JSON.parse(
+        readFileSync(join(folder, 'agent/pods', run.podUid, run.container, 'started.json'), 'utf8'),
+      ) as Record<string, number>;
+      const pids = [run.process.pid, state['initPid'] ?? 0, state['workloadPid'] ?? 0];
+      const table = await spawn.table();
+      return table.some((entry) => pids.includes(entry.pid) && !entry.isZombie);
+    },
+    passTime,
+    async [Symbol.asyncDispose]() {
+      for (const run of current?.list() ?? []) {
+        if (run.exit !== undefined || run.process === undefined) continue;
+        await spawn.signal(run.process, 'SIGKILL');
+      }
+      current?.close();
+      await passTime(100);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+runtimeContract('script', openHarness);
+
+test('a workload sees its bundle and nothing else of the machine', async () => {
+  await using harness = await openHarness();
+  const runtime = await harness.reopen();
+  const paths = ['/', '/app', '/proc', '/root', harness.folder, harness.disk.absolute('pods')];
+  const key = { podUid: 'uid-1', container: 'main' };
+  const start = {
+    ...key,
+    podNamespace: 'default',
+    podName: 'pod-1',
+    image: 'image:1',
+    digest: 'sha256:1',
+    ip: '127.1.9.7',
+    restartCount: 0,
+    bundle: join(harness.folder, 'bundles/prober'),
+    command: ['main.mjs', ...paths],
+    environment: { ONLY: 'this' },
+  };
+  await runtime.start(start);
+  while (runtime.get(key)?.exit === undefined) await harness.passTime(20);
+  const denied = 'ERR_ACCESS_DENIED';
+  const log = await harness.readLog(runtime.logPath(key));
+  assert.deepEqual(JSON.parse(log), {
+    user: [167_847, 167_847, [167_847]],
+    isInit: false,
+    environment: ['ONLY'],
+    directory: '/app',
+    bundle: true,
+    '/': denied,
+    '/app': ['main.mjs'],
+    '/proc': denied,
+    '/root': denied,
+    [harness.folder]: denied,
+    [harness.disk.absolute('pods')]: denied,
+    write: denied,
+    spawn: denied,
+    kill: 'EPERM',
+  });
+});
+
+test('a launch record gives back what went in, whatever the bytes', () => {
+  const launch = {
+    runtime: "/a 'b'/node",
+    bundle: '/x\ny',
+    userId: 100_001,
+    hostname: 'pod',
+    temporaryBytesMax: 1024,
+    environment: { A: '', B: "''", C: "it's\n$(id)`id`\\", D: 'set -- ', E: 'K=V' },
+    command: ['/runtime/node', "'", '', 'a b', 'X=1', '\\'],
+  };
+  assert.deepEqual(decodeLaunch(encodeLaunch(launch)), launch);
+  assert.throws(() => encodeLaunch({ ...launch, environment: { 'A;id': 'x' } }), /no name/);
+  assert.throws(() => encodeLaunch({ ...launch, hostname: 'a\0b' }), /NUL/);
+});

@@ -1,0 +1,51 @@
+/** What a workload is called, who it is, and the words that start it. */
+import { assert } from '#base/mod.ts';
+import { AgentError } from '../../errors.ts';
+import type { StateFile } from './state-file.ts';
+
+/** Where the shim shows the bundle and the runtime to the workload. */
+const bundleRoot = '/app';
+const runtimeProgram = '/runtime/node';
+const userIdBase = 100_000;
+
+/**
+ * A user of its own for every pod: derived from the pod's address, which no
+ * other pod of the machine has while this one is there.
+ */
+export function userIdOf(ip: string): number {
+  const parts = ip.split('.').map(Number);
+  assert(
+    parts.length === 4 && parts.every((part) => Number.isInteger(part) && part >= 0 && part < 256),
+    `${ip} is no IPv4 address`,
+  );
+  const [, second = 0, third = 0, fourth = 0] = parts;
+  return userIdBase + second * 65_536 + third * 256 + fourth;
+}
+
+export function containerIdOf(
+  state: Pick<StateFile, 'podUid' | 'container' | 'restartCount'>,
+): string {
+  return `script://${state.podUid}/${state.container}/${state.restartCount}`;
+}
+
+/** `command`: the module, relative to the bundle or below /app, then its arguments. */
+export function workloadCommand(command: readonly string[]): readonly string[] {
+  const [module, ...rest] = command;
+  if (module === undefined) {
+    throw new AgentError('RUNTIME_BAD_COMMAND', 'neither the pod nor the image names a module');
+  }
+  const path = module.startsWith('/') ? module : `${bundleRoot}/${module.replace(/^\.\//, '')}`;
+  if (!path.startsWith(`${bundleRoot}/`) || path.split('/').includes('..')) {
+    throw new AgentError(
+      'RUNTIME_BAD_COMMAND',
+      `${module} is not a module in the image: the script runtime starts modules of the bundle`,
+    );
+  }
+  return [runtimeProgram, '--permission', `--allow-fs-read=${bundleRoot}`, path, ...rest];
+}
+
+/** Absolute paths. The processes that this makes are described in shim.ts. */
+export function shimArguments(shimPath: string, statePath: string): readonly string[] {
+  const namespaces = '--mount --pid --ipc --uts --fork --kill-child --propagation private';
+  return [...namespaces.split(' '), '--', '/bin/sh', shimPath, 'run', statePath];
+}

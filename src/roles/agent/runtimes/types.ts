@@ -1,0 +1,87 @@
+/**
+ * What runs containers. A runtime's containers live on when the agent ends, and
+ * the next agent finds them again by what the runtime keeps on disk.
+ *
+ * Invariants (see runtime.contract.ts):
+ * 1. One run of a container has at most one live set of processes; `start` is
+ *    refused while they live.
+ * 2. How a run ended stays readable until the container is started or removed
+ *    again, whether or not an agent was there when it ended.
+ * 3. When the outermost process of a container is killed, everything in it dies.
+ * 4. A container reads and writes nothing of the machine but what it was given.
+ */
+import type { ProcessIdentity } from '#platform/io/mod.ts';
+
+export interface ContainerKey {
+  readonly podUid: string;
+  /** Name in the pod. */
+  readonly container: string;
+}
+
+export interface ContainerStart extends ContainerKey {
+  readonly podNamespace: string;
+  readonly podName: string;
+  /** The reference that the pod asks for, and the digest of what it stood for. */
+  readonly image: string;
+  readonly digest: string;
+  /** Address of the pod. */
+  readonly ip: string;
+  readonly restartCount: number;
+  /** Absolute path of the unpacked image. */
+  readonly bundle: string;
+  /** The module in the bundle, then its arguments. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** How the run before this one ended, to be kept with this one. */
+  readonly last?: ContainerExit;
+}
+
+export interface ContainerExit {
+  readonly exitCode: number;
+  /** `Completed`, `Error`, `StartError` (never ran) or `ContainerStatusUnknown` (killed with its shim). */
+  readonly reason: string;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly containerId: string;
+}
+
+export interface ContainerRun extends ContainerKey {
+  readonly podNamespace: string;
+  readonly podName: string;
+  readonly image: string;
+  readonly digest: string;
+  readonly ip: string;
+  readonly restartCount: number;
+  readonly startedAtMs: number;
+  /** `<runtime>://<pod uid>/<container>/<run>`. */
+  readonly containerId: string;
+  /** The outermost process. */
+  readonly process: ProcessIdentity | undefined;
+  readonly last?: ContainerExit;
+  /** Undefined while it runs. */
+  readonly exit: ContainerExit | undefined;
+}
+
+export interface Runtime {
+  readonly name: string;
+  /** Image platforms that it runs, best first, e.g. `script/javascript`. */
+  readonly platforms: readonly string[];
+  /**
+   * Resolves when the workload's process exists, or with a run that has already
+   * ended. Rejects with AgentError RUNTIME_RUNNING, RUNTIME_BAD_COMMAND or RUNTIME_START.
+   */
+  start(container: ContainerStart): Promise<ContainerRun>;
+  /** Every container that has been started and not removed, sorted by pod and name. */
+  list(): readonly ContainerRun[];
+  get(key: ContainerKey): ContainerRun | undefined;
+  /** Asks the workload to end (`graceful`), or ends it. False where it does not run. */
+  stop(key: ContainerKey, how: 'graceful' | 'kill'): Promise<boolean>;
+  /** Forgets the pod's containers, their logs and state. Refused while one runs. */
+  removePod(podUid: string): Promise<void>;
+  /** Path of the container's log on the disk that the runtime was given. */
+  logPath(key: ContainerKey): string;
+  /** Called after a run has ended and its exit is readable. */
+  onExit(listener: (run: ContainerRun) => void): void;
+  /** Stops watching; the containers go on. */
+  close(): void;
+}
