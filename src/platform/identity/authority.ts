@@ -1,0 +1,257 @@
+/**
+ * The fleet's own certificate authority: one key pair on disk that signs the
+ * certificates of servers, users and nodes.
+ *
+ * Invariants:
+ * 1. The authority is on disk, whole, before anything is signed with it; the key and
+ *    its certificate are one file, so that no crash leaves one without the other.
+ * 2. Nothing outlives the authority, and serial numbers are 128 random bits.
+ * 3. Only issueNode makes the identity of a node.
+ */
+import { assert, hexOf, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
+import type {
+  CertificateProfile,
+  CertificateSubject,
+  Clock,
+  Credentials,
+  Disk,
+  Keys,
+  Random,
+} from '#platform/io/mod.ts';
+import { IdentityError } from './errors.ts';
+import { nodesGroup, nodeSubject, nodeUserPrefix } from './user.ts';
+
+const dayMs = 86_400_000;
+const authorityLifetimeMs = 3_652 * dayMs;
+const serverLifetimeMs = 365 * dayMs;
+const clientLifetimeMs = 365 * dayMs;
+const nodeLifetimeMs = 365 * dayMs;
+/** Certificates begin a little earlier, for peers whose clock is behind. */
+const clockSkewMs = 300_000;
+const serialBytes = 16;
+const fileMaxBytes = 65_536;
+const fileName = 'authority.json';
+const fileFormat = 1;
+
+export interface AuthorityDependencies {
+  /** The authority's own folder. */
+  readonly disk: Disk;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface AuthorityOptions {
+  /** Of the authority, where it is made now. */
+  readonly commonName?: string;
+}
+
+export interface CertificateAuthority {
+  /** The certificate that everybody trusts. */
+  readonly caPem: string;
+  /** A new pair and certificate for a listening server. Default lifetime: 365 days. */
+  issueServer(options: {
+    readonly dnsNames: readonly string[];
+    readonly ipAddresses: readonly string[];
+    readonly lifetimeMs?: number;
+  }): Promise<Credentials>;
+  /** A new pair and certificate for a user or an in-process client. Default lifetime: 365 days. */
+  issueClient(options: {
+    readonly commonName: string;
+    readonly organizations: readonly string[];
+    readonly lifetimeMs?: number;
+  }): Promise<Credentials>;
+  /**
+   * A certificate for the key of a node's request, as `system:node:<name>` with the
+   * SPIFFE id spiffe://selvage/node/<name>. Whatever else the request says is ignored.
+   * The default lifetime is 365 days: nodes cannot renew their certificates yet, and
+   * it becomes 24 hours when they can. Throws SelvageError KEYS_BAD_REQUEST.
+   */
+  issueNode(
+    certificateRequestPem: string,
+    nodeName: string,
+    options?: { readonly lifetimeMs?: number },
+  ): Promise<string>;
+}
+
+interface AuthorityFile {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+/** The SPIFFE id of a node. */
+export function nodeUri(nodeName: string): string {
+  return `spiffe://selvage/node/${nodeName}`;
+}
+
+const wholeSeconds = (timeMs: number): number => Math.floor(timeMs / 1000) * 1000;
+
+function serialNumber(random: Random): string {
+  const bytes = random.bytes(serialBytes);
+  assert(bytes.length === serialBytes, 'as many random bytes as asked for');
+  // Positive and of full length: the highest bit clear, the next one set.
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return hexOf(bytes);
+}
+
+function parseFile(bytes: Uint8Array): AuthorityFile {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(strictTextOf(bytes));
+  } catch (cause) {
+    throw new IdentityError('IDENTITY_AUTHORITY_BROKEN', `${fileName} is not JSON`, { cause });
+  }
+  if (isJsonObject(parsed) && parsed['format'] === fileFormat) {
+    const { certificatePem, privateKeyPem } = parsed;
+    if (typeof certificatePem === 'string' && typeof privateKeyPem === 'string') {
+      return { certificatePem, privateKeyPem };
+    }
+  }
+  throw new IdentityError(
+    'IDENTITY_AUTHORITY_BROKEN',
+    `${fileName} is not an authority of format ${fileFormat}; restore it from a backup`,
+  );
+}
+
+async function createFile(
+  { disk, keys, clock, random }: AuthorityDependencies,
+  options: AuthorityOptions,
+): Promise<AuthorityFile> {
+  const pair = await keys.createKeyPair();
+  const nowMs = wholeSeconds(clock.wallMs());
+  const certificatePem = await keys.issueAuthority(
+    {
+      subject: { commonName: options.commonName ?? 'Selvage fleet authority', organizations: [] },
+      dnsNames: [],
+      ipAddresses: [],
+      uris: [],
+      serialNumber: serialNumber(random),
+      notBeforeMs: nowMs - clockSkewMs,
+      notAfterMs: nowMs + authorityLifetimeMs,
+      usage: 'authority',
+    },
+    pair,
+  );
+  const file = { certificatePem, privateKeyPem: pair.privateKeyPem };
+  const text = `${JSON.stringify({ format: fileFormat, ...file }, undefined, 2)}\n`;
+  await disk.writeFileAtomic(fileName, utf8(text), 0o600);
+  return file;
+}
+
+class Authority implements CertificateAuthority {
+  readonly caPem: string;
+  readonly #issuer: AuthorityFile;
+  readonly #dependencies: AuthorityDependencies;
+  readonly #notAfterMs: number;
+
+  constructor(dependencies: AuthorityDependencies, file: AuthorityFile) {
+    this.#dependencies = dependencies;
+    this.#issuer = file;
+    this.caPem = file.certificatePem;
+    this.#notAfterMs = dependencies.keys.readCertificate(file.certificatePem).notAfterMs;
+  }
+
+  async issueServer(options: {
+    readonly dnsNames: readonly string[];
+    readonly ipAddresses: readonly string[];
+    readonly lifetimeMs?: number;
+  }): Promise<Credentials> {
+    const { dnsNames, ipAddresses } = options;
+    const commonName = dnsNames[0] ?? ipAddresses[0];
+    assert(commonName !== undefined, 'a server has at least one name or address');
+    return this.#issuePair(options.lifetimeMs ?? serverLifetimeMs, {
+      subject: { commonName, organizations: [] },
+      dnsNames,
+      ipAddresses,
+      usage: 'server',
+    });
+  }
+
+  async issueClient(options: {
+    readonly commonName: string;
+    readonly organizations: readonly string[];
+    readonly lifetimeMs?: number;
+  }): Promise<Credentials> {
+    const { commonName, organizations } = options;
+    assert(commonName !== '', 'a user has a name');
+    assert(!commonName.startsWith(nodeUserPrefix), 'only issueNode names a node');
+    assert(!organizations.includes(nodesGroup), 'only issueNode makes a node');
+    const subject: CertificateSubject = { commonName, organizations };
+    return this.#issuePair(options.lifetimeMs ?? clientLifetimeMs, { subject, usage: 'client' });
+  }
+
+  async issueNode(
+    certificateRequestPem: string,
+    nodeName: string,
+    options: { readonly lifetimeMs?: number } = {},
+  ): Promise<string> {
+    assert(nodeName !== '', 'a node has a name');
+    const request = await this.#dependencies.keys.readRequest(certificateRequestPem);
+    return this.#issue(request.publicKeyPem, options.lifetimeMs ?? nodeLifetimeMs, {
+      subject: nodeSubject(nodeName),
+      uris: [nodeUri(nodeName)],
+      usage: 'client',
+    });
+  }
+
+  async #issuePair(
+    lifetimeMs: number,
+    profile: Partial<CertificateProfile> & Pick<CertificateProfile, 'subject' | 'usage'>,
+  ): Promise<Credentials> {
+    const pair = await this.#dependencies.keys.createKeyPair();
+    const certificatePem = await this.#issue(pair.publicKeyPem, lifetimeMs, profile);
+    return { certificatePem, privateKeyPem: pair.privateKeyPem };
+  }
+
+  async #issue(
+    publicKeyPem: string,
+    lifetimeMs: number,
+    profile: Partial<CertificateProfile> & Pick<CertificateProfile, 'subject' | 'usage'>,
+  ): Promise<string> {
+    assert(lifetimeMs > 0, 'a certificate lives for some time');
+    const { keys, clock, random } = this.#dependencies;
+    const nowMs = wholeSeconds(clock.wallMs());
+    if (nowMs >= this.#notAfterMs) {
+      throw new IdentityError(
+        'IDENTITY_AUTHORITY_EXPIRED',
+        'the fleet authority has expired and can issue nothing',
+      );
+    }
+    return keys.issueCertificate(
+      {
+        dnsNames: [],
+        ipAddresses: [],
+        uris: [],
+        ...profile,
+        serialNumber: serialNumber(random),
+        notBeforeMs: nowMs - clockSkewMs,
+        notAfterMs: Math.min(wholeSeconds(nowMs + lifetimeMs), this.#notAfterMs),
+      },
+      publicKeyPem,
+      this.#issuer,
+    );
+  }
+}
+
+/**
+ * The authority of this folder; on the first start it is made (10 years) and is on
+ * disk, readable by this user alone, when this resolves. Throws IdentityError where
+ * what is there cannot be used: it is never replaced.
+ */
+export async function openCertificateAuthority(
+  dependencies: AuthorityDependencies,
+  options: AuthorityOptions = {},
+): Promise<CertificateAuthority> {
+  const bytes = await dependencies.disk.readFile(fileName, fileMaxBytes);
+  if (bytes === undefined) {
+    return new Authority(dependencies, await createFile(dependencies, options));
+  }
+  const file = parseFile(bytes);
+  try {
+    return new Authority(dependencies, file);
+  } catch (cause) {
+    throw new IdentityError('IDENTITY_AUTHORITY_BROKEN', `${fileName} holds no certificate`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,14 @@
+import { SelvageError } from '#base/mod.ts';
+
+export type IdentityErrorCode =
+  /** What is on disk is not an authority that this program wrote. */
+  | 'IDENTITY_AUTHORITY_BROKEN'
+  /** The authority's own certificate has ended: nothing can be issued any more. */
+  | 'IDENTITY_AUTHORITY_EXPIRED'
+  /** A text that is no join token at all. */
+  | 'IDENTITY_TOKEN_FORM';
+
+export class IdentityError extends SelvageError {
+  override readonly name = 'IdentityError';
+  declare readonly code: IdentityErrorCode;
+}

@@ -1,0 +1,41 @@
+/**
+ * Who a certificate stands for. The common name is the user, the organizations
+ * are the groups; a node is a user that both its name and its group call one.
+ */
+import type { CertificateSubject, PeerIdentity } from '#platform/io/mod.ts';
+
+export const nodeUserPrefix = 'system:node:';
+export const nodesGroup = 'system:nodes';
+const authenticatedGroup = 'system:authenticated';
+const unauthenticatedGroup = 'system:unauthenticated';
+
+export interface User {
+  readonly name: string;
+  readonly groups: readonly string[];
+  /** Only for the identity of a node. */
+  readonly nodeName?: string;
+}
+
+/** The one who nobody knows. */
+export const anonymousUser: User = { name: 'system:anonymous', groups: [unauthenticatedGroup] };
+
+/** The subject of a node's certificate. */
+export function nodeSubject(nodeName: string): CertificateSubject {
+  return { commonName: `${nodeUserPrefix}${nodeName}`, organizations: [nodesGroup] };
+}
+
+/** The user behind a connection; `peer` is undefined where it brought no certificate. */
+export function userOf(peer: PeerIdentity | undefined): User {
+  if (peer === undefined) return anonymousUser;
+  const name = peer.commonName;
+  // A certificate cannot make its holder one that nobody knows.
+  const given = peer.organizations.filter(
+    (group) => group !== unauthenticatedGroup && group !== authenticatedGroup,
+  );
+  const nodeName =
+    given.includes(nodesGroup) && name.startsWith(nodeUserPrefix)
+      ? name.slice(nodeUserPrefix.length)
+      : '';
+  const groups = [...given, authenticatedGroup];
+  return nodeName === '' ? { name, groups } : { name, groups, nodeName };
+}
