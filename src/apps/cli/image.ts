@@ -12,6 +12,7 @@ import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './con
 
 const imageFileBytesMax = 64 * 1024;
 const sourceFileBytesMax = 64 * 1024 * 1024;
+const sourceFilesMax = 10_000;
 const blobBytesMax = 1024 * 1024 * 1024;
 
 /** An image in memory: where its tree begins, and every blob below that. */
@@ -34,11 +35,14 @@ export async function buildImage(context: CliContext, folder: string): Promise<I
   try {
     const file = parseImageFile(JSON.parse(textOf(bytes)));
     const files = [];
-    for (const path of file.files) {
-      const content = await disk.readFile(path, sourceFileBytesMax);
-      if (content === undefined)
-        throw new CommandFailure(`image.json lists ${path}, which is not in ${folder}.`);
-      files.push({ path, bytes: content, mode: 0o644 });
+    for (const included of file.include) {
+      for (const path of await filesBelow(disk, included)) {
+        const content = await disk.readFile(path, sourceFileBytesMax);
+        if (content === undefined) {
+          throw new CommandFailure(`image.json includes ${path}, which is not in ${folder}.`);
+        }
+        files.push({ path: pathInImage(path, file.root), bytes: content, mode: 0o644 });
+      }
     }
     const packed = packScriptImage({
       files,
@@ -57,6 +61,30 @@ export async function buildImage(context: CliContext, folder: string): Promise<I
       `${folder}/image.json: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+/** The file itself, or every file below a folder, sorted. */
+async function filesBelow(disk: Disk, path: string): Promise<string[]> {
+  const entries = await disk.list(path);
+  if (entries.length === 0) return [path];
+  const found: string[] = [];
+  for (const entry of entries) {
+    const inside = `${path}/${entry.name}`;
+    if (entry.kind === 'directory') found.push(...(await filesBelow(disk, inside)));
+    else if (entry.kind === 'file') found.push(inside);
+    if (found.length > sourceFilesMax) {
+      throw new CommandFailure(`${path} holds more than ${sourceFilesMax} files.`);
+    }
+  }
+  return found;
+}
+
+function pathInImage(path: string, root: string): string {
+  if (root === '.') return path;
+  if (!path.startsWith(`${root}/`)) {
+    throw new CommandFailure(`image.json includes ${path}, which is not below its root ${root}.`);
+  }
+  return path.slice(root.length + 1);
 }
 
 async function writeLayout(disk: Disk, image: ImageContent): Promise<void> {
