@@ -13,6 +13,12 @@ export {
   type JoinTokensDependencies,
 } from './join-tokens.ts';
 export {
+  joinFleet,
+  loadNodeIdentity,
+  type JoinDirections,
+  type NodeIdentity,
+} from './node-identity.ts';
+export {
   authorityPinOf,
   formatJoinToken,
   parseJoinToken,

@@ -1,7 +1,7 @@
 /**
  * A node's own identity, on its own disk: the key never leaves it.
  *
- *   identity/key.pem          private key, made before joining
+ *   identity/key.pem          private key, made before joining (and public-key.pem)
  *   identity/ca.pem           the authority of the fleet
  *   identity/connection.json  where the hub listens
  *   identity/certificate.pem  written last: it being there means that this node has joined
@@ -12,6 +12,7 @@ import {
   type ClientTls,
   type Disk,
   type HttpClient,
+  type KeyPair,
   type Keys,
   readBody,
 } from '#platform/io/mod.ts';
@@ -62,6 +63,22 @@ export async function loadNodeIdentity(disk: Disk): Promise<NodeIdentity | undef
 }
 
 /**
+ * The key pair of an earlier attempt, or a new one, durable before it is used: a
+ * token answers the same key again where an answer was lost on the way.
+ */
+async function keptKeyPair(disk: Disk, keys: Keys): Promise<KeyPair> {
+  const privateKey = await disk.readFile('identity/key.pem', fileBytesMax);
+  const publicKey = await disk.readFile('identity/public-key.pem', fileBytesMax);
+  if (privateKey !== undefined && publicKey !== undefined) {
+    return { privateKeyPem: strictTextOf(privateKey), publicKeyPem: strictTextOf(publicKey) };
+  }
+  const pair = await keys.createKeyPair();
+  await disk.writeFileAtomic('identity/key.pem', utf8(pair.privateKeyPem), 0o600);
+  await disk.writeFileAtomic('identity/public-key.pem', utf8(pair.publicKeyPem), 0o600);
+  return pair;
+}
+
+/**
  * Joins with a token: makes the key, has the server certify it, keeps all of it
  * durably. Throws SelvageError IDENTITY_JOIN_REFUSED with the server's own words,
  * or what the network said; trying again with the same key is safe.
@@ -73,8 +90,7 @@ export async function joinFleet(
 ): Promise<NodeIdentity> {
   const { disk, keys, httpClient } = ports;
   await disk.makeDirectory('identity', 0o700);
-  const pair = await keys.createKeyPair();
-  await disk.writeFileAtomic('identity/key.pem', utf8(pair.privateKeyPem), 0o600);
+  const pair = await keptKeyPair(disk, keys);
   const certificateRequestPem = await keys.createRequest(pair, {
     commonName: `system:node:${nodeName}`,
     organizations: ['system:nodes'],
