@@ -1,0 +1,364 @@
+/**
+ * The network of the world: listeners, handshakes, and connections whose bytes
+ * arrive in order after a latency, or wait out a partition, or are lost with a
+ * machine.
+ *
+ * Invariants:
+ * 1. Bytes of one connection arrive in order and once, or the connection closes.
+ * 2. While a link is cut nothing passes it; what was on its way arrives after the
+ *    link is healed, unless its sender gave up first.
+ * 3. A process that dies resets its connections; a machine that dies does not:
+ *    the other side learns of it when it sends and nobody answers.
+ */
+import {
+  NetError,
+  type Address,
+  type CertificateFacts,
+  type ClientTls,
+  type Listener,
+  type Net,
+  type PeerIdentity,
+  type ServerTls,
+} from '#platform/io/mod.ts';
+import type { Kernel, Lifetime } from './kernel.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import { Endpoint } from './sim-connection.ts';
+import { verifyCredentials, type KeyRing } from './sim-keys.ts';
+import { Pipe } from './sim-pipe.ts';
+
+const firstFreePort = 32_768;
+const portsMax = 65_535;
+const loopbackLatencyMs = 0.05;
+
+/** One machine as the network sees it. */
+export interface NetMachine {
+  readonly name: string;
+  readonly address: string;
+  /** The lifetime of the present power-on, dead while it is off. */
+  machineLifetime(): Lifetime;
+  wallMs(): number;
+}
+
+export interface ListenOptions {
+  readonly address: Address;
+  readonly tls: ServerTls;
+  readonly connectionsMax: number;
+  /** Accepts also clients whose certificate is not believed, and says why (HTTP answers 401). */
+  readonly acceptRefused?: boolean;
+}
+
+export type Accept = (connection: Endpoint, refusal: string | undefined) => void;
+
+interface Listening {
+  readonly machine: NetMachine;
+  readonly process: Lifetime;
+  readonly options: ListenOptions;
+  readonly accept: Accept;
+  readonly connections: Set<Endpoint>;
+}
+
+export interface NetCounts {
+  connects: number;
+  messages: number;
+  resets: number;
+  stalls: number;
+}
+
+const wildcards = ['0.0.0.0', '::'];
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+function peerOf(facts: CertificateFacts): PeerIdentity {
+  const { subject, uris, serialNumber, notAfterMs } = facts;
+  return { ...subject, uris, serialNumber, notAfterMs };
+}
+
+export class Network {
+  readonly counts: NetCounts = { connects: 0, messages: 0, resets: 0, stalls: 0 };
+  readonly #kernel: Kernel;
+  readonly #random: SeededRandom;
+  readonly #keyRing: KeyRing;
+  readonly #machines = new Map<string, NetMachine>();
+  readonly #listeners = new Map<string, Listening>();
+  readonly #endpoints = new Set<Endpoint>();
+  readonly #latencies = new Map<string, number>();
+  readonly #cutLinks = new Set<string>();
+  readonly #stalled = new Map<string, (() => void)[]>();
+  #nextPort = firstFreePort;
+  #connectionNumber = 0;
+
+  constructor(kernel: Kernel, random: SeededRandom, keyRing: KeyRing) {
+    this.#kernel = kernel;
+    this.#random = random;
+    this.#keyRing = keyRing;
+  }
+
+  addMachine(machine: NetMachine): void {
+    this.#machines.set(machine.name, machine);
+    this.#machines.set(machine.address, machine);
+  }
+
+  /** Nothing passes from `from` to `to` any more, until healed. */
+  cut(from: string, to: string): void {
+    this.#cutLinks.add(`${from}>${to}`);
+  }
+
+  /** Heals the links between two machines, or all of them. */
+  heal(a?: string, b?: string): void {
+    const links =
+      a === undefined || b === undefined ? [...this.#cutLinks] : [`${a}>${b}`, `${b}>${a}`];
+    for (const link of links) {
+      this.#cutLinks.delete(link);
+      const stalled = this.#stalled.get(link) ?? [];
+      this.#stalled.delete(link);
+      for (const send of stalled) send();
+    }
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cutLinks.has(`${from}>${to}`);
+  }
+
+  /** Sets the one-way latency of a pair; without this the seed draws it. */
+  setLatency(a: string, b: string, latencyMs: number): void {
+    this.#latencies.set(a < b ? `${a}-${b}` : `${b}-${a}`, latencyMs);
+  }
+
+  /** Resets every open connection between two machines; gives how many there were. */
+  resetConnections(a: string, b: string): number {
+    let count = 0;
+    for (const endpoint of this.#endpoints) {
+      const { from, to } = endpoint.outgoing.link;
+      if ((from === a && to === b) || (from === b && to === a)) {
+        endpoint.abort(new NetError('NET_CLOSED', 'the connection was reset', { retryable: true }));
+        count += 1;
+      }
+    }
+    this.counts.resets += count / 2;
+    return count / 2;
+  }
+
+  /** A process died: its listeners are gone and its peers get a reset. */
+  processDied(process: Lifetime, isMachineUp: boolean): void {
+    for (const [key, listening] of this.#listeners) {
+      if (listening.process === process) this.#listeners.delete(key);
+    }
+    for (const endpoint of this.#endpoints) {
+      if (endpoint.process !== process) continue;
+      this.#endpoints.delete(endpoint);
+      if (isMachineUp) endpoint.sendReset();
+    }
+  }
+
+  portFor(machine: NetMachine, process: Lifetime): Net {
+    const never = new Promise<never>(() => {});
+    return {
+      listen: async (options, onConnection) =>
+        process.alive ? this.listen(machine, process, options, onConnection) : await never,
+      connect: (options) => this.connect(machine, process, options),
+    };
+  }
+
+  listen(machine: NetMachine, process: Lifetime, options: ListenOptions, accept: Accept): Listener {
+    const { host } = options.address;
+    const isOwn =
+      isLoopback(host) || wildcards.includes(host) || this.#machines.get(host) === machine;
+    if (!isOwn) throw new NetError('NET_IO', `${host} is no address of this machine`);
+    const port = options.address.port === 0 ? this.#freePort() : options.address.port;
+    const key = `${machine.name} ${host} ${port}`;
+    if (this.#listeners.has(key)) {
+      throw new NetError('NET_ADDRESS_IN_USE', `${host}:${port} is in use`, { retryable: true });
+    }
+    const listening: Listening = { machine, process, options, accept, connections: new Set() };
+    this.#listeners.set(key, listening);
+    return {
+      address: { host, port },
+      close: async () => {
+        if (this.#listeners.get(key) === listening) this.#listeners.delete(key);
+        for (const connection of listening.connections) connection.destroy();
+      },
+    };
+  }
+
+  connect(
+    machine: NetMachine,
+    process: Lifetime,
+    options: { readonly address: Address; readonly tls: ClientTls; readonly timeoutMs: number },
+  ): Promise<Endpoint> {
+    const { address, tls, timeoutMs } = options;
+    return new Promise((resolve, reject) => {
+      if (!process.alive) return;
+      this.counts.connects += 1;
+      const target = isLoopback(address.host) ? machine : this.#machines.get(address.host);
+      const where = `${address.host}:${address.port}`;
+      let isDone = false;
+      const fail = (
+        code: 'NET_REFUSED' | 'NET_TIMEOUT' | 'NET_UNTRUSTED' | 'NET_IO',
+        why: string,
+      ): void => {
+        if (isDone) return;
+        isDone = true;
+        deadline.cancel();
+        const retryable = code !== 'NET_UNTRUSTED';
+        reject(new NetError(code, `cannot connect to ${where}: ${why}`, { retryable }));
+      };
+      const deadline = this.#kernel.schedule(timeoutMs, process, 'net.timeout', where, () =>
+        fail('NET_TIMEOUT', `no answer within ${timeoutMs} ms`),
+      );
+      if (target === undefined) {
+        this.#kernel.schedule(1, process, 'net.unknown', where, () =>
+          fail('NET_IO', 'unknown host'),
+        );
+        return;
+      }
+      const connectionNumber = (this.#connectionNumber += 1);
+      const there = this.#pipe(machine, target, connectionNumber);
+      const back = this.#pipe(target, machine, connectionNumber);
+      const toClient = (kind: string, action: () => void): void =>
+        back.send(kind, where, () => {
+          if (process.alive && !isDone) action();
+        });
+      // The exchange: hello, the server's certificate, then the client's with its first bytes.
+      there.send('net.hello', where, () => {
+        const listening = this.#listenerFor(target, address);
+        if (listening === undefined) {
+          toClient('net.refuse', () => fail('NET_REFUSED', 'nobody listens there'));
+          return;
+        }
+        toClient('net.certificate', () => {
+          const server = this.#verifyServer(machine, listening, tls, address.host);
+          if (typeof server === 'string') {
+            fail('NET_UNTRUSTED', server);
+            return;
+          }
+          isDone = true;
+          deadline.cancel();
+          const near = this.#endpoint(process, there, target.address, server);
+          there.send('net.finish', where, () => this.#finish(listening, near, back, tls, machine));
+          resolve(near);
+        });
+      });
+    });
+  }
+
+  /** The server's half of the handshake: either a connection for its listener, or a reset. */
+  #finish(
+    listening: Listening,
+    near: Endpoint,
+    back: Pipe,
+    tls: ClientTls,
+    client: NetMachine,
+  ): void {
+    const { options, machine, process, connections } = listening;
+    const far = this.#endpoint(process, back, client.address, undefined);
+    near.peerEnd = far;
+    far.peerEnd = near;
+    const refuse = (why: string): void => {
+      this.#endpoints.delete(far);
+      far.sendReset(new NetError('NET_CLOSED', `the server refused: ${why}`, { retryable: true }));
+    };
+    if (!process.alive) return refuse('it is going down');
+    if (connections.size >= options.connectionsMax) return refuse('too many connections');
+    let refusal: string | undefined;
+    if (tls.credentials !== undefined) {
+      const { trustPem, isRevoked } = options.tls;
+      const wallMs = machine.wallMs();
+      const checked = verifyCredentials(this.#keyRing, tls.credentials, trustPem, 'client', wallMs);
+      if ('refusal' in checked) refusal = checked.refusal;
+      else if (isRevoked?.(checked.facts.serialNumber) === true) refusal = 'it has been revoked';
+      else far.peer = peerOf(checked.facts);
+    } else if (options.tls.clientCertificate === 'require') {
+      refusal = 'a certificate is required';
+    }
+    if (refusal !== undefined && options.acceptRefused !== true) return refuse(refusal);
+    connections.add(far);
+    far.onClosed(() => connections.delete(far));
+    listening.accept(far, refusal);
+  }
+
+  #verifyServer(
+    machine: NetMachine,
+    listening: Listening,
+    tls: ClientTls,
+    host: string,
+  ): PeerIdentity | string {
+    const { credentials } = listening.options.tls;
+    const wallMs = machine.wallMs();
+    const checked = verifyCredentials(this.#keyRing, credentials, tls.trustPem, 'server', wallMs);
+    if ('refusal' in checked) return checked.refusal;
+    const wanted = tls.serverName ?? host;
+    const { dnsNames, ipAddresses } = checked.profile;
+    if (!dnsNames.includes(wanted) && !ipAddresses.includes(wanted)) {
+      return `the certificate is not for ${wanted}`;
+    }
+    return peerOf(checked.facts);
+  }
+
+  #endpoint(
+    process: Lifetime,
+    outgoing: Pipe,
+    remoteAddress: string,
+    peer: PeerIdentity | undefined,
+  ): Endpoint {
+    const endpoint = new Endpoint(this.#kernel, process, outgoing, remoteAddress, peer);
+    this.#endpoints.add(endpoint);
+    endpoint.onClosed(() => this.#endpoints.delete(endpoint));
+    return endpoint;
+  }
+
+  #listenerFor(machine: NetMachine, address: Address): Listening | undefined {
+    const hosts = isLoopback(address.host)
+      ? [address.host, 'localhost', '127.0.0.1', ...wildcards]
+      : [address.host, machine.name, machine.address, ...wildcards];
+    for (const host of hosts) {
+      const found = this.#listeners.get(`${machine.name} ${host} ${address.port}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #freePort(): number {
+    const port = this.#nextPort;
+    this.#nextPort = port === portsMax ? firstFreePort : port + 1;
+    return port;
+  }
+
+  #latencyMs(a: string, b: string): number {
+    if (a === b) return loopbackLatencyMs;
+    const pair = a < b ? `${a}-${b}` : `${b}-${a}`;
+    let latencyMs = this.#latencies.get(pair);
+    if (latencyMs === undefined) {
+      latencyMs = this.#random.between(0.2, 20);
+      this.#latencies.set(pair, latencyMs);
+    }
+    return latencyMs;
+  }
+
+  #pipe(from: NetMachine, to: NetMachine, connectionNumber: number): Pipe {
+    const link = `${from.name}>${to.name}`;
+    return new Pipe(
+      this.#kernel,
+      {
+        from: from.name,
+        to: to.name,
+        fromLifetime: from.machineLifetime(),
+        toLifetime: to.machineLifetime(),
+        drawLatencyMs: () => {
+          this.counts.messages += 1;
+          return this.#latencyMs(from.name, to.name) * (1 + this.#random.unit() * 0.3);
+        },
+        isCut: () => this.#cutLinks.has(link),
+        awaitHeal: (resume) => {
+          this.counts.stalls += 1;
+          const waiting = this.#stalled.get(link) ?? [];
+          waiting.push(resume);
+          this.#stalled.set(link, waiting);
+        },
+        isFarMachineOn: () => to.machineLifetime().alive,
+      },
+      connectionNumber,
+    );
+  }
+}
