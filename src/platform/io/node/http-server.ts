@@ -177,6 +177,7 @@ class Front {
   ): Promise<HttpResponse> {
     const repeated = firstRepeated(message.rawHeaders);
     if (repeated !== undefined) return badRequest(`the header ${repeated} was sent more than once`);
+    if ((message.headers.host ?? '') === '') return badRequest('a request names its Host');
     const target = message.url ?? '';
     if (!target.startsWith('/')) return badRequest('the target of a request is a path');
     const peer = this.#identify(message.socket);
@@ -219,7 +220,9 @@ class Front {
       try {
         answer = await this.#answer(message, response, onFirstRead);
       } catch (thrown) {
-        this.#logger.log('error', 'a handler failed', { method: message.method, error: thrown });
+        // Where the client is gone, its broken body is no failure of the handler.
+        const level = response.destroyed ? 'debug' : 'error';
+        this.#logger.log(level, 'a handler failed', { method: message.method, error: thrown });
         answer = statusAnswer(500, 'InternalError', 'the server failed to handle this request');
       }
       await send(response, answer);
@@ -271,7 +274,8 @@ export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer 
         requestTimeout: requestTimeoutMs,
         keepAliveTimeout: keepAliveTimeoutMs,
         maxHeaderSize: headerMaxBytes,
-        requireHostHeader: true,
+        // A missing Host is refused by the front, with a Status.
+        requireHostHeader: false,
         insecureHTTPParser: false,
         noDelay: true,
       });
