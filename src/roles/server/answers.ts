@@ -1,0 +1,111 @@
+/** Answers as bytes: JSON, plain text, `Status` objects for everything that was refused. */
+import { errorText, type JsonObject, SelvageError, utf8 } from '#base/mod.ts';
+import { StatusError } from '#platform/api/mod.ts';
+import { BodyTooLargeError, type HttpResponse, type Logger } from '#platform/io/mod.ts';
+
+export const jsonContentType = 'application/json';
+
+/** `pretty` indents, for people who read with curl. */
+export function jsonAnswer(
+  status: number,
+  value: unknown,
+  options: {
+    readonly pretty?: boolean;
+    readonly contentType?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
+): HttpResponse {
+  const text =
+    options.pretty === true ? `${JSON.stringify(value, null, 2)}\n` : JSON.stringify(value);
+  return bytesAnswer(status, utf8(text), options.contentType ?? jsonContentType, options.headers);
+}
+
+export function textAnswer(status: number, text: string): HttpResponse {
+  return bytesAnswer(status, utf8(text), 'text/plain; charset=utf-8');
+}
+
+export function bytesAnswer(
+  status: number,
+  body: Uint8Array,
+  contentType: string,
+  headers: Readonly<Record<string, string>> = {},
+): HttpResponse {
+  return {
+    status,
+    headers: {
+      'content-type': contentType,
+      'content-length': String(body.length),
+      'cache-control': 'no-cache, private',
+      'x-content-type-options': 'nosniff',
+      ...headers,
+    },
+    body,
+  };
+}
+
+/** `?pretty`, `?pretty=true` and `?pretty=1` ask for indentation. */
+export function isPretty(query: URLSearchParams): boolean {
+  const value = query.get('pretty');
+  return value !== null && value !== 'false' && value !== '0';
+}
+
+/**
+ * Anything thrown, as a StatusError: the store's and the ports' own errors by
+ * their code. What is nobody's to explain becomes a 500 without details, and is logged.
+ */
+export function statusErrorOf(thrown: unknown, logger: Logger): StatusError {
+  if (thrown instanceof StatusError) return thrown;
+  if (thrown instanceof BodyTooLargeError) {
+    return new StatusError(
+      'RequestEntityTooLarge',
+      `the request body is larger than the limit of ${thrown.maxBytes} bytes`,
+      { cause: thrown },
+    );
+  }
+  const translated = thrown instanceof SelvageError ? translate(thrown) : undefined;
+  if (translated !== undefined) return translated;
+  logger.log('error', 'a request failed unexpectedly', {
+    error: errorText(thrown),
+    ...(thrown instanceof Error && thrown.stack !== undefined ? { stack: thrown.stack } : {}),
+  });
+  return new StatusError('InternalError', 'Internal error occurred; the server has logged it', {
+    cause: thrown,
+  });
+}
+
+function translate(error: SelvageError): StatusError | undefined {
+  switch (error.code) {
+    case 'STORE_FULL':
+      return new StatusError(
+        'InsufficientStorage',
+        'the server has no space left on disk: nothing was changed, reads go on',
+        { cause: error },
+      );
+    case 'STORE_LATCHED':
+      return new StatusError(
+        'ServiceUnavailable',
+        'the server takes no more changes since a write to its disk failed; it has to be restarted',
+        { cause: error },
+      );
+    default:
+      return undefined;
+  }
+}
+
+export function statusAnswer(error: StatusError): HttpResponse {
+  const { retryAfterSeconds } = error.options;
+  return jsonAnswer(error.httpStatus, error.toStatus(), {
+    headers: retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) },
+  });
+}
+
+/** The `Status` that answers a success which has no object to show. */
+export function successStatus(details: JsonObject): JsonObject {
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Success',
+    details,
+  };
+}

@@ -1,0 +1,36 @@
+/** When an object that is being deleted may really go. */
+import type { ApiObject, PodReport, ResourceDefinition } from '#platform/api/mod.ts';
+import { decodeFacet } from '#platform/api/mod.ts';
+import type { StoredObject } from '#platform/store/mod.ts';
+
+/**
+ * True where deletion was asked for and nobody has anything left to do: no
+ * finalizers, and of a pod no container that may still run.
+ */
+export function isReadyToGo(
+  definition: ResourceDefinition,
+  object: ApiObject,
+  stored: StoredObject,
+): boolean {
+  const { deletionTimestamp, finalizers = [] } = object.metadata;
+  if (deletionTimestamp === undefined || finalizers.length > 0) return false;
+  if (definition.subresources.includes('finalize')) {
+    const remaining = object.spec?.['finalizers'];
+    if (Array.isArray(remaining) && remaining.length > 0) return false;
+  }
+  return !isPod(definition) || !mayRun(stored);
+}
+
+export function isPod(definition: ResourceDefinition): boolean {
+  return definition.group === '' && definition.plural === 'pods';
+}
+
+/** A pod that was given to a node may run until that node says that it is gone for good. */
+export function mayRun(stored: StoredObject): boolean {
+  const { assignment, report } = stored.facets;
+  if (assignment === undefined || decodeFacet(assignment.bytes)['nodeName'] === undefined) {
+    return false;
+  }
+  if (report === undefined) return true;
+  return (decodeFacet(report.bytes) as Partial<PodReport>).terminated !== true;
+}

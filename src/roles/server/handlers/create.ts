@@ -1,0 +1,85 @@
+/** POST of a new object. */
+import type { Uid } from '#base/mod.ts';
+import {
+  type ApiObject,
+  prepareForCreate,
+  type ResourceDefinition,
+  resourceName,
+  StatusError,
+} from '#platform/api/mod.ts';
+import type { Random } from '#platform/io/mod.ts';
+import { requireParsed } from '../body.ts';
+import { type ServerParts, storeOf } from '../dependencies.ts';
+import { generatedNameAttemptsMax, generatedNameBaseLengthMax } from '../limits.ts';
+import { requireOpenNamespace } from '../namespaces.ts';
+import { decodeObject, validateObject, warningHeaders } from '../object-decoding.ts';
+import { fieldValidationOf, isDryRun } from '../query.ts';
+import { keyOf } from '../reading.ts';
+import type { RouteHandler } from '../route-table.ts';
+import { serve } from '../served-objects.ts';
+import { commitDraft, draftCreate } from '../writing.ts';
+import { objectAnswer } from './read.ts';
+
+export function createHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
+  return async (context) => {
+    const { query, request } = context;
+    const namespace = context.parameters['namespace'] ?? '';
+    const dryRun = isDryRun(query.getAll('dryRun'));
+    const fieldValidation = fieldValidationOf(query);
+    const { value, duplicates } = await requireParsed(request);
+    const { object, warnings } = decodeObject(definition, value, duplicates, fieldValidation);
+    const uid = parts.random.uuid() as Uid;
+    const nowMs = parts.clock.wallMs();
+    const candidates = suffixesFor(object, parts.random).map((generatedSuffix) => {
+      const candidate = prepareForCreate(definition, structuredClone(object), {
+        uid,
+        nowMs,
+        namespace,
+        generatedSuffix,
+      });
+      definition.applyDefaults?.(candidate);
+      return candidate;
+    });
+    const first = candidates[0] ?? object;
+    validateObject(definition, first, { operation: 'create', previous: undefined });
+    const written = await commitDraft(storeOf(parts, definition), definition, dryRun, (view) => {
+      // Events are in a store of their own; their namespace is in the main one.
+      const namespaceView = definition.storage === 'main' ? view : parts.store;
+      requireOpenNamespace(parts, definition, namespaceView, namespace, first.metadata.name);
+      const free = candidates.find(
+        ({ metadata }) => view.get(keyOf(definition, namespace, metadata.name)) === undefined,
+      );
+      if (free === undefined) throw alreadyExists(definition, first.metadata.name);
+      return draftCreate(definition, keyOf(definition, namespace, free.metadata.name), uid, free);
+    });
+    const headers = warningHeaders(warnings);
+    return objectAnswer(parts, definition, context, 201, serve(written.object), headers);
+  };
+}
+
+function alreadyExists(definition: ResourceDefinition, name: string): StatusError {
+  return new StatusError(
+    'AlreadyExists',
+    `${resourceName(definition)} ${JSON.stringify(name)} already exists`,
+    { kind: definition.plural, group: definition.group, name },
+  );
+}
+
+/** Letters and digits that cannot be mistaken for each other or spell words. */
+const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
+const suffixLength = 5;
+
+/** One candidate for an object with a name; several for one that asks for a generated name. */
+function suffixesFor(object: ApiObject, random: Random): readonly string[] {
+  const { name, generateName } = object.metadata;
+  if ((name ?? '') !== '' || (generateName ?? '') === '') return [''];
+  if ((generateName ?? '').length > generatedNameBaseLengthMax) {
+    object.metadata.generateName = (generateName ?? '').slice(0, generatedNameBaseLengthMax);
+  }
+  return Array.from({ length: generatedNameAttemptsMax }, () =>
+    Array.from(
+      { length: suffixLength },
+      () => suffixAlphabet[random.below(suffixAlphabet.length)] ?? 'x',
+    ).join(''),
+  );
+}

@@ -1,0 +1,120 @@
+/**
+ * GET of a container's log, from the node that runs it.
+ *
+ * Invariants:
+ * 1. The answer's head waits for a first byte or a refusal, so that a container
+ *    that is not there gives a Status and not an empty 200; a silent one that is
+ *    followed gets its head after `logHeadWaitMs`.
+ * 2. At most `logUnsentBytesMax` wait for the reader; beyond it the source is
+ *    paused, or the answer cut where it cannot be.
+ */
+import type { Pod, ResourceDefinition } from '#platform/api/mod.ts';
+import { StatusError } from '#platform/api/mod.ts';
+import type { HttpResponse } from '#platform/io/mod.ts';
+import type { ServerParts } from '../dependencies.ts';
+import { concurrentLogStreamsMax, logTailLinesMax } from '../limits.ts';
+import type { PodLogRequest } from '../pod-logs.ts';
+import { flagOf, numberOf } from '../query.ts';
+import { readObject } from '../reading.ts';
+import type { RouteHandler } from '../route-table.ts';
+import { LogStream } from './log-stream.ts';
+
+/** Parameters that would change what is shown and that this server cannot honour. */
+const refusedParameters = ['previous', 'timestamps', 'sinceSeconds', 'sinceTime'];
+
+export function podLogHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
+  const open = new Set<LogStream>();
+  return async ({ request, query, parameters }) => {
+    const { namespace = '', name = '' } = parameters;
+    const pod = readObject(parts, definition, namespace, name).object as Pod;
+    for (const parameter of refusedParameters) {
+      const value = query.get(parameter);
+      if (value !== null && value !== 'false') {
+        throw new StatusError(
+          'BadRequest',
+          `"${parameter}" is not supported here: logs are kept as the container wrote them, of its present run`,
+        );
+      }
+    }
+    const container = containerOf(pod, query.get('container') ?? '');
+    const nodeName = pod.spec.nodeName ?? '';
+    if (nodeName === '') throw waiting(pod, container, 'the pod has not been assigned to a node');
+    const tailLines = numberOf(query, 'tailLines', 0, logTailLinesMax);
+    const limitBytes = numberOf(query, 'limitBytes', 1, Number.MAX_SAFE_INTEGER);
+    const logRequest: PodLogRequest = {
+      podUid: pod.metadata.uid ?? '',
+      container,
+      follow: flagOf(query, 'follow'),
+      ...(tailLines === undefined ? {} : { tailLines }),
+    };
+    if (open.size >= concurrentLogStreamsMax) {
+      throw new StatusError(
+        'TooManyRequests',
+        `${concurrentLogStreamsMax} logs are being read, which is the most at one time`,
+        { retryAfterSeconds: 5 },
+      );
+    }
+    const stream = new LogStream(parts, nodeName, logRequest, limitBytes ?? Infinity);
+    open.add(stream);
+    const forgetClosing = parts.onClosing(() => stream.close());
+    stream.onClosed(() => {
+      open.delete(stream);
+      forgetClosing();
+    });
+    request.onAbort(() => stream.close());
+    const failure = await stream.opened();
+    if (failure !== undefined) {
+      stream.close();
+      throw refusalOf(pod, container, failure);
+    }
+    const answer: HttpResponse = {
+      status: 200,
+      headers: { 'content-type': 'text/plain', 'cache-control': 'no-cache, private' },
+      body: (sink) => stream.attach(sink),
+    };
+    return answer;
+  };
+}
+
+/** The container that was asked for, or the only one, or the one the pod calls its default. */
+function containerOf(pod: Pod, asked: string): string {
+  const names = pod.spec.containers.map((container) => container.name);
+  const fallback = pod.metadata.annotations?.['kubectl.kubernetes.io/default-container'];
+  if (asked === '') {
+    if (fallback !== undefined && names.includes(fallback)) return fallback;
+    const [only] = names;
+    if (only !== undefined && names.length === 1) return only;
+    throw new StatusError(
+      'BadRequest',
+      `a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(' ')}]`,
+    );
+  }
+  if (names.includes(asked)) return asked;
+  throw new StatusError(
+    'BadRequest',
+    `container ${asked} is not valid for pod ${pod.metadata.name}; choose one of: [${names.join(' ')}]`,
+  );
+}
+
+function waiting(pod: Pod, container: string, why: string): StatusError {
+  return new StatusError(
+    'BadRequest',
+    `container ${JSON.stringify(container)} in pod ${JSON.stringify(pod.metadata.name)} is waiting to start: ${why}`,
+  );
+}
+
+function refusalOf(
+  pod: Pod,
+  container: string,
+  failure: { readonly code: string; readonly message: string },
+): StatusError {
+  if (failure.code === 'POD_NOT_FOUND' || failure.code === 'CONTAINER_NOT_FOUND') {
+    const status = pod.status?.containerStatuses?.find(({ name }) => name === container);
+    return waiting(pod, container, status?.state?.waiting?.reason ?? failure.message);
+  }
+  return new StatusError(
+    'ServiceUnavailable',
+    `the log of pod ${pod.metadata.name} cannot be read from node ${pod.spec.nodeName ?? ''} now: ${failure.message}`,
+    { retryAfterSeconds: 5 },
+  );
+}

@@ -1,0 +1,197 @@
+/** GET of one object, and lists: whole, in pieces, as tables. */
+import { concatBytes, utf8 } from '#base/mod.ts';
+import {
+  apiVersionOf,
+  partialObjectMetadata,
+  type ResourceDefinition,
+  StatusError,
+  tableOf,
+} from '#platform/api/mod.ts';
+import type { HttpResponse } from '#platform/io/mod.ts';
+import { bytesAnswer, isPretty, jsonAnswer, jsonContentType } from '../answers.ts';
+import { type ServerParts, storeOf } from '../dependencies.ts';
+import { listLimitMax } from '../limits.ts';
+import type { ListSession } from '../list-sessions.ts';
+import { numberOf, resourceVersionOf } from '../query.ts';
+import { listObjects, readObject } from '../reading.ts';
+import type { RequestContext, RouteHandler } from '../route-table.ts';
+import { selectionOf } from '../selection.ts';
+import type { ServedObject } from '../served-objects.ts';
+import { includeObjectOf } from './tables.ts';
+
+export function getHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
+  return async (context) => {
+    const { namespace = '', name = '' } = context.parameters;
+    refuseFuture(parts, definition, resourceVersionOf(context.query));
+    const served = readObject(parts, definition, namespace, name);
+    return objectAnswer(parts, definition, context, 200, served);
+  };
+}
+
+/** One object in the form that the request accepts. */
+export function objectAnswer(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  context: RequestContext,
+  status: number,
+  served: ServedObject,
+  headers: Readonly<Record<string, string>> = {},
+): HttpResponse {
+  const pretty = isPretty(context.query);
+  switch (context.acceptance.form) {
+    case 'table': {
+      const table = tableOf(
+        definition,
+        [served.object],
+        parts.clock.wallMs(),
+        includeObjectOf(context.query),
+        true,
+        { resourceVersion: served.object.metadata.resourceVersion ?? '' },
+      );
+      return jsonAnswer(status, table, { pretty, headers });
+    }
+    case 'metadata':
+      return jsonAnswer(status, partialObjectMetadata(served.object), { pretty, headers });
+    default:
+      return pretty
+        ? jsonAnswer(status, served.object, { pretty, headers })
+        : bytesAnswer(status, served.json(), jsonContentType, headers);
+  }
+}
+
+export function listHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
+  return async (context) => {
+    const { query } = context;
+    const limit = numberOf(query, 'limit', 0, Number.MAX_SAFE_INTEGER) ?? 0;
+    const pieceMax = limit === 0 ? listLimitMax : Math.min(limit, listLimitMax);
+    const continued = query.get('continue') ?? '';
+    const { session, index } =
+      continued === ''
+        ? { session: beginList(parts, definition, context), index: 0 }
+        : parts.listSessions.resume(continued, fingerprintOf(context));
+    const items = session.items.slice(index, index + pieceMax).map((item) => item());
+    const nextIndex = index + items.length;
+    const left = session.items.length - nextIndex;
+    const metadata: ListMetadata = { resourceVersion: session.resourceVersion };
+    if (left > 0) {
+      metadata.continue = parts.listSessions.keep(
+        session,
+        nextIndex,
+        continued === '' ? undefined : continued,
+      );
+      metadata.remainingItemCount = left;
+    } else if (continued !== '') {
+      parts.listSessions.forget(continued);
+    }
+    return listAnswer(parts, definition, context, items, metadata);
+  };
+}
+
+interface ListMetadata {
+  resourceVersion: string;
+  continue?: string;
+  remainingItemCount?: number;
+}
+
+function beginList(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  context: RequestContext,
+): ListSession {
+  const { query } = context;
+  const asked = resourceVersionOf(query);
+  const match = query.get('resourceVersionMatch') ?? '';
+  if (match !== '' && match !== 'NotOlderThan' && match !== 'Exact') {
+    throw new StatusError('BadRequest', 'resourceVersionMatch is "NotOlderThan" or "Exact"');
+  }
+  if (match !== '' && asked === undefined) {
+    throw new StatusError('BadRequest', 'resourceVersionMatch needs a resourceVersion');
+  }
+  refuseFuture(parts, definition, asked);
+  const selection = selectionOf(query, definition);
+  const listing = listObjects(parts, definition, context.parameters['namespace'] ?? '', selection);
+  if (match === 'Exact' && asked !== listing.revision) {
+    throw new StatusError(
+      'Expired',
+      `The resourceVersion ${asked} is too old: the server lists only the present, ${listing.revision}`,
+    );
+  }
+  return {
+    fingerprint: fingerprintOf(context),
+    resourceVersion: String(listing.revision),
+    items: listing.items,
+  };
+}
+
+function fingerprintOf({ request, query }: RequestContext): string {
+  const selectors = [query.get('labelSelector') ?? '', query.get('fieldSelector') ?? ''];
+  return JSON.stringify([request.path, ...selectors]);
+}
+
+/** A version that this store has not reached: another store's, or one from before it was restored. */
+export function refuseFuture(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  asked: number | undefined,
+): void {
+  const { revision } = storeOf(parts, definition);
+  if (asked !== undefined && asked > revision) {
+    throw new StatusError(
+      'Timeout',
+      `Too large resource version: ${asked}, current: ${revision}. List again without resourceVersion.`,
+      {
+        retryAfterSeconds: 1,
+        causes: [
+          { reason: 'ResourceVersionTooLarge', message: 'Too large resource version', field: '' },
+        ],
+      },
+    );
+  }
+}
+
+function listAnswer(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  context: RequestContext,
+  items: readonly ServedObject[],
+  metadata: ListMetadata,
+): HttpResponse {
+  const pretty = isPretty(context.query);
+  if (context.acceptance.form === 'table') {
+    const table = tableOf(
+      definition,
+      items.map((item) => item.object),
+      parts.clock.wallMs(),
+      includeObjectOf(context.query),
+      true,
+      metadata,
+    );
+    return jsonAnswer(200, table, { pretty });
+  }
+  if (context.acceptance.form === 'metadata') {
+    const value = {
+      kind: 'PartialObjectMetadataList',
+      apiVersion: 'meta.k8s.io/v1',
+      metadata,
+      items: items.map((item) => partialObjectMetadata(item.object)),
+    };
+    return jsonAnswer(200, value, { pretty });
+  }
+  const head = {
+    kind: `${definition.kind}List`,
+    apiVersion: apiVersionOf(definition),
+    metadata,
+  };
+  if (pretty) {
+    return jsonAnswer(200, { ...head, items: items.map((item) => item.object) }, { pretty });
+  }
+  const bytes: Uint8Array[] = [utf8(`${JSON.stringify(head).slice(0, -1)},"items":[`)];
+  for (const [position, item] of items.entries()) {
+    if (position > 0) bytes.push(comma);
+    bytes.push(item.json());
+  }
+  bytes.push(utf8(']}'));
+  return bytesAnswer(200, concatBytes(bytes), jsonContentType);
+}
+
+const comma = utf8(',');

@@ -1,0 +1,126 @@
+/** The scale subresource: how many replicas, in the same shape for every workload. */
+import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+import {
+  type ApiObject,
+  refuseInvalid,
+  type ResourceDefinition,
+  scaleSchema,
+  StatusError,
+  validateAgainstSchema,
+} from '#platform/api/mod.ts';
+import { isPretty, jsonAnswer } from '../answers.ts';
+import { requireParsed } from '../body.ts';
+import { type ServerParts, storeOf } from '../dependencies.ts';
+import { isDryRun } from '../query.ts';
+import { keyOf, readObject } from '../reading.ts';
+import type { RequestContext, RouteHandler } from '../route-table.ts';
+import { commitDraft } from '../writing.ts';
+import { decideUpdate, readPatch } from './update.ts';
+
+const scaleKind = { group: 'autoscaling', kind: 'Scale' };
+const replicasMax = 2_147_483_647;
+
+export function readScaleHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
+  return async ({ parameters, query }) => {
+    const { namespace = '', name = '' } = parameters;
+    const { object } = readObject(parts, definition, namespace, name);
+    return jsonAnswer(200, scaleOf(definition, object), { pretty: isPretty(query) });
+  };
+}
+
+/** PUT takes a whole Scale, PATCH any patch of it. */
+export function writeScaleHandler(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  method: 'PUT' | 'PATCH',
+): RouteHandler {
+  return async (context) => {
+    const { namespace = '', name = '' } = context.parameters;
+    const dryRun = isDryRun(context.query.getAll('dryRun'));
+    const wanted = await wantedScale(context, method);
+    const key = keyOf(definition, namespace, name);
+    const written = await commitDraft(storeOf(parts, definition), definition, dryRun, (view) =>
+      decideUpdate(parts, definition, view, key, 'main', (previous) =>
+        withReplicas(definition, previous, wanted(scaleOf(definition, previous))),
+      ),
+    );
+    return jsonAnswer(200, scaleOf(definition, written.object), {
+      pretty: isPretty(context.query),
+    });
+  };
+}
+
+async function wantedScale(
+  context: RequestContext,
+  method: 'PUT' | 'PATCH',
+): Promise<(present: JsonObject) => Json> {
+  if (method === 'PATCH') {
+    const patch = await readPatch(context);
+    return (present) => patch.apply(scaleSchema, present);
+  }
+  const { value } = await requireParsed(context.request);
+  return () => value;
+}
+
+function withReplicas(definition: ResourceDefinition, previous: ApiObject, scale: Json): ApiObject {
+  const { name } = previous.metadata;
+  refuseInvalid(scaleKind, name, validateAgainstSchema(scaleSchema, scale));
+  const spec = isJsonObject(scale) ? (scale['spec'] ?? {}) : {};
+  const metadata = isJsonObject(scale) ? (scale['metadata'] ?? {}) : {};
+  const replicas = isJsonObject(spec) ? (spec['replicas'] ?? 0) : 0;
+  const version = isJsonObject(metadata) ? metadata['resourceVersion'] : undefined;
+  if (typeof replicas !== 'number' || replicas > replicasMax) {
+    throw new StatusError('BadRequest', 'spec.replicas must be a number');
+  }
+  const next = structuredClone(previous);
+  if (typeof version === 'string') next.metadata.resourceVersion = version;
+  setAt(next as unknown as JsonObject, pathOf(definition).specReplicasPath, replicas);
+  return next;
+}
+
+function scaleOf(definition: ResourceDefinition, object: ApiObject): JsonObject {
+  const { specReplicasPath, statusReplicasPath, selector } = pathOf(definition);
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: {
+      name,
+      namespace: namespace ?? '',
+      uid: uid ?? '',
+      resourceVersion: resourceVersion ?? '',
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    },
+    spec: { replicas: numberAt(object, specReplicasPath) },
+    status: { replicas: numberAt(object, statusReplicasPath), selector: selector(object) },
+  };
+}
+
+function pathOf(definition: ResourceDefinition): NonNullable<ResourceDefinition['scale']> {
+  const { scale } = definition;
+  if (scale === undefined) throw new StatusError('NotFound', `${definition.plural} do not scale`);
+  return scale;
+}
+
+function numberAt(object: ApiObject, path: string): number {
+  let value: unknown = object;
+  for (const name of path.split('.')) value = isJsonObject(value) ? value[name] : undefined;
+  return typeof value === 'number' ? value : 0;
+}
+
+function setAt(object: JsonObject, path: string, value: number): void {
+  const names = path.split('.');
+  const last = names.pop() ?? '';
+  let holder = object;
+  for (const name of names) {
+    const inner = holder[name];
+    if (isJsonObject(inner)) {
+      holder = inner;
+      continue;
+    }
+    const made: JsonObject = {};
+    holder[name] = made;
+    holder = made;
+  }
+  holder[last] = value;
+}

@@ -1,0 +1,108 @@
+/**
+ * Changes of the store as lines of one watch.
+ *
+ * Invariant: a client that applies the lines in order holds exactly what is
+ * selected: an object that enters the selection is ADDED, one that leaves it is
+ * DELETED, whatever happened to the object itself.
+ */
+import { utf8 } from '#base/mod.ts';
+import {
+  apiVersionOf,
+  type ApiObject,
+  type IncludeObject,
+  partialObjectMetadata,
+  type ResourceDefinition,
+  tableOf,
+} from '#platform/api/mod.ts';
+import type { ObjectEvent } from '#platform/store/mod.ts';
+import type { ServerParts } from '../dependencies.ts';
+import type { Acceptance } from '../negotiation.ts';
+import type { Selection } from '../selection.ts';
+import { serve, type ServedObject, type WatchEventType } from '../served-objects.ts';
+
+export class WatchEncoder {
+  readonly #parts: ServerParts;
+  readonly #definition: ResourceDefinition;
+  readonly #selection: Selection;
+  readonly #form: Acceptance['form'];
+  readonly #includeObject: IncludeObject;
+  #columnsSent = false;
+
+  constructor(
+    parts: ServerParts,
+    definition: ResourceDefinition,
+    options: {
+      readonly selection: Selection;
+      readonly form: Acceptance['form'];
+      readonly includeObject: IncludeObject;
+    },
+  ) {
+    this.#parts = parts;
+    this.#definition = definition;
+    this.#selection = options.selection;
+    this.#form = options.form;
+    this.#includeObject = options.includeObject;
+  }
+
+  /** Undefined where the event concerns nothing that is selected. */
+  event(event: ObjectEvent): Uint8Array | undefined {
+    const { served } = this.#parts;
+    const before =
+      event.previous === undefined ? undefined : served.of(this.#definition, event.previous);
+    const after = event.type === 'delete' ? undefined : served.of(this.#definition, event.object);
+    const was = before !== undefined && this.#selection.matches(before.object);
+    const is = after !== undefined && this.#selection.matches(after.object);
+    if (is) return this.line(was ? 'MODIFIED' : 'ADDED', after);
+    if (!was) return undefined;
+    if (event.type === 'delete')
+      return this.line('DELETED', served.of(this.#definition, event.object));
+    // It left the selection: its last selected state, at the revision at which it left.
+    const left: ApiObject = {
+      ...before.object,
+      metadata: { ...before.object.metadata, resourceVersion: String(event.object.revision) },
+    };
+    return this.line('DELETED', serve(left));
+  }
+
+  line(type: WatchEventType, served: ServedObject): Uint8Array {
+    switch (this.#form) {
+      case 'table':
+        return encoded(type, this.#table([served.object], served.object.metadata.resourceVersion));
+      case 'metadata':
+        return encoded(type, partialObjectMetadata(served.object));
+      default:
+        return served.watchLine(type);
+    }
+  }
+
+  /** `markInitialEnd`: what was sent so far is everything that there was. */
+  bookmark(revision: number, markInitialEnd: boolean): Uint8Array {
+    const resourceVersion = String(revision);
+    if (this.#form === 'table') return encoded('BOOKMARK', this.#table([], resourceVersion));
+    const annotations = markInitialEnd
+      ? { annotations: { 'k8s.io/initial-events-end': 'true' } }
+      : {};
+    return encoded('BOOKMARK', {
+      kind: this.#form === 'metadata' ? 'PartialObjectMetadata' : this.#definition.kind,
+      apiVersion: this.#form === 'metadata' ? 'meta.k8s.io/v1' : apiVersionOf(this.#definition),
+      metadata: { resourceVersion, creationTimestamp: null, ...annotations },
+    });
+  }
+
+  #table(objects: readonly ApiObject[], resourceVersion: string | undefined): unknown {
+    const table = tableOf(
+      this.#definition,
+      objects,
+      this.#parts.clock.wallMs(),
+      this.#includeObject,
+      !this.#columnsSent,
+      { resourceVersion: resourceVersion ?? '' },
+    );
+    this.#columnsSent = true;
+    return table;
+  }
+}
+
+function encoded(type: string, object: unknown): Uint8Array {
+  return utf8(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
+}

@@ -1,0 +1,175 @@
+/**
+ * One watch on its way to one client.
+ *
+ * Invariants:
+ * 1. Lines go out in order: what there was first, then every change.
+ * 2. At most `watchQueuedBytesMax` wait for a client that reads too slowly; beyond
+ *    it the connection is cut, and the client lists again.
+ * 3. A bookmark names a revision only when everything up to it is on its way.
+ */
+import { assert } from '#base/mod.ts';
+import type { ByteSink, Timer } from '#platform/io/mod.ts';
+import type { ServerParts } from '../dependencies.ts';
+import { watchBookmarkIntervalMs, watchQueuedBytesMax, watchUnsentBytesHigh } from '../limits.ts';
+import type { ServedObject } from '../served-objects.ts';
+import type { WatchEncoder } from './watch-encoder.ts';
+
+export class WatchStream {
+  readonly #parts: ServerParts;
+  readonly #encoder: WatchEncoder;
+  readonly #bookmarks: boolean;
+  readonly #initial: readonly (() => ServedObject)[];
+  readonly #initialRevision: number;
+  #markInitialEnd: boolean;
+  #initialSent = 0;
+  #first: Uint8Array | undefined;
+  #queue: Uint8Array[] = [];
+  #queueHead = 0;
+  #queuedBytes = 0;
+  #reached: number;
+  #sink: ByteSink | undefined;
+  #closed = false;
+  #finishing = false;
+  #onClosed: (() => void) | undefined;
+  #bookmarkTimer: Timer | undefined;
+  readonly #endTimer: Timer;
+
+  constructor(
+    parts: ServerParts,
+    encoder: WatchEncoder,
+    options: {
+      readonly initial: readonly (() => ServedObject)[];
+      readonly from: number;
+      readonly bookmarks: boolean;
+      readonly markInitialEnd: boolean;
+      readonly timeoutMs: number;
+    },
+  ) {
+    this.#parts = parts;
+    this.#encoder = encoder;
+    this.#initial = options.initial;
+    this.#initialRevision = options.from;
+    this.#reached = options.from;
+    this.#bookmarks = options.bookmarks;
+    // At once, as the first line of a watch of tables is the one that has the columns.
+    const first = options.initial[0];
+    if (first !== undefined) this.#first = encoder.line('ADDED', first());
+    this.#markInitialEnd = options.markInitialEnd;
+    this.#endTimer = parts.timers.after(options.timeoutMs, () => this.finish());
+    if (this.#bookmarks) this.#planBookmark();
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Called once, however the watch ends. */
+  onClosed(listener: () => void): void {
+    assert(this.#onClosed === undefined, 'a watch stream has one owner');
+    this.#onClosed = listener;
+  }
+
+  attach(sink: ByteSink): void {
+    if (this.#closed) {
+      sink.destroy();
+      return;
+    }
+    this.#sink = sink;
+    sink.onClose(() => this.#close());
+    sink.onDrain(() => this.#pump());
+    this.#pump();
+  }
+
+  push(line: Uint8Array): void {
+    if (this.#closed || this.#finishing) return;
+    if (this.#queuedBytes + line.length > watchQueuedBytesMax) {
+      this.#parts.logger.log('warn', 'a watch was cut off: its client reads too slowly', {
+        queuedBytes: this.#queuedBytes,
+        limitBytes: watchQueuedBytesMax,
+      });
+      this.destroy();
+      return;
+    }
+    this.#queue.push(line);
+    this.#queuedBytes += line.length;
+    this.#pump();
+  }
+
+  /** Every change up to `revision` has been pushed. */
+  reached(revision: number): void {
+    assert(revision > this.#reached, 'a watch sees revisions in rising order');
+    this.#reached = revision;
+  }
+
+  /** Sends what is queued, then ends the answer: the client begins again where it was. */
+  finish(): void {
+    if (this.#closed || this.#finishing) return;
+    if (this.#bookmarks) this.push(this.#encoder.bookmark(this.#reached, false));
+    this.#finishing = true;
+    this.#pump();
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    const sink = this.#sink;
+    this.#close();
+    sink?.destroy();
+  }
+
+  #pump(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.#closed) return;
+    while (sink.bufferedBytes() < watchUnsentBytesHigh) {
+      const line = this.#next();
+      if (line === undefined) {
+        if (!this.#finishing) return;
+        this.#close();
+        sink.end();
+        return;
+      }
+      sink.write(line);
+    }
+  }
+
+  #next(): Uint8Array | undefined {
+    const item = this.#initial[this.#initialSent];
+    if (item !== undefined) {
+      this.#initialSent += 1;
+      const first = this.#first;
+      this.#first = undefined;
+      if (first !== undefined) return first;
+      return this.#encoder.line('ADDED', item());
+    }
+    if (this.#markInitialEnd) {
+      this.#markInitialEnd = false;
+      return this.#encoder.bookmark(this.#initialRevision, true);
+    }
+    const line = this.#queue[this.#queueHead];
+    if (line === undefined) return undefined;
+    this.#queueHead += 1;
+    this.#queuedBytes -= line.length;
+    if (this.#queueHead === this.#queue.length) {
+      this.#queue = [];
+      this.#queueHead = 0;
+    }
+    return line;
+  }
+
+  #planBookmark(): void {
+    this.#bookmarkTimer = this.#parts.timers.after(watchBookmarkIntervalMs, () => {
+      this.push(this.#encoder.bookmark(this.#reached, false));
+      if (!this.#closed) this.#planBookmark();
+    });
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#endTimer.cancel();
+    this.#bookmarkTimer?.cancel();
+    this.#queue = [];
+    this.#queueHead = 0;
+    this.#queuedBytes = 0;
+    this.#onClosed?.();
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * From a parsed body to an object that may be stored.
+ *
+ * Invariants:
+ * 1. An object that comes out satisfies its schema; fields the schema does not know
+ *    are gone, and were refused or warned about as the client asked.
+ * 2. Validation sees the object as it will be stored, defaults included.
+ */
+import { isJsonObject, type Json } from '#base/mod.ts';
+import {
+  type ApiObject,
+  applySchemaDefaults,
+  dropNullFields,
+  findUnknownFields,
+  pruneUnknownFields,
+  refuseInvalid,
+  requireTypeOf,
+  type ResourceDefinition,
+  StatusError,
+  validateAgainstSchema,
+  validateMetadata,
+  type ValidationContext,
+} from '#platform/api/mod.ts';
+import { warningLengthMax, warningsMax } from './limits.ts';
+import type { FieldValidation } from './query.ts';
+
+export interface Decoded {
+  readonly object: ApiObject;
+  /** For `Warning` headers. */
+  readonly warnings: readonly string[];
+}
+
+/** Throws 400 for another kind or, under Strict, unknown and repeated fields; 422 by the schema. */
+export function decodeObject(
+  definition: ResourceDefinition,
+  value: Json,
+  duplicates: readonly string[],
+  fieldValidation: FieldValidation,
+): Decoded {
+  if (!isJsonObject(value)) {
+    throw new StatusError('BadRequest', 'the body must be one object, with apiVersion and kind');
+  }
+  requireTypeOf(definition, value as unknown as ApiObject);
+  const found = [
+    ...findUnknownFields(definition.schema, value).map((field) => `unknown field "${field}"`),
+    ...duplicates.map((field) => `duplicate field "${field}"`),
+  ];
+  if (fieldValidation === 'Strict' && found.length > 0) {
+    throw new StatusError(
+      'BadRequest',
+      `${definition.kind} in version ${JSON.stringify(definition.version)} cannot be handled as a ` +
+        `${definition.kind}: strict decoding error: ${found.slice(0, warningsMax).join(', ')}`,
+    );
+  }
+  const pruned = dropNullFields(definition.schema, pruneUnknownFields(definition.schema, value));
+  const object = structuredClone(applySchemaDefaults(definition.schema, pruned));
+  object['metadata'] ??= {};
+  refuseInvalid(definition, nameOf(object), validateAgainstSchema(definition.schema, object));
+  return {
+    object: object as unknown as ApiObject,
+    warnings: fieldValidation === 'Warn' ? found.slice(0, warningsMax) : [],
+  };
+}
+
+/** Throws 422 with one cause per thing that is wrong. */
+export function validateObject(
+  definition: ResourceDefinition,
+  object: ApiObject,
+  context: ValidationContext,
+): void {
+  refuseInvalid(definition, object.metadata.name ?? '', [
+    ...validateMetadata(definition, object, context),
+    ...(definition.validate?.(object, context) ?? []),
+  ]);
+}
+
+/** One header for all warnings, as kubectl reads them. */
+export function warningHeaders(warnings: readonly string[]): Record<string, string> {
+  if (warnings.length === 0) return {};
+  const texts = warnings.map((warning) => {
+    // Header bytes: a name chosen by the client must not end the header or leave ASCII.
+    const safe = warning.slice(0, warningLengthMax).replace(/[^\x20-\x7e]/g, '?');
+    return `299 - "${safe.replace(/["\\]/g, '\\$&')}"`;
+  });
+  return { warning: texts.join(', ') };
+}
+
+function nameOf(object: { readonly [name: string]: unknown }): string {
+  const metadata = object['metadata'];
+  const name = isJsonObject(metadata) ? metadata['name'] : undefined;
+  return typeof name === 'string' ? name : '';
+}

@@ -1,0 +1,153 @@
+/**
+ * The one table of what this server answers. A row says what a request means
+ * (verb and resource, or a path outside the resources) and who handles it; the
+ * authorization door reads the same rows, so nothing can be served without
+ * having passed it.
+ *
+ * Patterns: `{name}` stands for one segment, `{rest...}` at the end for any number.
+ */
+import type { ResourceDefinition, Subresource, Verb } from '#platform/api/mod.ts';
+import type { User } from '#platform/identity/mod.ts';
+import type { HttpRequest, HttpResponse } from '#platform/io/mod.ts';
+import type { Acceptance } from './negotiation.ts';
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** What a request is about, in the terms that authorization decides on. */
+export type RouteSubject =
+  | {
+      readonly type: 'resource';
+      readonly verb: Verb;
+      readonly group: string;
+      readonly resource: string;
+      readonly subresource: Subresource | undefined;
+      readonly definition: ResourceDefinition | undefined;
+    }
+  | {
+      readonly type: 'path';
+      readonly verb: 'get' | 'post' | 'put' | 'patch' | 'delete';
+      readonly area: 'health' | 'version' | 'discovery' | 'join' | 'registry';
+    };
+
+export interface RequestContext {
+  readonly request: HttpRequest;
+  readonly row: RouteRow;
+  /** Decoded values of the pattern's names. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** Undefined for a request without credentials. */
+  readonly user: User | undefined;
+  readonly acceptance: Acceptance;
+}
+
+export type RouteHandler = (context: RequestContext) => Promise<HttpResponse>;
+
+export interface RouteRow {
+  readonly method: Method;
+  readonly pattern: string;
+  /** Two rows may share method and pattern where one is for `watch=true`. */
+  readonly watch: boolean;
+  readonly subject: RouteSubject;
+  readonly handler: RouteHandler;
+}
+
+export interface RouteMatch {
+  readonly row: RouteRow;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+interface Branch {
+  readonly literals: Map<string, Branch>;
+  parameter: { readonly name: string; readonly branch: Branch } | undefined;
+  rest: { readonly name: string; readonly rows: RouteRow[] } | undefined;
+  readonly rows: RouteRow[];
+}
+
+export interface RouteTable {
+  readonly rows: readonly RouteRow[];
+  /**
+   * The row for a request; where the path is served but not with this method, the
+   * methods that it takes; undefined where nothing has this path.
+   */
+  find(
+    method: string,
+    path: string,
+    isWatch: boolean,
+  ): RouteMatch | { readonly allowed: readonly Method[] } | undefined;
+}
+
+/** Throws a URIError from `find` where a segment is not percent-encoded UTF-8. */
+export function createRouteTable(rows: readonly RouteRow[]): RouteTable {
+  const root = newBranch();
+  for (const row of rows) insert(root, row);
+  return {
+    rows,
+    find(method, path, isWatch) {
+      const parameters: Record<string, string> = {};
+      const found = descend(root, path.slice(1).split('/'), 0, parameters);
+      if (found === undefined) return undefined;
+      const ofMethod = found.filter((row) => row.method === method);
+      const row = ofMethod.find((row) => row.watch === isWatch) ?? ofMethod.find((r) => !r.watch);
+      if (row !== undefined) return { row, parameters };
+      return { allowed: [...new Set(found.map((row) => row.method))] };
+    },
+  };
+}
+
+function newBranch(): Branch {
+  return { literals: new Map(), parameter: undefined, rest: undefined, rows: [] };
+}
+
+function insert(root: Branch, row: RouteRow): void {
+  let branch = root;
+  for (const segment of row.pattern.slice(1).split('/')) {
+    const rest = /^\{(\w+)\.\.\.\}$/.exec(segment);
+    if (rest !== null) {
+      branch.rest ??= { name: rest[1] ?? '', rows: [] };
+      branch.rest.rows.push(row);
+      return;
+    }
+    const parameter = /^\{(\w+)\}$/.exec(segment);
+    if (parameter !== null) {
+      branch.parameter ??= { name: parameter[1] ?? '', branch: newBranch() };
+      branch = branch.parameter.branch;
+      continue;
+    }
+    let next = branch.literals.get(segment);
+    if (next === undefined) {
+      next = newBranch();
+      branch.literals.set(segment, next);
+    }
+    branch = next;
+  }
+  branch.rows.push(row);
+}
+
+/** Literal segments win over parameters, those over the rest. */
+function descend(
+  branch: Branch,
+  segments: readonly string[],
+  at: number,
+  parameters: Record<string, string>,
+): readonly RouteRow[] | undefined {
+  const segment = segments[at];
+  if (segment === undefined) return branch.rows.length > 0 ? branch.rows : undefined;
+  const literal = branch.literals.get(segment);
+  if (literal !== undefined) {
+    const found = descend(literal, segments, at + 1, parameters);
+    if (found !== undefined) return found;
+  }
+  if (branch.parameter !== undefined && segment !== '') {
+    const found = descend(branch.parameter.branch, segments, at + 1, parameters);
+    if (found !== undefined) {
+      parameters[branch.parameter.name] = decodeURIComponent(segment);
+      return found;
+    }
+  }
+  if (branch.rest !== undefined) {
+    // Kept as sent: whoever takes the rest decodes it in its own terms.
+    parameters[branch.rest.name] = segments.slice(at).join('/');
+    return branch.rest.rows;
+  }
+  return undefined;
+}

@@ -1,0 +1,170 @@
+/** All rows of the route table: what every kind gets, and the few paths beside them. */
+import {
+  apiVersionOf,
+  type ResourceDefinition,
+  StatusError,
+  type Subresource,
+  type Verb,
+} from '#platform/api/mod.ts';
+import type { RegistryHandler } from '#platform/blobs/mod.ts';
+import type { JoinTokens } from '#platform/identity/mod.ts';
+import type { Address } from '#platform/io/mod.ts';
+import type { ServerParts, VersionInfo } from './dependencies.ts';
+import { descriptionRows } from './handlers/api-description.ts';
+import { createHandler } from './handlers/create.ts';
+import { deleteCollectionHandler, deleteHandler } from './handlers/delete.ts';
+import { evictionHandler } from './handlers/eviction.ts';
+import { createTokenHandler, redeemTokenHandler } from './handlers/join.ts';
+import { podLogHandler } from './handlers/pod-log.ts';
+import { getHandler, listHandler } from './handlers/read.ts';
+import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
+import { patchHandler, updateHandler } from './handlers/update.ts';
+import { type WatchBudget, watchHandler } from './handlers/watch.ts';
+import type { Method, RouteHandler, RouteRow } from './route-table.ts';
+
+export interface RouteSources {
+  readonly version: VersionInfo;
+  readonly registryHandler: RegistryHandler;
+  readonly joinTokens: JoinTokens;
+  readonly linkAddress: () => Address;
+}
+
+export function allRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
+  const budget: WatchBudget = { open: 0 };
+  return [
+    ...descriptionRows(parts, sources.version),
+    ...parts.registry.definitions.flatMap((definition) => kindRows(parts, definition, budget)),
+    ...joinRows(parts, sources),
+    ...registryRows(sources.registryHandler),
+  ];
+}
+
+/** `/api/v1` or `/apis/<group>/<version>`. */
+function rootOf(definition: ResourceDefinition): string {
+  return `${definition.group === '' ? '/api' : '/apis'}/${apiVersionOf(definition)}`;
+}
+
+function kindRows(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  budget: WatchBudget,
+): readonly RouteRow[] {
+  const root = rootOf(definition);
+  const { plural, namespaced } = definition;
+  const collection = namespaced ? `${root}/namespaces/{namespace}/${plural}` : `${root}/${plural}`;
+  const object = `${collection}/{name}`;
+  const rows: RouteRow[] = [];
+  function add(
+    method: Method,
+    pattern: string,
+    verb: Verb,
+    handler: RouteHandler,
+    subresource?: Subresource,
+  ): void {
+    if (subresource === undefined && !definition.verbs.includes(verb)) return;
+    const { group } = definition;
+    rows.push({
+      method,
+      pattern,
+      watch: verb === 'watch',
+      subject: { type: 'resource', verb, group, resource: plural, subresource, definition },
+      handler,
+    });
+  }
+  const everywhere = namespaced ? [collection, `${root}/${plural}`] : [collection];
+  for (const pattern of everywhere) {
+    add('GET', pattern, 'list', listHandler(parts, definition));
+    add(
+      'GET',
+      pattern,
+      'watch',
+      definition.storage === 'synthesized'
+        ? refuseWatch(definition)
+        : watchHandler(parts, definition, budget),
+    );
+  }
+  add('GET', object, 'get', getHandler(parts, definition));
+  if (definition.storage === 'synthesized') return rows;
+  add('POST', collection, 'create', createHandler(parts, definition));
+  add('DELETE', collection, 'deletecollection', deleteCollectionHandler(parts, definition));
+  add('PUT', object, 'update', updateHandler(parts, definition, 'main'));
+  add('PATCH', object, 'patch', patchHandler(parts, definition, 'main'));
+  add('DELETE', object, 'delete', deleteHandler(parts, definition));
+  for (const subresource of definition.subresources) {
+    const pattern = `${object}/${subresource}`;
+    switch (subresource) {
+      case 'status':
+        add('GET', pattern, 'get', getHandler(parts, definition), subresource);
+        add('PUT', pattern, 'update', updateHandler(parts, definition, 'status'), subresource);
+        add('PATCH', pattern, 'patch', patchHandler(parts, definition, 'status'), subresource);
+        break;
+      case 'scale':
+        add('GET', pattern, 'get', readScaleHandler(parts, definition), subresource);
+        add('PUT', pattern, 'update', writeScaleHandler(parts, definition, 'PUT'), subresource);
+        add('PATCH', pattern, 'patch', writeScaleHandler(parts, definition, 'PATCH'), subresource);
+        break;
+      case 'finalize':
+        add('PUT', pattern, 'update', updateHandler(parts, definition, 'finalize'), subresource);
+        break;
+      case 'log':
+        add('GET', pattern, 'get', podLogHandler(parts, definition), subresource);
+        break;
+      case 'eviction':
+        add('POST', pattern, 'create', evictionHandler(parts, definition), subresource);
+        break;
+    }
+  }
+  return rows;
+}
+
+/** What is made on read has no history that could be watched. */
+function refuseWatch({ plural }: ResourceDefinition): RouteHandler {
+  return async () => {
+    throw new StatusError('MethodNotAllowed', `${plural} are made when they are read: list them`);
+  };
+}
+
+function joinRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
+  return [
+    {
+      method: 'POST',
+      pattern: '/apis/selvage.dev/v1/jointokens',
+      watch: false,
+      subject: {
+        type: 'resource',
+        verb: 'create',
+        group: 'selvage.dev',
+        resource: 'jointokens',
+        subresource: undefined,
+        definition: undefined,
+      },
+      handler: createTokenHandler(parts, sources.joinTokens),
+    },
+    {
+      method: 'POST',
+      pattern: '/apis/selvage.dev/v1/nodejoins',
+      watch: false,
+      subject: { type: 'path', verb: 'post', area: 'join' },
+      handler: redeemTokenHandler(sources.joinTokens, sources.linkAddress),
+    },
+  ];
+}
+
+const registryVerbs = {
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'post',
+  PUT: 'put',
+  PATCH: 'patch',
+  DELETE: 'delete',
+} as const;
+
+function registryRows(handler: RegistryHandler): readonly RouteRow[] {
+  return Object.entries(registryVerbs).map(([method, verb]) => ({
+    method: method as Method,
+    pattern: '/v2/{rest...}',
+    watch: false,
+    subject: { type: 'path', verb, area: 'registry' },
+    handler: ({ request, parameters }) => handler(request, parameters['rest'] ?? ''),
+  }));
+}

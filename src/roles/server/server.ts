@@ -1,0 +1,184 @@
+/**
+ * The API front: takes a request through the route table, the authorization door
+ * and its handler, and turns whatever is thrown into a `Status`.
+ *
+ * Invariants:
+ * 1. No handler runs before `authorize` has let the request pass.
+ * 2. Every refusal is a Status object with a reason; no detail of a failure that
+ *    is the server's own leaves it.
+ */
+import {
+  createDefinitionRegistry,
+  decodeFacet,
+  type ResourceDefinition,
+  StatusError,
+} from '#platform/api/mod.ts';
+import type { RegistryHandler } from '#platform/blobs/mod.ts';
+import { type JoinTokens, userOf } from '#platform/identity/mod.ts';
+import type {
+  Address,
+  Clock,
+  HttpHandler,
+  HttpRequest,
+  HttpResponse,
+  Logger,
+  Random,
+  Timers,
+} from '#platform/io/mod.ts';
+import type { Store } from '#platform/store/mod.ts';
+import { statusAnswer, statusErrorOf } from './answers.ts';
+import { authorize } from './authorization.ts';
+import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
+import { requestUrlLengthMax } from './limits.ts';
+import { createListSessions } from './list-sessions.ts';
+import { createInitialNamespaces } from './namespaces.ts';
+import { acceptanceOf } from './negotiation.ts';
+import type { PodLogSource } from './pod-logs.ts';
+import { flagOf } from './query.ts';
+import { createRouteTable, type RouteRow, type RouteTable } from './route-table.ts';
+import { allRows } from './routes.ts';
+import { fieldSelectorOf } from './selection.ts';
+import { createServedObjects } from './served-objects.ts';
+
+export interface ServerDependencies {
+  readonly store: Store;
+  /** The bounded ring of Events. */
+  readonly eventStore: Store;
+  readonly definitions: readonly ResourceDefinition[];
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly joinTokens: JoinTokens;
+  readonly podLogs: PodLogSource;
+  /** Absent: no Leases are served. */
+  readonly nodeLiveness?: NodeLiveness;
+  /** Of `/v2/`. */
+  readonly registryHandler: RegistryHandler;
+  /** Where nodes that join open their link to. */
+  readonly linkAddress: () => Address;
+  readonly version: VersionInfo;
+}
+
+export interface Server {
+  readonly handler: HttpHandler;
+  /** What is served, for tests and for people who want to know. */
+  readonly rows: readonly RouteRow[];
+  /** Ends watches and followed logs, so that their clients go on elsewhere. */
+  close(): void;
+}
+
+/** Resolves once the namespaces that everything counts on are there. */
+export async function createServer(dependencies: ServerDependencies): Promise<Server> {
+  const { store, eventStore, clock, timers, random, logger, podLogs } = dependencies;
+  const closing = new Set<() => void>();
+  const parts: ServerParts = {
+    store,
+    eventStore,
+    registry: createDefinitionRegistry(dependencies.definitions),
+    served: createServedObjects(),
+    listSessions: createListSessions(clock, random),
+    clock,
+    timers,
+    random,
+    logger,
+    podLogs,
+    nodeLiveness: dependencies.nodeLiveness ?? (() => undefined),
+    onClosing(listener) {
+      closing.add(listener);
+      return () => closing.delete(listener);
+    },
+  };
+  await createInitialNamespaces(parts);
+  const table = createRouteTable(allRows(parts, dependencies));
+  return {
+    rows: table.rows,
+    async handler(request) {
+      try {
+        return await answer(parts, table, request);
+      } catch (error) {
+        const refusal = statusAnswer(statusErrorOf(error, logger));
+        return request.method === 'HEAD' ? { ...refusal, body: new Uint8Array(0) } : refusal;
+      }
+    },
+    close() {
+      for (const listener of Array.from(closing)) listener();
+      closing.clear();
+    },
+  };
+}
+
+async function answer(
+  parts: ServerParts,
+  table: RouteTable,
+  request: HttpRequest,
+): Promise<HttpResponse> {
+  if (request.path.length + request.query.length > requestUrlLengthMax) {
+    throw new StatusError(
+      'BadRequest',
+      `the address of the request is longer than the limit of ${requestUrlLengthMax} characters`,
+    );
+  }
+  const user = request.peer === undefined ? undefined : userOf(request.peer);
+  const query = new URLSearchParams(request.query);
+  const found = findRow(table, request, flagOf(query, 'watch'));
+  // Who is nobody learns nothing about what is served.
+  if (found === undefined || 'allowed' in found) {
+    if (user === undefined) throw new StatusError('Unauthorized', 'Unauthorized');
+    if (found === undefined) {
+      throw new StatusError('NotFound', 'the server could not find the requested resource');
+    }
+    throw new StatusError(
+      'MethodNotAllowed',
+      `${request.method.slice(0, 16)} is not supported here; supported are ${found.allowed.join(', ')}`,
+    );
+  }
+  const { row, parameters } = found;
+  const { subject } = row;
+  authorize({
+    user,
+    subject,
+    path: request.path,
+    namespace: parameters['namespace'] ?? '',
+    name: parameters['name'] ?? '',
+    fieldSelector: () =>
+      subject.type === 'resource' && subject.definition !== undefined
+        ? fieldSelectorOf(query, subject.definition)
+        : [],
+    nodeOfPod: (namespace, name) => nodeOfPod(parts, namespace, name),
+  });
+  // The registry has media types of its own.
+  const isRegistry = subject.type === 'path' && subject.area === 'registry';
+  const acceptance = isRegistry
+    ? ({ form: 'object' } as const)
+    : acceptanceFor(row, request.headers['accept']);
+  return row.handler({ request, row, parameters, query, user, acceptance });
+}
+
+function findRow(
+  table: RouteTable,
+  request: HttpRequest,
+  isWatch: boolean,
+): ReturnType<RouteTable['find']> {
+  try {
+    return table.find(request.method, request.path, isWatch);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    throw new StatusError('BadRequest', 'the path is not percent-encoded UTF-8', { cause: error });
+  }
+}
+
+/** Logs and health are text: whatever is accepted, they are what they are. */
+function acceptanceFor(row: RouteRow, header: string | undefined): ReturnType<typeof acceptanceOf> {
+  const { subject } = row;
+  const isText =
+    subject.type === 'path' ? subject.area === 'health' : subject.subresource === 'log';
+  return isText ? { form: 'object' } : acceptanceOf(header);
+}
+
+function nodeOfPod(parts: ServerParts, namespace: string, name: string): string | undefined {
+  const assignment = parts.store.get({ resource: 'pods', namespace, name })?.facets.assignment;
+  if (assignment === undefined) return undefined;
+  const nodeName = decodeFacet(assignment.bytes)['nodeName'];
+  return typeof nodeName === 'string' ? nodeName : undefined;
+}
