@@ -44,6 +44,14 @@ export interface SimProcess extends ProcessIdentity {
   /** Handles a signal; without a handler it ends the process. SIGKILL cannot be handled. */
   onSignal(signal: 'SIGTERM' | 'SIGINT', handler: () => void): void;
   exit(code: number): void;
+  /** Starts a child that is killed when this process ends, as with a process namespace. */
+  fork(command: string, run: (child: SimProcess) => void): SimChild;
+}
+
+export interface SimChild extends ProcessIdentity {
+  /** The listener dies with the parent. */
+  onExit(listener: (exit: ProcessExit) => void): void;
+  signal(signal: SignalName): boolean;
 }
 
 export interface SimProgram {
@@ -80,6 +88,7 @@ interface Running {
   readonly lifetime: { readonly name: string; alive: boolean };
   readonly handlers: Map<SignalName, () => void>;
   readonly exitListeners: ((exit: ProcessExit) => void)[];
+  readonly children: Running[];
   exit: ProcessExit | undefined;
 }
 
@@ -163,31 +172,62 @@ export class ProcessTable {
     if (program === undefined) {
       throw new SelvageError('SPAWN_FAILED', `there is no program ${spec.program}`);
     }
+    const running = this.#enter(parentPid, spec.program.split('/').at(-1) ?? '');
+    this.#begin(running, spec, program.name, program.run);
+    const { pid, startTicks } = running.entry;
+    return { pid, startTicks, onExit: (listener) => this.#tellExit(running, owner, listener) };
+  }
+
+  #enter(parentPid: number, command: string): Running {
     assert(this.#running.size < processesMax, `no more than ${processesMax} processes`);
     const pid = this.#freePid();
     const startTicks = Math.floor(this.#around.clock.bootMs() / 10);
-    const command = (spec.program.split('/').at(-1) ?? '').slice(0, commandBytesMax);
+    const entry = { pid, startTicks, parentPid, command: command.slice(0, commandBytesMax) };
     const running: Running = {
-      entry: { pid, startTicks, parentPid, command, isZombie: false },
+      entry: { ...entry, isZombie: false },
       lifetime: { name: `${this.#around.machineName}/${pid}`, alive: true },
       handlers: new Map(),
       exitListeners: [],
+      children: [],
       exit: undefined,
     };
     this.#running.set(pid, running);
-    this.#kernel.schedule(0, running.lifetime, 'process.run', program.name, () =>
-      program.run(this.#processOf(running, spec)),
+    return running;
+  }
+
+  #begin(
+    running: Running,
+    spec: ProcessSpec,
+    programName: string,
+    run: (process: SimProcess) => void,
+  ): void {
+    this.#kernel.schedule(0, running.lifetime, 'process.run', programName, () =>
+      run(this.#processOf(running, spec)),
     );
+  }
+
+  #tellExit(running: Running, owner: Lifetime, listener: (exit: ProcessExit) => void): void {
+    const tell = (exit: ProcessExit): void => {
+      this.#kernel.schedule(0, owner, 'spawn.exit', JSON.stringify(exit), () => listener(exit));
+    };
+    if (running.exit === undefined) running.exitListeners.push(tell);
+    else tell(running.exit);
+  }
+
+  #fork(
+    parent: Running,
+    spec: ProcessSpec,
+    command: string,
+    run: (child: SimProcess) => void,
+  ): SimChild {
+    const child = this.#enter(parent.entry.pid, command);
+    parent.children.push(child);
+    this.#begin(child, spec, command, run);
     return {
-      pid,
-      startTicks,
-      onExit: (listener) => {
-        const tell = (exit: ProcessExit): void => {
-          this.#kernel.schedule(0, owner, 'spawn.exit', JSON.stringify(exit), () => listener(exit));
-        };
-        if (running.exit === undefined) running.exitListeners.push(tell);
-        else tell(running.exit);
-      },
+      pid: child.entry.pid,
+      startTicks: child.entry.startTicks,
+      onExit: (listener) => this.#tellExit(child, parent.lifetime, listener),
+      signal: (signal) => this.#signal(child.entry, signal),
     };
   }
 
@@ -216,6 +256,7 @@ export class ProcessTable {
       exit: (code) => {
         if (lifetime.alive) this.#end(running, { code, signal: undefined });
       },
+      fork: (command, run) => this.#fork(running, spec, command, run),
     };
   }
 
@@ -232,10 +273,12 @@ export class ProcessTable {
   }
 
   #end(running: Running, exit: ProcessExit): void {
+    if (running.exit !== undefined) return;
     running.lifetime.alive = false;
     running.exit = exit;
     this.#running.delete(running.entry.pid);
     for (const tell of running.exitListeners) tell(exit);
+    for (const child of running.children) this.#end(child, { code: undefined, signal: 'SIGKILL' });
   }
 
   #freePid(): number {
