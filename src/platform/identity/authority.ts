@@ -117,6 +117,7 @@ async function createFile(
   { disk, keys, clock, random }: AuthorityDependencies,
   options: AuthorityOptions,
 ): Promise<AuthorityFile> {
+  await disk.makeDirectory('');
   const pair = await keys.createKeyPair();
   const nowMs = wholeSeconds(clock.wallMs());
   const certificatePem = await keys.issueAuthority(

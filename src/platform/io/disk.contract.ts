@@ -171,8 +171,9 @@ export function diskContract(name: string, open: () => Promise<DiskHarness>): vo
   });
 
   check('a view of a folder sees that folder', async ({ disk }) => {
-    await disk.makeDirectory('nodes/n1');
     const view = disk.within('nodes').within('n1');
+    assert.deepEqual(await view.list(''), [], 'a view needs no folder until it is written to');
+    await view.makeDirectory('');
     await view.writeFileAtomic('state', utf8('n1'));
     assert.equal(textOf((await disk.readFile('nodes/n1/state', 10)) ?? utf8('')), 'n1');
     assert.equal(view.absolute('state'), disk.absolute('nodes/n1/state'));
