@@ -20,6 +20,7 @@ export const tagLengthMax = 128;
 const referenceLengthMax = 600;
 const component = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const repositoryPattern = new RegExp(`^${component}(?:/${component})*$`);
+const registryPattern = /^[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::\d{1,5})?$/;
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
 export function isRepository(text: string): boolean {
@@ -51,6 +52,9 @@ export function parseImageReference(text: string): ImageReference {
   const firstSlash = path.indexOf('/');
   const first = firstSlash < 0 ? '' : path.slice(0, firstSlash);
   const isRegistry = first.includes('.') || first.includes(':') || first === 'localhost';
+  if (isRegistry && !registryPattern.test(first)) {
+    throw invalid(`"${first}" is not the host name of a registry`);
+  }
   const repository = isRegistry ? path.slice(firstSlash + 1) : path;
   if (!isRepository(repository)) {
     throw invalid(

@@ -38,25 +38,23 @@ export function objectAnswer(
   headers: Readonly<Record<string, string>> = {},
 ): HttpResponse {
   const pretty = isPretty(context.query);
-  switch (context.acceptance.form) {
-    case 'table': {
-      const table = tableOf(
-        definition,
-        [served.object],
-        parts.clock.wallMs(),
-        includeObjectOf(context.query),
-        true,
-        { resourceVersion: served.object.metadata.resourceVersion ?? '' },
-      );
-      return jsonAnswer(status, table, { pretty, headers });
-    }
-    case 'metadata':
-      return jsonAnswer(status, partialObjectMetadata(served.object), { pretty, headers });
-    default:
-      return pretty
-        ? jsonAnswer(status, served.object, { pretty, headers })
-        : bytesAnswer(status, served.json(), jsonContentType, headers);
+  if (context.acceptance.form === 'table') {
+    const table = tableOf(
+      definition,
+      [served.object],
+      parts.clock.wallMs(),
+      includeObjectOf(context.query),
+      true,
+      { resourceVersion: served.object.metadata.resourceVersion ?? '' },
+    );
+    return jsonAnswer(status, table, { pretty, headers });
   }
+  if (context.acceptance.form === 'metadata') {
+    return jsonAnswer(status, partialObjectMetadata(served.object), { pretty, headers });
+  }
+  return pretty
+    ? jsonAnswer(status, served.object, { pretty, headers })
+    : bytesAnswer(status, served.json(), jsonContentType, headers);
 }
 
 export function listHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {

@@ -65,14 +65,11 @@ export class WatchEncoder {
   }
 
   line(type: WatchEventType, served: ServedObject): Uint8Array {
-    switch (this.#form) {
-      case 'table':
-        return encoded(type, this.#table([served.object], served.object.metadata.resourceVersion));
-      case 'metadata':
-        return encoded(type, partialObjectMetadata(served.object));
-      default:
-        return served.watchLine(type);
+    if (this.#form === 'table') {
+      return encoded(type, this.#table([served.object], served.object.metadata.resourceVersion));
     }
+    if (this.#form === 'metadata') return encoded(type, partialObjectMetadata(served.object));
+    return served.watchLine(type);
   }
 
   /** `markInitialEnd`: what was sent so far is everything that there was. */

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { concatBytes, utf8 } from '#base/mod.ts';
+import { createNodeDisk, createNodeRandom } from '#platform/io/node/mod.ts';
+import { openBlobStore, type BlobStoreOptions } from './blob-store.ts';
+import { digestOf } from './digest.ts';
+import { BlobError } from './errors.ts';
+import type { BlobStore, Digest } from './types.ts';
+
+async function withStore(
+  run: (store: BlobStore, again: () => Promise<BlobStore>, folder: string) => Promise<void>,
+  options: BlobStoreOptions = {},
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'blobs-'));
+  const open = (): Promise<BlobStore> =>
+    openBlobStore({ disk: createNodeDisk(folder), random: createNodeRandom() }, options);
+  try {
+    await run(await open(), open, folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function refusedWith(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof BlobError && error.code === code;
+}
+
+async function bytesOf(store: BlobStore, digest: Digest, offset?: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of store.read(digest, offset)) parts.push(part);
+  return concatBytes(parts);
+}
+
+test('what was put is read back whole, from any offset, and by a store opened later', () =>
+  withStore(async (store, again) => {
+    const bytes = Uint8Array.from({ length: 200_000 }, (_, index) => index % 251);
+    const digest = await store.put(bytes);
+    assert.equal(digest, digestOf(bytes));
+    assert.equal(await store.put(bytes), digest);
+    const later = await again();
+    assert.equal(await later.sizeBytes(digest), bytes.length);
+    assert.deepEqual(await bytesOf(later, digest), bytes);
+    assert.deepEqual(await bytesOf(later, digest, 70_001), bytes.slice(70_001));
+    await assert.rejects(later.readAll(digest, 1000), refusedWith('BLOB_TOO_LARGE'));
+    await later.remove(digest);
+    assert.equal(await later.sizeBytes(digest), undefined);
+    await assert.rejects(bytesOf(later, digest), refusedWith('BLOB_NOT_FOUND'));
+  }));
+
+test('bytes that differ from the digest, and a cut upload, leave nothing behind', () =>
+  withStore(async (store, again, folder) => {
+    const expected = digestOf(utf8('what was promised'));
+    const wrong = await store.begin();
+    await wrong.append(utf8('something else'));
+    await assert.rejects(wrong.commit(expected), refusedWith('BLOB_DIGEST_MISMATCH'));
+    assert.equal(store.upload(wrong.id), undefined);
+    const cut = await store.begin();
+    await cut.append(utf8('what was'));
+    const later = await again();
+    assert.equal(await later.sizeBytes(expected), undefined);
+    assert.equal(later.upload(cut.id), undefined);
+    assert.deepEqual(await readdir(join(folder, 'uploads')), []);
+    assert.deepEqual(await readdir(join(folder, 'blobs')), []);
+  }));
+
+test('an upload in pieces, called without waiting, arrives in order', () =>
+  withStore(async (store) => {
+    const upload = await store.begin();
+    const pieces = Array.from({ length: 50 }, (_, index) => utf8(`piece ${index};`));
+    const whole = concatBytes(pieces);
+    const calls = pieces.map((piece) => upload.append(piece));
+    await Promise.all([...calls, upload.commit(digestOf(whole))]);
+    assert.deepEqual(await store.readAll(digestOf(whole), 10_000), whole);
+  }));
+
+test('a blob above the limit is refused, and the idlest upload makes room for a new one', () =>
+  withStore(
+    async (store) => {
+      const large = await store.begin();
+      await assert.rejects(large.append(new Uint8Array(101)), refusedWith('BLOB_TOO_LARGE'));
+      const first = await store.begin();
+      const second = await store.begin();
+      await first.append(utf8('used after the second'));
+      const third = await store.begin();
+      assert.deepEqual(
+        [first, second, third].map(({ id }) => store.upload(id) !== undefined),
+        [true, false, true],
+      );
+      await assert.rejects(second.append(utf8('x')), refusedWith('BLOB_UPLOAD_ENDED'));
+    },
+    { blobBytesMax: 100, uploadsMax: 2 },
+  ));
