@@ -5,8 +5,5 @@ export type ApiModelErrorCode = 'API_QUANTITY_INVALID' | 'API_DEFINITION_INVALID
 
 export class ApiModelError extends SelvageError {
   override readonly name = 'ApiModelError';
-
-  constructor(code: ApiModelErrorCode, message: string) {
-    super(code, message);
-  }
+  declare readonly code: ApiModelErrorCode;
 }

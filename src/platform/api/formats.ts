@@ -2,7 +2,7 @@
  * The forms that names and values of the API take. Every check returns what is
  * wrong and what would be right, or undefined where nothing is.
  */
-import { utf8 } from '#base/mod.ts';
+import { unreachable, utf8 } from '#base/mod.ts';
 import { wallMsOf } from './age-text.ts';
 import { tryParseQuantity } from './quantity.ts';
 import type { Schema } from './schema.ts';
@@ -85,6 +85,8 @@ export function stringFormatProblem(
     case 'int64':
     case 'double':
       return undefined;
+    default:
+      return unreachable(format);
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import type { FieldError, ResourceDefinition, ValidationContext } from './definition.ts';
 import {
-  equalJson,
   fieldDuplicate,
   fieldForbidden,
   fieldInvalid,
@@ -21,7 +20,6 @@ import {
   qualifiedNameProblem,
 } from './formats.ts';
 import type { ApiObject, ObjectMeta, OwnerReference } from './object.ts';
-import type { Json } from '#base/mod.ts';
 
 /** Of all keys and values of metadata.annotations together. */
 export const annotationsBytesMax = 256 * 1024;
@@ -179,12 +177,8 @@ const setByServer = [
 export function immutableMetadataErrors(previous: ObjectMeta, next: ObjectMeta): FieldError[] {
   const errors: FieldError[] = [];
   for (const name of ['name', 'namespace', ...setByServer] as const) {
-    const value = next[name] as Json | undefined;
-    if (
-      value === undefined ||
-      value === '' ||
-      equalJson(previous[name] as Json | undefined, value)
-    ) {
+    const value = next[name];
+    if (value === undefined || value === '' || previous[name] === value) {
       continue;
     }
     const how = name.startsWith('deletion') ? '; it is set by deleting the object' : '';

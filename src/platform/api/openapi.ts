@@ -7,7 +7,7 @@
  * them; metadata is one shared component, everything below it is inlined.
  */
 import { hash } from 'node:crypto';
-import type { Json, JsonObject } from '#base/mod.ts';
+import { type Json, type JsonObject, unreachable } from '#base/mod.ts';
 import type { ResourceDefinition, Verb } from './definition.ts';
 import { apiVersionOf, type DefinitionRegistry, type GroupVersion } from './registry.ts';
 import type { Schema } from './schema.ts';
@@ -392,6 +392,8 @@ function bodyOf(component: string, shape: OperationShape): JsonObject {
       return {
         requestBody: { content: { '*/*': { schema: reference(component) } }, required: true },
       };
+    default:
+      return unreachable(shape.method);
   }
 }
 

@@ -35,6 +35,15 @@ export interface UpdateContext {
 }
 
 const nameLengthMax = 253;
+const keptByUpdates = [
+  'namespace',
+  'uid',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'generation',
+  'resourceVersion',
+] as const;
 
 /**
  * Throws StatusError 400 where the body contradicts the path, as for a wrong
@@ -97,13 +106,7 @@ export function prepareForUpdate(
   );
   if (context.subresource === 'status') return withStatus(previous, next);
   const metadata: ObjectMeta = { ...after, name: before.name };
-  keep(metadata, before, 'namespace');
-  keep(metadata, before, 'uid');
-  keep(metadata, before, 'creationTimestamp');
-  keep(metadata, before, 'deletionTimestamp');
-  keep(metadata, before, 'deletionGracePeriodSeconds');
-  keep(metadata, before, 'generation');
-  keep(metadata, before, 'resourceVersion');
+  for (const name of keptByUpdates) keep(metadata, before, name);
   const updated: ApiObject = { ...next, metadata };
   if (definition.subresources.includes('status')) {
     if (previous.status === undefined) delete updated.status;
@@ -168,10 +171,9 @@ function withStatus(previous: ApiObject, next: ApiObject): ApiObject {
   return updated;
 }
 
-function keep<Name extends keyof ObjectMeta>(into: ObjectMeta, from: ObjectMeta, name: Name): void {
-  const value = from[name];
-  if (value === undefined) delete into[name];
-  else into[name] = value;
+function keep(into: ObjectMeta, from: ObjectMeta, name: (typeof keptByUpdates)[number]): void {
+  if (from[name] === undefined) delete into[name];
+  else Object.assign(into, { [name]: from[name] });
 }
 
 function hasDesiredState(definition: ResourceDefinition): boolean {

@@ -4,7 +4,7 @@
  * Invariants: parsing is bounded; an unknown field or operator is refused, never
  * ignored, since a selector that selects too much deletes too much.
  */
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type Json, type JsonObject, unreachable } from '#base/mod.ts';
 import type { FieldError, ResourceDefinition } from './definition.ts';
 import {
   childPath,
@@ -57,23 +57,28 @@ export function matchesLabels(
 }
 
 function matchesRequirement(requirement: LabelRequirement, value: string | undefined): boolean {
-  switch (requirement.operator) {
+  const { operator, values } = requirement;
+  switch (operator) {
     case 'In':
-      return value !== undefined && requirement.values.includes(value);
+      return value !== undefined && values.includes(value);
     case 'NotIn':
-      return value === undefined || !requirement.values.includes(value);
+      return value === undefined || !values.includes(value);
     case 'Exists':
       return value !== undefined;
     case 'DoesNotExist':
       return value === undefined;
     case 'Gt':
     case 'Lt': {
-      if (value === undefined || !/^-?\d{1,15}$/.test(value)) return false;
-      const bound = Number(requirement.values[0]);
-      return requirement.operator === 'Gt' ? Number(value) > bound : Number(value) < bound;
+      if (value === undefined || !integerPattern.test(value)) return false;
+      const bound = Number(values[0]);
+      return operator === 'Gt' ? Number(value) > bound : Number(value) < bound;
     }
+    default:
+      return unreachable(operator);
   }
 }
+
+const integerPattern = /^-?\d{1,15}$/;
 
 /**
  * Parses `a=b,c!=d,e in (x,y),f notin (z),g,!h`. Empty text selects everything.
@@ -116,7 +121,7 @@ function parseRequirement(part: string, whole: string): LabelRequirement {
   }
   if (
     (requirement.operator === 'Gt' || requirement.operator === 'Lt') &&
-    !/^-?\d{1,15}$/.test(requirement.values[0] ?? '')
+    !integerPattern.test(requirement.values[0] ?? '')
   ) {
     throw selectorRefused(whole, `compares ${requirement.key} with something that is no integer`);
   }
@@ -162,26 +167,26 @@ function splitOutsideParentheses(text: string): string[] {
 
 /** The text that `parseLabelSelector` reads back as the same selector. */
 export function formatLabelSelector(selector: LabelRequirements): string {
-  return selector
-    .map(({ key, operator, values }) => {
-      switch (operator) {
-        case 'In':
-          return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`;
-        case 'NotIn':
-          return values.length === 1
-            ? `${key}!=${values[0]}`
-            : `${key} notin (${values.join(',')})`;
-        case 'Exists':
-          return key;
-        case 'DoesNotExist':
-          return `!${key}`;
-        case 'Gt':
-          return `${key}>${values[0]}`;
-        case 'Lt':
-          return `${key}<${values[0]}`;
-      }
-    })
-    .join(',');
+  return selector.map(requirementText).join(',');
+}
+
+function requirementText({ key, operator, values }: LabelRequirement): string {
+  switch (operator) {
+    case 'In':
+      return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`;
+    case 'NotIn':
+      return values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${values.join(',')})`;
+    case 'Exists':
+      return key;
+    case 'DoesNotExist':
+      return `!${key}`;
+    case 'Gt':
+      return `${key}>${values[0]}`;
+    case 'Lt':
+      return `${key}<${values[0]}`;
+    default:
+      return unreachable(operator);
+  }
 }
 
 /**
@@ -194,7 +199,7 @@ export function labelSelectorOf(selector: unknown): LabelRequirements | undefine
   const labels = selector['matchLabels'];
   if (isJsonObject(labels)) {
     for (const [key, value] of Object.entries(labels)) {
-      requirements.push({ key, operator: 'In', values: [String(value)] });
+      requirements.push({ key, operator: 'In', values: [text(value)] });
     }
   }
   const expressions = selector['matchExpressions'];
@@ -202,12 +207,17 @@ export function labelSelectorOf(selector: unknown): LabelRequirements | undefine
     if (!isJsonObject(expression)) continue;
     const values = Array.isArray(expression['values']) ? expression['values'] : [];
     requirements.push({
-      key: String(expression['key']),
+      key: text(expression['key']),
       operator: expression['operator'] as LabelOperator,
-      values: values.map(String),
+      values: values.map(text),
     });
   }
   return requirements;
+}
+
+/** A value that its schema says is text; anything else stands for nothing that matches. */
+function text(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
 }
 
 const expressionOperators = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
@@ -220,7 +230,7 @@ export function labelSelectorErrors(selector: JsonObject, field: string): FieldE
     const at = childPath(field, 'matchLabels');
     const keyProblem = qualifiedNameProblem(key);
     if (keyProblem !== undefined) errors.push(fieldInvalid(at, key, keyProblem));
-    const valueProblem = labelValueProblem(String(value));
+    const valueProblem = labelValueProblem(text(value));
     if (valueProblem !== undefined) errors.push(fieldInvalid(`${at}[${key}]`, value, valueProblem));
   }
   const expressions = selector['matchExpressions'];
@@ -229,14 +239,14 @@ export function labelSelectorErrors(selector: JsonObject, field: string): FieldE
     const at = indexPath(childPath(field, 'matchExpressions'), index);
     const { key, operator, values } = expression;
     const count = Array.isArray(values) ? values.length : 0;
-    const keyProblem = qualifiedNameProblem(String(key));
+    const keyProblem = qualifiedNameProblem(text(key));
     if (keyProblem !== undefined) errors.push(fieldInvalid(`${at}.key`, key, keyProblem));
-    if (!expressionOperators.includes(String(operator))) {
+    if (!expressionOperators.includes(text(operator))) {
       errors.push(fieldNotSupported(`${at}.operator`, operator, expressionOperators));
     } else if (operator === 'In' || operator === 'NotIn') {
       if (count === 0) errors.push(fieldRequired(`${at}.values`, `${operator} needs at least one`));
     } else if (count > 0) {
-      errors.push(fieldForbidden(`${at}.values`, `${String(operator)} takes no values`));
+      errors.push(fieldForbidden(`${at}.values`, `${text(operator)} takes no values`));
     }
   }
   return errors;

@@ -251,9 +251,9 @@ function arrange(
   const arranged: string[] = [];
   let keptIndex = 0;
   for (const identity of patched) {
-    const place = placeOf.get(identity);
-    while (place !== undefined && keptIndex < kept.length) {
-      const next = kept[keptIndex] ?? '';
+    // Elements that the original did not have stand before no kept one.
+    const place = placeOf.get(identity) ?? -1;
+    for (let next = kept[keptIndex]; next !== undefined; next = kept[keptIndex]) {
       if ((placeOf.get(next) ?? 0) > place) break;
       arranged.push(next);
       keptIndex += 1;

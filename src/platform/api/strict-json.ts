@@ -32,7 +32,7 @@ export interface ParsedJson {
 }
 
 const duplicatesReportedMax = 20;
-const pathLengthMax = 400;
+const pathLengthMax = 160;
 
 /** Throws StatusError 400 (or 413 beyond `bytesMax`) that says where and what. */
 export function parseStrictJson(

@@ -3,21 +3,23 @@
  * `parseStrictJson`: what it accepts is what JSON could have said.
  *
  * Invariants:
- * 1. Depth is checked on flat tokens before anything recursive sees the text.
+ * 1. Depth is checked while tokens are read, before anything recursive sees them.
  * 2. An alias counts as all the values that it stands for.
  * 3. No tags but those of JSON's own types, one document, text keys only.
  */
 import {
-  CST,
+  type Alias,
   Composer,
+  type CST,
+  type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
-  Parser,
-  type Document,
   type ParsedNode,
+  Parser,
 } from 'yaml';
 import { errorText, type Json, type JsonObject } from '#base/mod.ts';
 import { StatusError } from './status-error.ts';
@@ -31,6 +33,10 @@ import {
 } from './strict-json.ts';
 
 const duplicatesReportedMax = 20;
+/** Reading YAML costs far more than JSON of the same size, and large bodies come as JSON. */
+const yamlBytesMax = 512 * 1024;
+/** The document and the scalar that is being read. */
+const stackBesidesCollections = 2;
 const coreTags = new Set(
   ['null', 'bool', 'int', 'float', 'str', 'map', 'seq'].map((name) => `tag:yaml.org,2002:${name}`),
 );
@@ -50,18 +56,19 @@ export function parseStrictYaml(
         throw error;
     }
   }
+  if (bytes.length > yamlBytesMax) {
+    throw new StatusError(
+      'RequestEntityTooLarge',
+      `the body has ${bytes.length} bytes of YAML; the limit is ${yamlBytesMax}. JSON may be larger`,
+    );
+  }
   const lines = new LineCounter();
   const document = compose(text, limits, lines);
   return new Converter(document, limits, lines).convert();
 }
 
 function compose(text: string, limits: JsonLimits, lines: LineCounter): Document.Parsed {
-  const tokens: CST.Token[] = [];
   try {
-    for (const token of new Parser(lines.addNewLine).parse(text)) {
-      requireShallow(token, limits.nestingMax);
-      tokens.push(token);
-    }
     const composer = new Composer({
       version: '1.2',
       schema: 'core',
@@ -70,17 +77,16 @@ function compose(text: string, limits: JsonLimits, lines: LineCounter): Document
       merge: false,
       lineCounter: lines,
     });
-    const documents = [...composer.compose(tokens, true, text.length)];
-    const document = documents[0] as Document.Parsed | undefined;
+    const documents = [...composer.compose(shallowTokens(text, limits, lines), true, text.length)];
+    const document = documents[0];
     if (document === undefined || documents.length !== 1) {
       throw refused(`has ${documents.length} YAML documents; expected one`);
     }
     const problem = document.errors[0];
     if (problem !== undefined) {
       const { line, col } = lines.linePos(problem.pos[0]);
-      throw refused(
-        `is not valid YAML: ${problem.message.split('\n')[0] ?? ''}; line ${line}, column ${col}`,
-      );
+      const what = problem.message.split('\n')[0] ?? '';
+      throw refused(`is not valid YAML: ${what}; line ${line}, column ${col}`);
     }
     return document;
   } catch (error) {
@@ -89,42 +95,48 @@ function compose(text: string, limits: JsonLimits, lines: LineCounter): Document
   }
 }
 
-/** Walks a token without recursion, since its depth is what is in question. */
-function requireShallow(root: CST.Token, nestingMax: number): void {
-  const pending: { readonly token: CST.Token; readonly depth: number }[] = [
-    { token: root, depth: 0 },
-  ];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const { token, depth } = next;
-    if (depth > nestingMax) throw refused(`is nested deeper than ${nestingMax} levels`);
-    if (token.type === 'document' && token.value !== undefined) {
-      pending.push({ token: token.value, depth });
-    } else if ('items' in token) {
-      for (const item of token.items) {
-        if (item.key !== undefined && item.key !== null)
-          pending.push({ token: item.key, depth: depth + 1 });
-        if (item.value !== undefined) pending.push({ token: item.value, depth: depth + 1 });
-      }
+/** The parser keeps one entry per open collection, so its stack tells the depth as it reads. */
+function* shallowTokens(
+  text: string,
+  limits: JsonLimits,
+  lines: LineCounter,
+): Generator<CST.Token> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  const stackMax = limits.nestingMax + stackBesidesCollections;
+  let documents = 0;
+  for (const source of new Lexer().lex(text)) {
+    for (const token of parser.next(source)) {
+      if (token.type === 'document') documents += 1;
+      if (documents > 1) throw refused('has several YAML documents; expected one');
+      yield token;
+    }
+    if (parser.stack.length > stackMax) {
+      throw refused(`is nested deeper than ${limits.nestingMax} levels`);
     }
   }
+  yield* parser.end();
 }
 
 class Converter {
-  readonly #document: Document.Parsed;
+  readonly #root: ParsedNode | null;
   readonly #limits: JsonLimits;
   readonly #lines: LineCounter;
   readonly #path: (string | number)[] = [];
   readonly #duplicates: string[] = [];
+  /** The newest node of each anchor that was read so far. */
+  readonly #anchors = new Map<string, ParsedNode>();
+  #aliasDepth = 0;
   #values = 0;
 
   constructor(document: Document.Parsed, limits: JsonLimits, lines: LineCounter) {
-    this.#document = document;
+    this.#root = document.contents;
     this.#limits = limits;
     this.#lines = lines;
   }
 
   convert(): ParsedJson {
-    const value = this.#value(this.#document.contents);
+    const value = this.#value(this.#root);
     return { value, duplicates: this.#duplicates };
   }
 
@@ -137,22 +149,28 @@ class Converter {
       throw this.#refused(node, `is nested deeper than ${this.#limits.nestingMax} levels`);
     }
     if (node === null) return null;
-    if (isAlias(node)) {
-      const target = node.resolve(this.#document) as ParsedNode | undefined;
-      if (target === undefined) throw this.#refused(node, `has the unknown alias ${node.source}`);
-      return this.#value(target);
-    }
+    if (isAlias(node)) return this.#aliased(node);
+    if (node.anchor !== undefined && this.#aliasDepth === 0) this.#anchors.set(node.anchor, node);
     if (node.tag !== undefined && !coreTags.has(node.tag)) {
       throw this.#refused(node, `has the tag ${node.tag}, which is not allowed`);
     }
-    if (isMap(node)) return this.#object(node.items as readonly Pair[]);
+    if (isMap(node)) return this.#object(node.items);
     if (isSeq(node)) {
-      return node.items.map((item, index) =>
-        this.#under(index, () => this.#value(item as ParsedNode)),
-      );
+      return node.items.map((item, index) => this.#under(index, () => this.#value(item)));
     }
     if (isScalar(node)) return this.#scalar(node.value, node);
     throw this.#refused(node, 'has a node of an unknown type');
+  }
+
+  #aliased(alias: Alias.Parsed): Json {
+    const target = this.#anchors.get(alias.source);
+    if (target === undefined) {
+      throw this.#refused(alias, `has the unknown alias ${alias.source}`);
+    }
+    this.#aliasDepth += 1;
+    const value = this.#value(target);
+    this.#aliasDepth -= 1;
+    return value;
   }
 
   #object(pairs: readonly Pair[]): JsonObject {
@@ -216,15 +234,8 @@ interface Pair {
 
 /** YAML lets numbers and booleans be keys; in JSON they are the text they were written as. */
 function keyText(key: unknown): string | undefined {
-  switch (typeof key) {
-    case 'string':
-      return key;
-    case 'number':
-    case 'boolean':
-      return String(key);
-    default:
-      return undefined;
-  }
+  if (typeof key === 'string') return key;
+  return typeof key === 'number' || typeof key === 'boolean' ? String(key) : undefined;
 }
 
 function refused(what: string, cause?: unknown): StatusError {

@@ -1,6 +1,6 @@
 /** Objects as the table that `kubectl get` prints (meta.k8s.io/v1 Table). */
-import type { Json, JsonObject } from '#base/mod.ts';
-import type { ResourceDefinition } from './definition.ts';
+import type { JsonObject } from '#base/mod.ts';
+import type { Column, ResourceDefinition } from './definition.ts';
 import type { ApiObject } from './object.ts';
 
 /** How much of each object a row carries. */
@@ -24,38 +24,50 @@ export function tableOf(
   withHeaders: boolean,
   metadata: TableListMetadata = {},
 ): JsonObject {
+  const columns = columnsOf(definition);
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
     metadata: { ...metadata },
-    columnDefinitions: withHeaders ? columnDefinitionsOf(definition) : [],
+    columnDefinitions: withHeaders ? columns.map(columnDefinitionOf) : [],
     rows: objects.map((object) => ({
-      cells: definition.columns.map((column) => column.value(object, nowMs)),
+      cells: columns.map((column) => column.value(object, nowMs)),
       ...rowObject(object, includeObject),
     })),
   };
 }
 
-function columnDefinitionsOf(definition: ResourceDefinition): Json[] {
-  return definition.columns.map((column) => ({
-    name: column.name,
-    type: column.type,
-    // The name column has the format by which clients know it.
-    format: column.format ?? (column.name === 'Name' ? 'name' : ''),
-    description: column.description,
-    priority: column.priority,
-  }));
+const nameColumn: Column = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  description: 'Name of the object, unique in its namespace among its kind.',
+  priority: 0,
+  value: (object) => object.metadata.name,
+};
+
+/**
+ * The name comes first, unless the kind places it itself. Events have made-up
+ * names that nobody looks for, so theirs shows under `-o wide` only.
+ */
+function columnsOf({ columns, storage }: ResourceDefinition): readonly Column[] {
+  if (columns.some(({ name }) => name === 'Name')) return columns;
+  if (storage === 'events') return [...columns, { ...nameColumn, priority: 1 }];
+  return [nameColumn, ...columns];
+}
+
+function columnDefinitionOf({ name, type, format, description, priority }: Column): JsonObject {
+  return { name, type, format: format ?? '', description, priority };
 }
 
 function rowObject(object: ApiObject, includeObject: IncludeObject): JsonObject {
-  switch (includeObject) {
-    case 'None':
-      return {};
-    case 'Metadata':
-      return { object: partialObjectMetadata(object) };
-    case 'Object':
-      return { object: object as unknown as JsonObject };
-  }
+  if (includeObject === 'None') return {};
+  return {
+    object:
+      includeObject === 'Metadata'
+        ? partialObjectMetadata(object)
+        : (object as unknown as JsonObject),
+  };
 }
 
 /** The object with its metadata only (meta.k8s.io/v1 PartialObjectMetadata). */

@@ -121,24 +121,15 @@ class SchemaCheck {
     const mapKeys = schema['x-kubernetes-list-map-keys'] ?? [];
     const seen = new Set<string>();
     for (const [index, item] of list.entries()) {
-      let identity: Json = item;
+      let identity = JSON.stringify(item);
+      let shown = item;
       if (listType === 'map') {
         if (!isJsonObject(item)) continue;
-        identity = mapKeys.map(
-          (key) => item[key] ?? schema.items?.properties?.[key]?.default ?? null,
-        );
+        identity = mapIdentity(schema, mapKeys, item);
+        shown = identity;
       }
-      const text = JSON.stringify(identity);
-      if (seen.has(text)) {
-        const shown = Array.isArray(identity) && identity.length === 1 ? identity[0] : identity;
-        this.#add(
-          fieldDuplicate(
-            indexPath(path, index),
-            listType === 'map' && Array.isArray(shown) ? shown.join('/') : shown,
-          ),
-        );
-      }
-      seen.add(text);
+      if (seen.has(identity)) this.#add(fieldDuplicate(indexPath(path, index), shown));
+      seen.add(identity);
     }
   }
 
@@ -195,6 +186,15 @@ class SchemaCheck {
   #add(error: FieldError): void {
     if (this.errors.length < this.#errorsMax) this.errors.push(error);
   }
+}
+
+/** The values of the keys by which an entry of a list is known: `8080/TCP`. */
+function mapIdentity(schema: Schema, mapKeys: readonly string[], item: JsonObject): string {
+  const values = mapKeys.map((key) => {
+    const value = item[key] ?? schema.items?.properties?.[key]?.default ?? '';
+    return typeof value === 'string' ? value : JSON.stringify(value);
+  });
+  return values.join('/');
 }
 
 function isBoolean(schema: Schema, value: Json): boolean {
