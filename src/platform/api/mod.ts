@@ -176,11 +176,7 @@ export {
   type Toleration,
 } from './core/pod-types.ts';
 export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
-export {
-  type LabelSelector as LabelSelectorFields,
-  labelSelectorText,
-  selectsLabels,
-} from './meta/label-selector.ts';
+export { type LabelSelector, labelSelectorText, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';
 export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';

@@ -15,6 +15,7 @@ export type NodeInfo = {
   osImage?: string;
   kernelVersion?: string;
   kubeletVersion?: string;
+  kubeProxyVersion?: string;
   containerRuntimeVersion?: string;
 };
 

@@ -58,6 +58,7 @@ const statusSchema = record('What is known about the node now.', {
     osImage: text('Name and version of the distribution.'),
     kernelVersion: text('Version of the kernel.'),
     kubeletVersion: text('Version of the agent on the node.'),
+    kubeProxyVersion: text('The same version, in the place where clients look for a second one.'),
     containerRuntimeVersion: text('The runtimes of the agent and their versions.'),
   }),
   conditions: conditionsSchema('What holds for the node, since when, and why.'),

@@ -4,7 +4,7 @@ import {
   formatLabelSelector,
   labelSelectorErrors,
   labelSelectorOf,
-  type LabelSelector as Requirements,
+  type LabelRequirements,
   matchesLabels,
 } from '../selectors.ts';
 import { atomicList, mapOf, oneOf, record, text } from './build.ts';
@@ -82,6 +82,6 @@ export function labelSelectorText(selector: LabelSelector): string {
   return formatLabelSelector(requirementsOf(selector));
 }
 
-function requirementsOf(selector: LabelSelector): Requirements {
+function requirementsOf(selector: LabelSelector): LabelRequirements {
   return labelSelectorOf(selector) ?? [];
 }

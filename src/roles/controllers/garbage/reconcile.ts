@@ -1,0 +1,208 @@
+/**
+ * Deletes what nobody owns any more, and lets owners go in the order that was
+ * asked for: their dependents first (foreground), or without them (orphan).
+ *
+ * A key is `<plural>.<group>|<namespace>/<name>`. Before an object is deleted its
+ * owners are asked for at the server: the copy in memory may be behind.
+ */
+import type { JsonObject } from '#base/mod.ts';
+import { type ApiObject, type OwnerReference, StatusError } from '#platform/api/mod.ts';
+import { keyOf, type ReconcileResult } from '#platform/reconcile/mod.ts';
+import type { ControllerContext, KindInfo } from '../shared/context.ts';
+import {
+  blocksOwner,
+  foregroundFinalizer,
+  orphanFinalizer,
+  type OwnerState,
+  planGarbage,
+} from './plan-garbage.ts';
+
+type Dependent = { readonly kind: KindInfo; readonly object: ApiObject };
+
+export function watchForGarbage({ informers, queue }: ControllerContext): void {
+  for (const { kind, informer } of informers.all) {
+    informer.onChange(({ type, object }) => {
+      const { uid = '', ownerReferences = [], deletionTimestamp } = object.metadata;
+      if (type !== 'deleted') {
+        if (ownerReferences.length > 0 || deletionTimestamp !== undefined) {
+          queue.add(queueKey(kind, object));
+        }
+        if (deletionTimestamp === undefined) return;
+      }
+      for (const dependent of dependentsOf(informers, uid)) {
+        queue.add(queueKey(dependent.kind, dependent.object));
+      }
+      // An owner that waits for this one may be free now.
+      for (const owner of ownerReferences) {
+        for (const other of informers.all) {
+          for (const found of other.informer.lookup('uid', owner.uid)) {
+            queue.add(queueKey(other.kind, found));
+          }
+        }
+      }
+    });
+  }
+}
+
+function queueKey({ resource }: KindInfo, object: ApiObject): string {
+  return `${resource.plural}.${resource.group}|${keyOf(object)}`;
+}
+
+function dependentsOf(informers: ControllerContext['informers'], uid: string): Dependent[] {
+  return informers.all.flatMap(({ kind, informer }) =>
+    informer.lookup('owner', uid).map((object) => ({ kind, object })),
+  );
+}
+
+export function garbageReconciler(
+  context: ControllerContext,
+): (key: string) => Promise<ReconcileResult | void> {
+  const sources = new Map(
+    context.informers.all.map((source) => [
+      `${source.kind.resource.plural}.${source.kind.resource.group}`,
+      source,
+    ]),
+  );
+  return async (key) => {
+    const bar = key.indexOf('|');
+    const source = sources.get(key.slice(0, bar));
+    const object = source?.informer.get(key.slice(bar + 1));
+    if (source !== undefined && object !== undefined) {
+      await reconcileObject(context, source.kind, object);
+    }
+  };
+}
+
+async function reconcileObject(
+  context: ControllerContext,
+  kind: KindInfo,
+  object: ApiObject,
+): Promise<void> {
+  const dependents = dependentsOf(context.informers, object.metadata.uid ?? '');
+  const states = new Map<string, OwnerState>();
+  for (const owner of object.metadata.ownerReferences ?? []) {
+    states.set(owner.uid, await stateOfOwner(context, object, owner));
+  }
+  const plan = planGarbage(
+    object,
+    (owner) => states.get(owner.uid) ?? 'unknown',
+    dependents.length > 0,
+  );
+  switch (plan.type) {
+    case 'keep':
+      return;
+    case 'delete':
+      return remove(context, kind, object, plan.policy);
+    case 'dropOwners':
+      return patch(context, kind, object, {
+        ownerReferences: plan.ownerReferences as unknown as JsonObject[],
+      });
+    case 'orphanDependents':
+      for (const dependent of dependents) await forgetOwner(context, dependent, object);
+      return dropFinalizer(context, kind, object, orphanFinalizer);
+    case 'deleteDependents': {
+      const uid = object.metadata.uid ?? '';
+      for (const dependent of dependents) {
+        if (dependent.object.metadata.deletionTimestamp !== undefined) continue;
+        const key = queueKey(dependent.kind, dependent.object);
+        // Each dependent is judged by all of its owners, in its own turn.
+        context.queue.add(key);
+      }
+      if (dependents.some((dependent) => blocksOwner(dependent.object, uid))) return undefined;
+      return dropFinalizer(context, kind, object, foregroundFinalizer);
+    }
+  }
+}
+
+/** What the copy says, confirmed by the server where it says that the owner is not there. */
+async function stateOfOwner(
+  { client, informers }: ControllerContext,
+  object: ApiObject,
+  owner: OwnerReference,
+): Promise<OwnerState> {
+  const source = informers.all.find(
+    ({ kind }) => kind.kind === owner.kind && owner.apiVersion === apiVersionOfKind(kind),
+  );
+  // Of a kind that is not known here nothing can be said, so nothing is done.
+  if (source === undefined) return 'unknown';
+  const namespace = source.kind.namespaced ? (object.metadata.namespace ?? '') : '';
+  const known = source.informer.get(namespace === '' ? owner.name : `${namespace}/${owner.name}`);
+  if (known !== undefined && known.metadata.uid === owner.uid) return stateOf(known);
+  try {
+    const found = await client.get(source.kind.resource, namespace, owner.name);
+    return found.metadata.uid === owner.uid ? stateOf(found) : 'gone';
+  } catch (error) {
+    if (error instanceof StatusError && error.reason === 'NotFound') return 'gone';
+    throw error;
+  }
+}
+
+function stateOf({ metadata }: ApiObject): OwnerState {
+  const waits = metadata.finalizers?.includes(foregroundFinalizer) === true;
+  return metadata.deletionTimestamp !== undefined && waits ? 'waiting' : 'present';
+}
+
+function apiVersionOfKind({ resource }: KindInfo): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+async function remove(
+  { client }: ControllerContext,
+  kind: KindInfo,
+  { metadata }: ApiObject,
+  propagationPolicy: 'Background' | 'Foreground',
+): Promise<void> {
+  const { namespace = '', name, uid } = metadata;
+  try {
+    await client.delete(kind.resource, namespace, name, {
+      propagationPolicy,
+      ...(uid === undefined ? {} : { uid }),
+    });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+async function forgetOwner(
+  context: ControllerContext,
+  { kind, object }: Dependent,
+  owner: ApiObject,
+): Promise<void> {
+  const kept = (object.metadata.ownerReferences ?? []).filter(
+    (reference) => reference.uid !== owner.metadata.uid,
+  );
+  await patch(context, kind, object, { ownerReferences: kept as unknown as JsonObject[] });
+}
+
+async function dropFinalizer(
+  context: ControllerContext,
+  kind: KindInfo,
+  object: ApiObject,
+  finalizer: string,
+): Promise<void> {
+  const kept = (object.metadata.finalizers ?? []).filter((name) => name !== finalizer);
+  await patch(context, kind, object, { finalizers: kept });
+}
+
+/** Changes metadata of exactly the version that was looked at. */
+async function patch(
+  { client, informers }: ControllerContext,
+  kind: KindInfo,
+  object: ApiObject,
+  metadata: JsonObject,
+): Promise<void> {
+  const { namespace = '', name, resourceVersion = '' } = object.metadata;
+  const source = informers.all.find((candidate) => candidate.kind === kind);
+  try {
+    const changed = await client.mergePatch(kind.resource, namespace, name, {
+      metadata: { ...metadata, resourceVersion },
+    });
+    if (changed.metadata.deletionTimestamp === undefined) source?.informer.observe(changed);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof StatusError && error.reason === 'NotFound';
+}

@@ -1,0 +1,79 @@
+/**
+ * Empties a namespace that is being deleted, then lets it go.
+ *
+ * The content is asked for at the server each time: a copy that is behind must
+ * not make a namespace look empty.
+ */
+import {
+  type ApiObject,
+  type GroupVersionResource,
+  type Namespace,
+  namespaceFinalizer,
+  StatusError,
+} from '#platform/api/mod.ts';
+import type { ReconcileResult } from '#platform/reconcile/mod.ts';
+import type { ControllerContext } from '../shared/context.ts';
+
+/** Pods take as long as their grace period; looking again this often is cheap. */
+const lookAgainMs = 1_000;
+
+export function watchForNamespaces({ informers, queue }: ControllerContext): void {
+  informers.namespaces.onChange(({ type, object }) => {
+    const leaving = object.metadata.deletionTimestamp !== undefined;
+    if (type !== 'deleted' && leaving) queue.add(object.metadata.name);
+  });
+}
+
+/** `contents`: every kind that lives in namespaces and can be deleted. */
+export function namespaceReconciler(
+  context: ControllerContext,
+  contents: readonly GroupVersionResource[],
+): (key: string) => Promise<ReconcileResult | void> {
+  return async (name) => {
+    const namespace = context.informers.namespaces.get(name);
+    if (namespace?.metadata.deletionTimestamp === undefined) return undefined;
+    let left = 0;
+    for (const resource of contents) left += await empty(context, resource, name);
+    if (left > 0) return { againAfterMs: lookAgainMs };
+    await letGo(context, namespace);
+    return undefined;
+  };
+}
+
+/** Asks for the deletion of all objects of a kind; how many were still there. */
+async function empty(
+  { client }: ControllerContext,
+  resource: GroupVersionResource,
+  namespace: string,
+): Promise<number> {
+  const { items } = await client.list(resource, { namespace });
+  for (const { metadata } of items) {
+    if (metadata.deletionTimestamp !== undefined) continue;
+    try {
+      await client.delete(resource, namespace, metadata.name, {
+        propagationPolicy: 'Background',
+        ...(metadata.uid === undefined ? {} : { uid: metadata.uid }),
+      });
+    } catch (error) {
+      // Gone already, or another of that name by now: the next look tells.
+      if (!isAnyOf(error, ['NotFound', 'Conflict'])) throw error;
+    }
+  }
+  return items.length;
+}
+
+async function letGo({ client }: ControllerContext, namespace: Namespace): Promise<void> {
+  const finalizers = namespace.spec.finalizers ?? [];
+  if (!finalizers.includes(namespaceFinalizer)) return;
+  const kept = finalizers.filter((finalizer) => finalizer !== namespaceFinalizer);
+  const left: ApiObject = { ...namespace, spec: { ...namespace.spec, finalizers: kept } };
+  try {
+    await client.finalize({ group: '', version: 'v1', plural: 'namespaces' }, left);
+  } catch (error) {
+    if (!isAnyOf(error, ['NotFound'])) throw error;
+  }
+}
+
+function isAnyOf(error: unknown, reasons: readonly StatusError['reason'][]): boolean {
+  return error instanceof StatusError && reasons.includes(error.reason);
+}

@@ -1,0 +1,105 @@
+/**
+ * Which pods a replica set should make or delete now.
+ *
+ * Invariants:
+ * 1. Never more pods than wanted come out of a plan, counting those that exist.
+ * 2. Deleted first are the pods that are missed least.
+ */
+import { conditionOf, type Pod } from '#platform/api/mod.ts';
+import { wallMsOf } from '#platform/api/mod.ts';
+
+/** Pods made or deleted in one go; the rest follows in the next. */
+export const changesMax = 500;
+
+export interface PodPlan {
+  readonly create: number;
+  readonly remove: readonly Pod[];
+}
+
+/** Whether the pod counts: not on its way out and not ended. */
+export function isActive(pod: Pod): boolean {
+  const phase = pod.status?.phase;
+  return (
+    pod.metadata.deletionTimestamp === undefined && phase !== 'Succeeded' && phase !== 'Failed'
+  );
+}
+
+/** `pods` are the set's own pods; those whose deletion was asked for are not among them. */
+export function planPods(wanted: number, pods: readonly Pod[]): PodPlan {
+  const active = pods.filter(isActive);
+  const missing = wanted - active.length;
+  if (missing >= 0) return { create: Math.min(missing, changesMax), remove: [] };
+  return { create: 0, remove: rankForRemoval(active).slice(0, Math.min(-missing, changesMax)) };
+}
+
+/** In the order in which they should go. */
+export function rankForRemoval(pods: readonly Pod[]): Pod[] {
+  const remaining = new Map<string, number>();
+  const phases = { Pending: 0, Unknown: 1, Running: 2, Succeeded: 0, Failed: 0 };
+  for (const pod of pods) {
+    const node = pod.spec.nodeName ?? '';
+    remaining.set(node, (remaining.get(node) ?? 0) + 1);
+  }
+  /** The smaller, the sooner: unassigned, not started, not ready, the newest, then by name. */
+  const rank = (pod: Pod): readonly (number | string)[] => [
+    pod.spec.nodeName === undefined ? 0 : 1,
+    phases[pod.status?.phase ?? 'Pending'],
+    isReady(pod) ? 1 : 0,
+    // A node that has several of them loses one before a node that has one.
+    -(remaining.get(pod.spec.nodeName ?? '') ?? 0),
+    -readySinceMs(pod),
+    -createdMs(pod),
+    pod.metadata.name,
+  ];
+  const left = [...pods];
+  const ranked: Pod[] = [];
+  // Taking one changes how doubled-up its node is, so the rest is ranked anew.
+  while (left.length > 0) {
+    let first = 0;
+    for (let at = 1; at < left.length; at += 1) {
+      const [one, other] = [left[at], left[first]];
+      if (one !== undefined && other !== undefined && isBefore(rank(one), rank(other))) first = at;
+    }
+    const [pod] = left.splice(first, 1);
+    if (pod === undefined) break;
+    const node = pod.spec.nodeName ?? '';
+    remaining.set(node, (remaining.get(node) ?? 1) - 1);
+    ranked.push(pod);
+  }
+  return ranked;
+}
+
+function isBefore(
+  left: readonly (number | string)[],
+  right: readonly (number | string)[],
+): boolean {
+  for (const [position, value] of left.entries()) {
+    const other = right[position];
+    if (other !== undefined && value !== other) return value < other;
+  }
+  return false;
+}
+
+export function isReady(pod: Pod): boolean {
+  return conditionOf(pod.status?.conditions, 'Ready')?.status === 'True';
+}
+
+function readySinceMs(pod: Pod): number {
+  const since = conditionOf(pod.status?.conditions, 'Ready')?.lastTransitionTime;
+  return isReady(pod) && since !== undefined ? (wallMsOf(since) ?? 0) : 0;
+}
+
+function createdMs(pod: Pod): number {
+  return wallMsOf(pod.metadata.creationTimestamp ?? '') ?? 0;
+}
+
+/** How long until the pod counts as available: 0 when it does, undefined when it is not ready. */
+export function availableInMs(
+  pod: Pod,
+  minReadySeconds: number,
+  nowMs: number,
+): number | undefined {
+  if (!isReady(pod)) return undefined;
+  if (minReadySeconds === 0) return 0;
+  return Math.max(0, readySinceMs(pod) + minReadySeconds * 1000 - nowMs);
+}

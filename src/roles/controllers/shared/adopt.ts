@@ -1,0 +1,41 @@
+/** Takes over objects that match a selector and that nobody manages. */
+import {
+  type ApiObject,
+  type GroupVersionResource,
+  type LabelSelector,
+  selectsLabels,
+} from '#platform/api/mod.ts';
+import type { JsonObject } from '#base/mod.ts';
+import type { Client } from '#platform/client/mod.ts';
+import type { Informer } from '#platform/reconcile/mod.ts';
+import { controllerOf, controllerReference, isDeleting } from './ownership.ts';
+
+/**
+ * The objects of `informer` that `owner` manages, after adopting those that match
+ * its selector and have no manager. One that it manages but that no longer
+ * matches is not counted: whoever took its label away wants it left alone.
+ */
+export async function claim<Kind extends ApiObject>(
+  client: Client,
+  resource: GroupVersionResource,
+  informer: Informer<Kind>,
+  owner: ApiObject,
+  selector: LabelSelector,
+): Promise<Kind[]> {
+  const uid = owner.metadata.uid ?? '';
+  const claimed: Kind[] = [];
+  for (const object of informer.lookup('namespace', owner.metadata.namespace ?? '')) {
+    if (!selectsLabels(selector, object.metadata.labels)) continue;
+    const manager = controllerOf(object);
+    if (manager?.uid === uid) claimed.push(object);
+    if (manager !== undefined || isDeleting(object) || isDeleting(owner)) continue;
+    const { namespace = '', name, resourceVersion = '' } = object.metadata;
+    const references = [...(object.metadata.ownerReferences ?? []), controllerReference(owner)];
+    const adopted = await client.mergePatch(resource, namespace, name, {
+      metadata: { resourceVersion, ownerReferences: references as unknown as JsonObject[] },
+    });
+    informer.observe(adopted);
+    claimed.push(adopted as Kind);
+  }
+  return claimed;
+}

@@ -1,0 +1,38 @@
+/** What every controller is given. */
+import type {
+  Deployment,
+  Namespace,
+  Pod,
+  ReplicaSet,
+  GroupVersionResource,
+} from '#platform/api/mod.ts';
+import type { Client, EventRecorder } from '#platform/client/mod.ts';
+import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
+import type { Informer, WorkQueue } from '#platform/reconcile/mod.ts';
+
+/** The copies that all controllers read. One watch per kind, however many read it. */
+export interface SharedInformers {
+  readonly deployments: Informer<Deployment>;
+  readonly replicaSets: Informer<ReplicaSet>;
+  readonly pods: Informer<Pod>;
+  readonly namespaces: Informer<Namespace>;
+  /** Of every kind that is stored, the four above included. */
+  readonly all: readonly { readonly kind: KindInfo; readonly informer: Informer }[];
+}
+
+export interface KindInfo {
+  readonly resource: GroupVersionResource;
+  readonly kind: string;
+  readonly namespaced: boolean;
+}
+
+export interface ControllerContext {
+  readonly client: Client;
+  readonly events: EventRecorder;
+  readonly informers: SharedInformers;
+  readonly queue: WorkQueue;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}

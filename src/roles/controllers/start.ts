@@ -1,0 +1,127 @@
+/** Starts all controllers over one set of shared copies. */
+import {
+  builtInDefinitions,
+  type Deployment,
+  type GroupVersionResource,
+  type Namespace,
+  type Pod,
+  type ReplicaSet,
+  type ResourceDefinition,
+  resources,
+} from '#platform/api/mod.ts';
+import { type Client, createEventRecorder, type EventRecorder } from '#platform/client/mod.ts';
+import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
+import {
+  createInformer,
+  createWorkQueue,
+  type Informer,
+  type ReconcileResult,
+  runController,
+  type RunningController,
+  runManager,
+} from '#platform/reconcile/mod.ts';
+import { deploymentReconciler, watchForDeployments } from './deployment/reconcile.ts';
+import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
+import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
+import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
+import type { ControllerContext, KindInfo, SharedInformers } from './shared/context.ts';
+
+export interface ControllersOptions {
+  /** A client that acts as the controller of that name, for the record of who did what. */
+  readonly clientFor: (controllerName: string) => Client;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface Controllers {
+  /** Resolves when the first lists are there and the controllers run. */
+  ready(): Promise<void>;
+  /** Resolves when what was under way has come back. */
+  close(): Promise<void>;
+}
+
+type Reconcile = (key: string) => Promise<ReconcileResult | void>;
+
+export function startControllers(options: ControllersOptions): Controllers {
+  const informers = shareInformers(options);
+  const recorders: EventRecorder[] = [];
+
+  function run(
+    name: string,
+    watch: (context: ControllerContext) => void,
+    reconciler: (context: ControllerContext) => Reconcile,
+  ): RunningController {
+    const { clock, timers, random } = options;
+    const client = options.clientFor(name);
+    const queue = createWorkQueue({ clock, timers, random });
+    const logger = options.logger.with({ controller: name });
+    const events = createEventRecorder(client, clock, { component: name });
+    recorders.push(events);
+    const context = { client, events, informers, queue, clock, timers, random, logger };
+    const reconcile = reconciler(context);
+    watch(context);
+    return runController({ name, queue, logger, reconcile });
+  }
+
+  const manager = runManager(
+    informers.all.map(({ informer }) => informer),
+    () => [
+      run('deployment-controller', watchForDeployments, deploymentReconciler),
+      run('replicaset-controller', watchForReplicaSets, replicaSetReconciler),
+      run('garbage-collector', watchForGarbage, garbageReconciler),
+      run('namespace-controller', watchForNamespaces, (context) =>
+        namespaceReconciler(context, namespaceContents()),
+      ),
+    ],
+  );
+  return {
+    ready: () => manager.ready(),
+    async close() {
+      await manager.close();
+      await Promise.all(recorders.map((recorder) => recorder.idle()));
+    },
+  };
+}
+
+/** One informer per stored kind: garbage may belong to any of them. */
+function shareInformers(options: ControllersOptions): SharedInformers {
+  const { timers, random } = options;
+  const client = options.clientFor('shared-informers');
+  const logger = options.logger.with({ controller: 'shared-informers' });
+  const all = builtInDefinitions
+    .filter((definition) => definition.storage === 'main')
+    .map((definition) => {
+      const kind = kindOf(definition);
+      const informer = createInformer(client, kind.resource, { timers, random, logger });
+      return { kind, informer };
+    });
+  function of(resource: GroupVersionResource): Informer {
+    const found = all.find(
+      ({ kind }) =>
+        kind.resource.plural === resource.plural && kind.resource.group === resource.group,
+    );
+    if (found === undefined) throw new RangeError(`no stored kind ${resource.plural}`);
+    return found.informer;
+  }
+  return {
+    all,
+    deployments: of(resources.deployments) as Informer<Deployment>,
+    replicaSets: of(resources.replicaSets) as Informer<ReplicaSet>,
+    pods: of(resources.pods) as Informer<Pod>,
+    namespaces: of(resources.namespaces) as Informer<Namespace>,
+  };
+}
+
+function kindOf({ group, version, plural, kind, namespaced }: ResourceDefinition): KindInfo {
+  return { resource: { group, version, plural }, kind, namespaced };
+}
+
+/** Workloads come before what they would make again. */
+function namespaceContents(): GroupVersionResource[] {
+  return builtInDefinitions
+    .filter(({ namespaced, verbs }) => namespaced && verbs.includes('delete'))
+    .map((definition) => kindOf(definition).resource)
+    .sort((left, right) => Number(right.group === 'apps') - Number(left.group === 'apps'));
+}
