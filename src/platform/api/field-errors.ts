@@ -75,8 +75,12 @@ export function shownValue(value: unknown): string {
 export function invalidError(
   definition: Pick<ResourceDefinition, 'group' | 'kind'>,
   name: string,
-  errors: readonly FieldError[],
+  found: readonly FieldError[],
 ): StatusError {
+  // The schema and the rules of a kind may both say the same of a field: once is enough.
+  const errors = [
+    ...new Map(found.map((error) => [`${error.field}: ${error.message}`, error])).values(),
+  ];
   const kind = definition.group === '' ? definition.kind : `${definition.kind}.${definition.group}`;
   const named = errors.slice(0, namedErrorsMax).map((error) => `${error.field}: ${error.message}`);
   const rest = errors.length > named.length ? [`and ${errors.length - named.length} more`] : [];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Json, JsonObject, Revision, Uid } from '#base/mod.ts';
+import type { JsonObject, Revision, Uid } from '#base/mod.ts';
 import {
   addQuantities,
   ageText,
@@ -233,6 +233,7 @@ test('a wrong object gives one error per field, in Kubernetes notation', () => {
     status.message,
     /^Deployment\.apps "web" is invalid: \[spec\.replicas: Invalid value: -1: must be greater than or equal to 0, /,
   );
+  assert.equal(invalidError(deployments, 'web', [...errors, ...errors]).message, status.message);
   assert.deepEqual(
     [status.code, status.reason, status.details.causes.length],
     [422, 'Invalid', errors.length],
@@ -427,7 +428,7 @@ test('a table has one cell per column, and as much of each object as was asked f
   assert.deepEqual([table.columnDefinitions[0].format, table.rows[0].cells[0]], ['name', 'web']);
   assert.deepEqual(table.metadata, { resourceVersion: '9' });
   assert.equal(table.rows[0].object.kind, 'PartialObjectMetadata');
-  const later = tableOf(deployments, [created], nowMs, 'None', false) as { [name: string]: Json };
+  const later = tableOf(deployments, [created], nowMs, 'None', false);
   assert.deepEqual(later['columnDefinitions'], []);
   assert.ok(!Object.hasOwn((later['rows'] as JsonObject[])[0] ?? {}, 'object'));
 });

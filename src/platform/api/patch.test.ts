@@ -46,7 +46,7 @@ const { object: anyObject } = fc.letrec<{ object: JsonObject; value: Json }>((ti
     fc.constantFrom('x', true),
     tie('object'),
     fc.array(tie('object'), { maxLength: 2 }),
-  ) as fc.Arbitrary<Json>,
+  ),
 }));
 
 test('the merge patch between two objects turns the one into the other and changes neither', () => {
