@@ -225,9 +225,8 @@ test('a wrong object gives one error per field, in Kubernetes notation', () => {
       ['spec.template.spec.containers[0].name', 'FieldValueRequired'],
       ['spec.template.spec.containers[0].image', 'FieldValueTypeInvalid'],
       ['spec.paused', 'FieldValueTypeInvalid'],
-    ].filter(([field]) => errors.some((error) => error.field === field)),
+    ],
   );
-  assert.ok(errors.length >= 4);
   const status = invalidError(deployments, 'web', errors).toStatus() as any;
   assert.match(
     status.message,
