@@ -85,6 +85,7 @@ export const defaultProgram: SimProgram = {
 
 interface Running {
   readonly entry: ProcessEntry;
+  readonly spec: ProcessSpec;
   readonly lifetime: { readonly name: string; alive: boolean };
   readonly handlers: Map<SignalName, () => void>;
   readonly exitListeners: ((exit: ProcessExit) => void)[];
@@ -118,7 +119,12 @@ export class ProcessTable {
     return this.#running.size;
   }
 
-  /** Every process, by pid, with the specification it was started with. */
+  /** What a process, or the one that it was forked from, was started with. */
+  specOf(pid: number): ProcessSpec | undefined {
+    return this.#running.get(pid)?.spec;
+  }
+
+  /** Every process, by pid. */
   list(): readonly ProcessEntry[] {
     return [...this.#running.values()]
       .map((running) => running.entry)
@@ -172,19 +178,20 @@ export class ProcessTable {
     if (program === undefined) {
       throw new SelvageError('SPAWN_FAILED', `there is no program ${spec.program}`);
     }
-    const running = this.#enter(parentPid, spec.program.split('/').at(-1) ?? '');
-    this.#begin(running, spec, program.name, program.run);
+    const running = this.#enter(parentPid, spec, spec.program.split('/').at(-1) ?? '');
+    this.#begin(running, program.name, program.run);
     const { pid, startTicks } = running.entry;
     return { pid, startTicks, onExit: (listener) => this.#tellExit(running, owner, listener) };
   }
 
-  #enter(parentPid: number, command: string): Running {
+  #enter(parentPid: number, spec: ProcessSpec, command: string): Running {
     assert(this.#running.size < processesMax, `no more than ${processesMax} processes`);
     const pid = this.#freePid();
     const startTicks = Math.floor(this.#around.clock.bootMs() / 10);
     const entry = { pid, startTicks, parentPid, command: command.slice(0, commandBytesMax) };
     const running: Running = {
       entry: { ...entry, isZombie: false },
+      spec,
       lifetime: { name: `${this.#around.machineName}/${pid}`, alive: true },
       handlers: new Map(),
       exitListeners: [],
@@ -195,14 +202,9 @@ export class ProcessTable {
     return running;
   }
 
-  #begin(
-    running: Running,
-    spec: ProcessSpec,
-    programName: string,
-    run: (process: SimProcess) => void,
-  ): void {
+  #begin(running: Running, programName: string, run: (process: SimProcess) => void): void {
     this.#kernel.schedule(0, running.lifetime, 'process.run', programName, () =>
-      run(this.#processOf(running, spec)),
+      run(this.#processOf(running)),
     );
   }
 
@@ -214,15 +216,10 @@ export class ProcessTable {
     else tell(running.exit);
   }
 
-  #fork(
-    parent: Running,
-    spec: ProcessSpec,
-    command: string,
-    run: (child: SimProcess) => void,
-  ): SimChild {
-    const child = this.#enter(parent.entry.pid, command);
+  #fork(parent: Running, command: string, run: (child: SimProcess) => void): SimChild {
+    const child = this.#enter(parent.entry.pid, parent.spec, command);
     parent.children.push(child);
-    this.#begin(child, spec, command, run);
+    this.#begin(child, command, run);
     return {
       pid: child.entry.pid,
       startTicks: child.entry.startTicks,
@@ -231,8 +228,8 @@ export class ProcessTable {
     };
   }
 
-  #processOf(running: Running, spec: ProcessSpec): SimProcess {
-    const { lifetime, entry, handlers } = running;
+  #processOf(running: Running): SimProcess {
+    const { lifetime, entry, handlers, spec } = running;
     const disk = this.#around.diskFor(lifetime);
     return {
       pid: entry.pid,
@@ -256,7 +253,7 @@ export class ProcessTable {
       exit: (code) => {
         if (lifetime.alive) this.#end(running, { code, signal: undefined });
       },
-      fork: (command, run) => this.#fork(running, spec, command, run),
+      fork: (command, run) => this.#fork(running, command, run),
     };
   }
 
