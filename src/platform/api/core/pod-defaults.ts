@@ -1,5 +1,5 @@
 /** Defaults of a pod's specification that depend on other fields. Shared by pods and templates. */
-import type { Container, PodSpec } from './pod-types.ts';
+import type { Container, PodSpec, ResourceList } from './pod-types.ts';
 
 /** Fills in what was left open. In place and idempotent. */
 export function applyPodSpecDefaults(spec: PodSpec): void {
@@ -16,12 +16,21 @@ function applyContainerDefaults(container: Container): void {
   container.imagePullPolicy ??= hasMovingTag(container.image) ? 'Always' : 'IfNotPresent';
   container.resources ??= {};
   for (const port of container.ports ?? []) port.protocol ??= 'TCP';
+  for (const amounts of [container.resources.requests, container.resources.limits]) {
+    if (amounts !== undefined) writeAsText(amounts);
+  }
   const { limits } = container.resources;
   if (limits === undefined) return;
   // Whoever states a limit alone means to have that much.
   const requests = (container.resources.requests ??= {});
   if (limits.cpu !== undefined) requests.cpu ??= limits.cpu;
   if (limits.memory !== undefined) requests.memory ??= limits.memory;
+}
+
+/** Quantities may be given as plain numbers; they are served as text. */
+function writeAsText(amounts: ResourceList): void {
+  if (amounts.cpu !== undefined) amounts.cpu = String(amounts.cpu);
+  if (amounts.memory !== undefined) amounts.memory = String(amounts.memory);
 }
 
 /** True for `name`, `name:latest`, `host:5000/name`; false for another tag or a digest. */

@@ -1,6 +1,7 @@
 /** What a schema cannot say about a pod's specification. */
 import type { FieldError } from '../definition.ts';
 import { equalJson } from '../field-errors.ts';
+import { compareQuantities, tryParseQuantity } from '../quantity.ts';
 import { duplicates } from '../meta/rules.ts';
 import type { Container, PodSpec, Toleration } from './pod-types.ts';
 
@@ -43,6 +44,19 @@ function validateContainer(container: Container, field: string): FieldError[] {
       reason: 'FieldValueInvalid',
       message: 'must not have leading or trailing whitespace',
     });
+  }
+  const { requests = {}, limits = {} } = container.resources ?? {};
+  for (const name of ['cpu', 'memory'] as const) {
+    const request = tryParseQuantity(requests[name] ?? '0');
+    const limit = limits[name] === undefined ? undefined : tryParseQuantity(limits[name]);
+    if (request === undefined || limit === undefined) continue;
+    if (compareQuantities(request, limit) > 0) {
+      errors.push({
+        field: `${field}.resources.requests`,
+        reason: 'FieldValueInvalid',
+        message: `must be less than or equal to ${name} limit of ${limits[name]}`,
+      });
+    }
   }
   for (const [position, variable] of (container.env ?? []).entries()) {
     if (/[=\0]/u.test(variable.name)) {

@@ -21,26 +21,32 @@ type Dependent = { readonly kind: KindInfo; readonly object: ApiObject };
 
 export function watchForGarbage({ informers, queue }: ControllerContext): void {
   for (const { kind, informer } of informers.all) {
-    informer.onChange(({ type, object }) => {
+    informer.onChange(({ type, object, previous }) => {
       const { uid = '', ownerReferences = [], deletionTimestamp } = object.metadata;
-      if (type !== 'deleted') {
-        if (ownerReferences.length > 0 || deletionTimestamp !== undefined) {
-          queue.add(queueKey(kind, object));
+      const before = previous?.metadata.ownerReferences ?? [];
+      const isLeaving = deletionTimestamp !== undefined;
+      const ownersChanged = JSON.stringify(before) !== JSON.stringify(ownerReferences);
+      if (type !== 'deleted' && (isLeaving || ownersChanged)) queue.add(queueKey(kind, object));
+      if (type === 'deleted' || isLeaving) {
+        for (const dependent of dependentsOf(informers, uid)) {
+          queue.add(queueKey(dependent.kind, dependent.object));
         }
-        if (deletionTimestamp === undefined) return;
-      }
-      for (const dependent of dependentsOf(informers, uid)) {
-        queue.add(queueKey(dependent.kind, dependent.object));
       }
       // An owner that waits for this one may be free now.
-      for (const owner of ownerReferences) {
-        for (const other of informers.all) {
-          for (const found of other.informer.lookup('uid', owner.uid)) {
-            queue.add(queueKey(other.kind, found));
-          }
-        }
+      if (type === 'deleted' || (type === 'updated' && ownersChanged)) {
+        for (const owner of before) queueByUid(informers, queue, owner.uid);
       }
     });
+  }
+}
+
+function queueByUid(
+  informers: ControllerContext['informers'],
+  queue: ControllerContext['queue'],
+  uid: string,
+): void {
+  for (const { kind, informer } of informers.all) {
+    for (const object of informer.lookup('uid', uid)) queue.add(queueKey(kind, object));
   }
 }
 
