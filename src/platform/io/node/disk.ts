@@ -38,6 +38,8 @@ const fileMode = 0o600;
 const folderMode = 0o700;
 const pathMaxLength = 1_024;
 const temporarySuffix = '.selvage-tmp';
+/** Of the whole process: several views of one folder may write the same file at once. */
+let temporaryCount = 0;
 
 const codeOfErrno: Readonly<Record<string, DiskErrorCode>> = {
   ENOENT: 'DISK_NOT_FOUND',
@@ -222,7 +224,6 @@ class NodeDiskFile implements DiskFile {
 
 class NodeDisk implements Disk {
   readonly #root: string;
-  #temporaryCount = 0;
 
   constructor(root: string) {
     this.#root = root;
@@ -280,8 +281,8 @@ class NodeDisk implements Disk {
 
   async writeFileAtomic(path: string, bytes: Uint8Array, permissions?: number): Promise<void> {
     const absolute = await this.#file(path);
-    this.#temporaryCount += 1;
-    const temporary = `${absolute}.${this.#temporaryCount}${temporarySuffix}`;
+    temporaryCount += 1;
+    const temporary = `${absolute}.${temporaryCount}${temporarySuffix}`;
     await system(path, async () => {
       const { O_WRONLY, O_CREAT, O_TRUNC } = fs.constants;
       const mode = permissions ?? fileMode;
