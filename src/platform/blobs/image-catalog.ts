@@ -4,7 +4,7 @@
  *
  * Invariants:
  * 1. A tag names a manifest or index that is in the blob store when it is written.
- * 2. The key's name is `repository:tag`; neither part can hold a colon.
+ * 2. The key's name is `repository:tag` with `!` for `/`; neither part can hold either.
  */
 import { isJsonObject, strictTextOf, type Uid, utf8 } from '#base/mod.ts';
 import type { Random } from '#platform/io/mod.ts';
@@ -153,7 +153,8 @@ async function describeImage(blobs: BlobStore, digest: Digest): Promise<Resolved
 }
 
 function keyOf(repository: string, tag: string): ObjectKey {
-  return { resource, namespace: '', name: `${repository}:${tag}` };
+  // A slash separates the parts of a key; no repository and no tag holds an exclamation mark.
+  return { resource, namespace: '', name: `${repository.replaceAll('/', '!')}:${tag}` };
 }
 
 function tagOf(object: StoredObject): ImageTag {

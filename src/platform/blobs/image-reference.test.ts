@@ -36,7 +36,7 @@ test('what is no reference is refused with what would be right', () => {
 test('a node takes the entry for the platform it likes best, and nothing that it cannot run', () => {
   const entry = (os: string, architecture: string, variant?: string) => ({
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    digest: `sha256:${`${os}${architecture}${variant ?? ''}`}` as const,
+    digest: `sha256:${os}${architecture}${variant ?? ''}` as const,
     size: 1,
     platform: { os, architecture, ...(variant === undefined ? {} : { variant }) },
   });

@@ -6,6 +6,7 @@
  *
  * Patterns: `{name}` stands for one segment, `{rest...}` at the end for any number.
  */
+import { assert } from '#base/mod.ts';
 import type { ResourceDefinition, Subresource, Verb } from '#platform/api/mod.ts';
 import type { User } from '#platform/identity/mod.ts';
 import type { HttpRequest, HttpResponse } from '#platform/io/mod.ts';
@@ -58,8 +59,10 @@ export interface RouteMatch {
 
 interface Branch {
   readonly literals: Map<string, Branch>;
-  parameter: { readonly name: string; readonly branch: Branch } | undefined;
-  rest: { readonly name: string; readonly rows: RouteRow[] } | undefined;
+  /** Any one segment. What it is called is the row's matter: rows share branches. */
+  parameter: Branch | undefined;
+  /** Rows for all that follows. */
+  readonly rest: RouteRow[];
   readonly rows: RouteRow[];
 }
 
@@ -83,34 +86,41 @@ export function createRouteTable(rows: readonly RouteRow[]): RouteTable {
   return {
     rows,
     find(method, path, isWatch) {
-      const parameters: Record<string, string> = {};
-      const found = descend(root, path.slice(1).split('/'), 0, parameters);
+      const values: string[] = [];
+      const found = descend(root, path.slice(1).split('/'), 0, values);
       if (found === undefined) return undefined;
       const ofMethod = found.filter((row) => row.method === method);
       const row = ofMethod.find((row) => row.watch === isWatch) ?? ofMethod.find((r) => !r.watch);
-      if (row !== undefined) return { row, parameters };
+      if (row !== undefined) return { row, parameters: named(row, values) };
       return { allowed: [...new Set(found.map((row) => row.method))] };
     },
   };
 }
 
+function named(row: RouteRow, values: readonly string[]): Record<string, string> {
+  const parameters: Record<string, string> = {};
+  const names = [...row.pattern.matchAll(/\{(\w+)(?:\.\.\.)?\}/g)];
+  assert(names.length === values.length, 'a match has a value for every name of its pattern');
+  for (const [position, name] of names.entries()) {
+    parameters[name[1] ?? ''] = values[position] ?? '';
+  }
+  return parameters;
+}
+
 function newBranch(): Branch {
-  return { literals: new Map(), parameter: undefined, rest: undefined, rows: [] };
+  return { literals: new Map(), parameter: undefined, rest: [], rows: [] };
 }
 
 function insert(root: Branch, row: RouteRow): void {
   let branch = root;
   for (const segment of row.pattern.slice(1).split('/')) {
-    const rest = /^\{(\w+)\.\.\.\}$/.exec(segment);
-    if (rest !== null) {
-      branch.rest ??= { name: rest[1] ?? '', rows: [] };
-      branch.rest.rows.push(row);
+    if (segment.endsWith('...}')) {
+      branch.rest.push(row);
       return;
     }
-    const parameter = /^\{(\w+)\}$/.exec(segment);
-    if (parameter !== null) {
-      branch.parameter ??= { name: parameter[1] ?? '', branch: newBranch() };
-      branch = branch.parameter.branch;
+    if (segment.startsWith('{')) {
+      branch.parameter ??= newBranch();
+      branch = branch.parameter;
       continue;
     }
     let next = branch.literals.get(segment);
@@ -123,31 +133,30 @@ function insert(root: Branch, row: RouteRow): void {
   branch.rows.push(row);
 }
 
-/** Literal segments win over parameters, those over the rest. */
+/** Literal segments win over parameters, those over the rest. Fills in `values`. */
 function descend(
   branch: Branch,
   segments: readonly string[],
   at: number,
-  parameters: Record<string, string>,
+  values: string[],
 ): readonly RouteRow[] | undefined {
   const segment = segments[at];
   if (segment === undefined) return branch.rows.length > 0 ? branch.rows : undefined;
   const literal = branch.literals.get(segment);
+  const depth = values.length;
   if (literal !== undefined) {
-    const found = descend(literal, segments, at + 1, parameters);
+    const found = descend(literal, segments, at + 1, values);
     if (found !== undefined) return found;
+    values.length = depth;
   }
   if (branch.parameter !== undefined && segment !== '') {
-    const found = descend(branch.parameter.branch, segments, at + 1, parameters);
-    if (found !== undefined) {
-      parameters[branch.parameter.name] = decodeURIComponent(segment);
-      return found;
-    }
+    values.push(decodeURIComponent(segment));
+    const found = descend(branch.parameter, segments, at + 1, values);
+    if (found !== undefined) return found;
+    values.length = depth;
   }
-  if (branch.rest !== undefined) {
-    // Kept as sent: whoever takes the rest decodes it in its own terms.
-    parameters[branch.rest.name] = segments.slice(at).join('/');
-    return branch.rest.rows;
-  }
-  return undefined;
+  if (branch.rest.length === 0) return undefined;
+  // Kept as sent: whoever takes the rest decodes it in its own terms.
+  values.push(segments.slice(at).join('/'));
+  return branch.rest;
 }

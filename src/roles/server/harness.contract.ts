@@ -1,0 +1,279 @@
+/** A real server over real stores in a temporary folder, called through its handler. For tests. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type JsonObject, textOf, utf8 } from '#base/mod.ts';
+import { builtInDefinitions } from '#platform/api/mod.ts';
+import {
+  createImageCatalog,
+  createRegistryHandler,
+  openBlobStore,
+  type TaggedImages,
+} from '#platform/blobs/mod.ts';
+import { createJoinTokens, openCertificateAuthority } from '#platform/identity/mod.ts';
+import { type ByteSink, type PeerIdentity, silentLogger } from '#platform/io/mod.ts';
+import {
+  createNodeClock,
+  createNodeDisk,
+  createNodeKeys,
+  createNodeRandom,
+  createNodeTimers,
+} from '#platform/io/node/mod.ts';
+import { openStore, type Store } from '#platform/store/mod.ts';
+import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
+import { createServer, type Server } from './server.ts';
+
+export type Identity = 'admin' | 'viewer' | 'controller' | 'node-1' | 'stranger' | 'nobody';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+  readonly json: JsonObject;
+}
+
+export interface CallOptions {
+  readonly as?: Identity;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface TestWatch {
+  readonly status: number;
+  /** Waits for that many lines in all, then gives them. */
+  lines(count: number): Promise<readonly JsonObject[]>;
+  readonly ended: Promise<void>;
+  /** From now on nothing leaves the server: the client has stopped reading. */
+  stall(): void;
+  close(): void;
+}
+
+export interface OpenedLog {
+  readonly nodeName: string;
+  readonly request: PodLogRequest;
+  readonly listener: PodLogListener;
+  isClosed: boolean;
+}
+
+export interface TestServer {
+  readonly server: Server;
+  readonly store: Store;
+  readonly images: TaggedImages;
+  readonly logs: OpenedLog[];
+  /** `body` is sent as it is where it is bytes or text, else as JSON. */
+  call(method: string, target: string, options?: CallOptions): Promise<Answer>;
+  watch(target: string, options?: CallOptions): Promise<TestWatch>;
+}
+
+export async function withServer(run: (server: TestServer) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'server-'));
+  const disk = createNodeDisk(folder);
+  const [clock, timers, random, keys] = [
+    createNodeClock(),
+    createNodeTimers(),
+    createNodeRandom(),
+    createNodeKeys(),
+  ];
+  const store = await openStore({ disk: disk.within('store'), clock, timers, random });
+  const eventStore = await openStore({ disk: disk.within('events'), clock, timers, random });
+  const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
+  const images = createImageCatalog(store, blobs, random);
+  const authority = await openCertificateAuthority({
+    disk: disk.within('ca'),
+    keys,
+    clock,
+    random,
+  });
+  const logs: OpenedLog[] = [];
+  const server = await createServer({
+    store,
+    eventStore,
+    definitions: builtInDefinitions,
+    clock,
+    timers,
+    random,
+    logger: silentLogger,
+    joinTokens: createJoinTokens({ store, authority, keys, clock, random }),
+    podLogs: logSourceInto(logs),
+    nodeLiveness: (name) =>
+      name === 'node-1' ? { lastHeartbeatWallMs: 1_700_000_000_000 } : undefined,
+    registryHandler: createRegistryHandler({ blobs, images }),
+    linkAddress: () => ({ host: '127.0.0.1', port: 7443 }),
+    version: {
+      version: '0.0.0',
+      gitCommit: 'none',
+      buildDate: '2026-01-01T00:00:00Z',
+      platform: 'linux/amd64',
+    },
+  });
+  try {
+    await run({
+      server,
+      store,
+      images,
+      logs,
+      call: (method, target, options = {}) => call(server, method, target, options),
+      watch: (target, options = {}) => watch(server, target, options),
+    });
+  } finally {
+    server.close();
+    images.close();
+    await store.close();
+    await eventStore.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+function logSourceInto(logs: OpenedLog[]): PodLogSource {
+  return {
+    open(nodeName, request, listener) {
+      const opened: OpenedLog = { nodeName, request, listener, isClosed: false };
+      logs.push(opened);
+      return {
+        close() {
+          opened.isClosed = true;
+        },
+      };
+    },
+  };
+}
+
+const peers: Readonly<Record<Identity, readonly [string, string] | undefined>> = {
+  admin: ['admin', 'system:masters'],
+  viewer: ['eve', 'selvage:viewers'],
+  controller: ['system:controller:test', 'system:controllers'],
+  'node-1': ['system:node:node-1', 'system:nodes'],
+  stranger: ['bob', 'somebody'],
+  nobody: undefined,
+};
+
+function peerOf(identity: Identity): PeerIdentity | undefined {
+  const names = peers[identity];
+  if (names === undefined) return undefined;
+  const [commonName, organization] = names;
+  return { commonName, organizations: [organization], uris: [], serialNumber: '01', notAfterMs: 0 };
+}
+
+function request(
+  method: string,
+  target: string,
+  options: CallOptions,
+  onAbort: (abort: () => void) => void,
+) {
+  const { body } = options;
+  const bytes =
+    body === undefined
+      ? undefined
+      : body instanceof Uint8Array
+        ? body
+        : utf8(typeof body === 'string' ? body : JSON.stringify(body));
+  const question = target.indexOf('?');
+  return {
+    method,
+    path: question < 0 ? target : target.slice(0, question),
+    query: question < 0 ? '' : target.slice(question + 1),
+    headers: {
+      host: 'test',
+      ...(bytes === undefined ? {} : { 'content-type': 'application/json' }),
+      ...options.headers,
+    },
+    peer: peerOf(options.as ?? 'admin'),
+    remoteAddress: '127.0.0.1',
+    body: chunksOf(bytes),
+    onAbort,
+  };
+}
+
+async function* chunksOf(bytes: Uint8Array | undefined): AsyncGenerator<Uint8Array> {
+  for (let at = 0; bytes !== undefined && at < bytes.length; at += 65_536) {
+    yield bytes.subarray(at, at + 65_536);
+  }
+}
+
+async function call(
+  server: Server,
+  method: string,
+  target: string,
+  options: CallOptions,
+): Promise<Answer> {
+  const response = await server.handler(request(method, target, options, () => {}));
+  const text =
+    response.body instanceof Uint8Array ? textOf(response.body) : await collect(response.body);
+  const isJson = (response.headers['content-type'] ?? '').startsWith('application/json');
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: isJson && text.startsWith('{') ? (JSON.parse(text) as JsonObject) : {},
+  };
+}
+
+/** The whole of a streamed answer. A cut one rejects. */
+function collect(body: (sink: ByteSink) => void): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    body({
+      write(bytes) {
+        text += textOf(bytes);
+      },
+      bufferedBytes: () => 0,
+      onDrain() {},
+      onClose() {},
+      end: () => resolve(text),
+      destroy: () => reject(new Error('the answer was cut')),
+    });
+  });
+}
+
+async function watch(server: Server, target: string, options: CallOptions): Promise<TestWatch> {
+  let abort = (): void => {};
+  const response = await server.handler(
+    request('GET', target, options, (listener) => {
+      abort = listener;
+    }),
+  );
+  const lines: JsonObject[] = [];
+  const waiting: { count: number; resolve: (lines: readonly JsonObject[]) => void }[] = [];
+  let stalledBytes: number | undefined;
+  let onClose = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    if (response.body instanceof Uint8Array) {
+      lines.push(JSON.parse(textOf(response.body)) as JsonObject);
+      resolve();
+      return;
+    }
+    response.body({
+      write(bytes) {
+        if (stalledBytes !== undefined) {
+          stalledBytes += bytes.length;
+          return;
+        }
+        for (const line of textOf(bytes).trimEnd().split('\n'))
+          lines.push(JSON.parse(line) as JsonObject);
+        for (const one of waiting) if (lines.length >= one.count) one.resolve(lines);
+      },
+      bufferedBytes: () => stalledBytes ?? 0,
+      onDrain() {},
+      onClose(listener) {
+        onClose = listener;
+      },
+      end: resolve,
+      destroy: resolve,
+    });
+  });
+  return {
+    status: response.status,
+    lines: (count) =>
+      lines.length >= count
+        ? Promise.resolve(lines)
+        : new Promise((resolve) => waiting.push({ count, resolve })),
+    ended,
+    stall() {
+      stalledBytes = 0;
+    },
+    close() {
+      onClose();
+      abort();
+    },
+  };
+}
