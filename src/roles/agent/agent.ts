@@ -1,0 +1,181 @@
+/**
+ * The agent: one per node. It follows its slice of the hub's store, makes the
+ * node's pods what the slice says, and reports what it sees. With the link gone
+ * it goes on from its disk for as long as it takes.
+ */
+import { errorText } from '#base/mod.ts';
+import { openBlobStore } from '#platform/blobs/mod.ts';
+import type {
+  Address,
+  ClientTls,
+  Clock,
+  Disk,
+  Logger,
+  Net,
+  Random,
+  Spawn,
+  Timer,
+  Timers,
+} from '#platform/io/mod.ts';
+import { openOutbox, openReplica, type Outbox, type Replica } from '#platform/sync/mod.ts';
+import { connectToHub } from './connection.ts';
+import { createBlobFetcher } from './images/blob-fetch.ts';
+import { openImageCache } from './images/image-cache.ts';
+import { createNodeReporter, type MachineFacts } from './node-report.ts';
+import { createPodLogs } from './pod-logs.ts';
+import { openSupervisor } from './pods/supervisor.ts';
+import { openScriptRuntime } from './runtimes/script/script-runtime.ts';
+
+export interface AgentDependencies {
+  /** The agent's own state folder. */
+  readonly disk: Disk;
+  readonly net: Net;
+  readonly spawn: Spawn;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Absolute path of the JavaScript runtime that bundles are run by. */
+  readonly javascriptRuntimePath: string;
+}
+
+export interface AgentOptions {
+  readonly nodeName: string;
+  readonly hubAddress: Address;
+  /** Asked at every connection, so that a renewed certificate is used at once. */
+  readonly tls: () => ClientTls;
+  /** 2000 where absent. */
+  readonly heartbeatIntervalMs?: number;
+  /** How long the hub is asked first before pods are started from disk; 5000 where absent. */
+  readonly startupGraceMs?: number;
+  readonly facts: MachineFacts;
+  /** Of this program, without a leading `v`. */
+  readonly version: string;
+}
+
+export interface Agent {
+  /** `leave`: pods go on without an agent. `stop`: they are ended first. */
+  stop(options: { readonly pods: 'leave' | 'stop' }): Promise<void>;
+}
+
+const heartbeatIntervalMsDefault = 2_000;
+const startupGraceMsDefault = 5_000;
+/** How long a new session may take to say what has changed, before pods start from what is here. */
+const settleMs = 1_000;
+
+/** Opens everything on disk, adopts what runs, and connects. Rejects where the disk fails. */
+export async function createAgent(
+  dependencies: AgentDependencies,
+  options: AgentOptions,
+): Promise<Agent> {
+  const { disk, spawn, clock, timers, random, logger } = dependencies;
+  const runtime = await openScriptRuntime(
+    { disk, spawn, clock, timers, logger },
+    { javascriptRuntimePath: dependencies.javascriptRuntimePath },
+  );
+  await disk.makeDirectory('blobs');
+  await disk.makeDirectory('replica');
+  await disk.makeDirectory('outbox');
+  const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
+  const replica = await openReplica({
+    disk: disk.within('replica'),
+    clock,
+    timers,
+    random,
+    logger,
+  });
+  const outbox = await openOutbox({ disk: disk.within('outbox'), clock, timers, random, logger });
+  const fetcher = createBlobFetcher({ blobs, timers, session: () => connection.session });
+  const images = await openImageCache(
+    { disk, blobs, fetcher, clock, timers, logger },
+    { platforms: runtime.platforms },
+  );
+  const supervisor = await openSupervisor(
+    { disk, replica, outbox, runtime, images, clock, timers, logger },
+    { nodeName: options.nodeName, hostAddress: options.facts.hostAddress },
+  );
+  const reporter = createNodeReporter(
+    { replica, outbox },
+    {
+      nodeName: options.nodeName,
+      facts: options.facts,
+      version: options.version,
+      runtimes: [runtime.name],
+      platforms: runtime.platforms,
+    },
+  );
+  const gate = openGate(timers, options.startupGraceMs ?? startupGraceMsDefault, () => {
+    supervisor.begin();
+  });
+  replica.onChange(() => {
+    reporter.lookAgain().catch((error: unknown) => {
+      logger.log('error', 'the node report could not be kept', { error: errorText(error) });
+    });
+    gate.openNow();
+  });
+  const podLogs = createPodLogs({ disk, timers, runtime, hasPod: (uid) => supervisor.hasPod(uid) });
+  const connection = connectToHub(dependencies, {
+    address: options.hubAddress,
+    tls: options.tls,
+    product: `selvage-agent/${options.version}`,
+    heartbeatIntervalMs: options.heartbeatIntervalMs ?? heartbeatIntervalMsDefault,
+    onSession(session) {
+      logger.log('info', 'connected to the hub', { hub: session.remote.product });
+      replica.follow(session);
+      outbox.deliver(session);
+      images.retryUnreachable();
+      gate.openWithin(settleMs);
+    },
+    onStream(method, parameters, stream) {
+      if (method === 'pod.logs') podLogs(parameters, stream);
+      else stream.fail({ code: 'LINK_NO_METHOD', message: `an agent does not serve ${method}` });
+    },
+  });
+  // What an earlier session brought may not have been reported yet.
+  await reporter.lookAgain();
+
+  return {
+    async stop({ pods }) {
+      gate.close();
+      connection.close();
+      images.close();
+      await supervisor.close(pods);
+      await closeAll(replica, outbox);
+    },
+  };
+}
+
+async function closeAll(replica: Replica, outbox: Outbox): Promise<void> {
+  await replica.close();
+  await outbox.close();
+}
+
+interface Gate {
+  openNow(): void;
+  /** No later than this from now. */
+  openWithin(delayMs: number): void;
+  close(): void;
+}
+
+/** Runs `onOpen` once: when told to, else after `graceMs`. */
+function openGate(timers: Timers, graceMs: number, onOpen: () => void): Gate {
+  let isDone = false;
+  const pending: Timer[] = [];
+  const openNow = (): void => {
+    if (isDone) return;
+    gate.close();
+    onOpen();
+  };
+  const gate: Gate = {
+    openNow,
+    openWithin(delayMs) {
+      if (!isDone) pending.push(timers.after(delayMs, openNow));
+    },
+    close() {
+      isDone = true;
+      for (const timer of pending.splice(0)) timer.cancel();
+    },
+  };
+  gate.openWithin(graceMs);
+  return gate;
+}

@@ -1,0 +1,133 @@
+/**
+ * Images on this node: fetched by digest, verified down to the layers, and
+ * unpacked to plain files that containers are started from.
+ *
+ * Invariants:
+ * 1. `images/<digits of the manifest's digest>` is whole: it gets its name by a
+ *    rename after everything in it is on disk.
+ * 2. One pull per image at a time, whoever waits for it; after a failure the next
+ *    one waits, longer each time, but not beyond a new link.
+ */
+import { assert, errorText } from '#base/mod.ts';
+import type { Clock, Disk, Logger, Timer, Timers } from '#platform/io/mod.ts';
+import { backOffDelayMs, pullBackOff } from '../back-off.ts';
+import { AgentError } from '../errors.ts';
+import { pullImage, type ImageSource } from './image-pull.ts';
+
+export interface UnpackedImage {
+  /** Of the index that the pod was assigned with. */
+  readonly digest: string;
+  /** Absolute path of its files. */
+  readonly bundle: string;
+  readonly entrypoint: readonly string[];
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export type ImageState =
+  | { readonly status: 'ready'; readonly image: UnpackedImage }
+  | { readonly status: 'pulling' }
+  | {
+      readonly status: 'failed';
+      /** For people; `isWaiting` once the failure itself has been told. */
+      readonly message: string;
+      readonly isRetryable: boolean;
+    };
+
+export interface ImageCache {
+  /** What is known of the image, by digest. Begins to pull it where that is due. */
+  want(digest: string): ImageState;
+  /** A new link: what was out of reach is tried at once. */
+  retryUnreachable(): void;
+  /** Called when `want` would answer differently. */
+  onChange(listener: (digest: string) => void): void;
+  close(): void;
+}
+
+export interface ImageCacheDependencies extends ImageSource {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+}
+
+interface Entry {
+  state: ImageState;
+  failuresInRow: number;
+  /** On the monotonic clock; only for failed ones. */
+  retryAtMs: number;
+  retryTimer: Timer | undefined;
+}
+
+const imagesKnownMax = 1000;
+
+export async function openImageCache(
+  dependencies: ImageCacheDependencies,
+  options: { readonly platforms: readonly string[] },
+): Promise<ImageCache> {
+  const { disk, clock, timers, logger } = dependencies;
+  const entries = new Map<string, Entry>();
+  const listeners: ((digest: string) => void)[] = [];
+  let isClosed = false;
+  await disk.makeDirectory('images');
+  for (const entry of await disk.list('images')) {
+    if (entry.name.startsWith('partial-')) await disk.remove(`images/${entry.name}`);
+  }
+
+  function tell(digest: string): void {
+    if (!isClosed) for (const listener of listeners) listener(digest);
+  }
+
+  async function pull(digest: string, entry: Entry): Promise<void> {
+    try {
+      const image = await pullImage(dependencies, disk, digest, options.platforms);
+      entry.state = { status: 'ready', image };
+    } catch (error) {
+      if (isClosed) return;
+      entry.failuresInRow += 1;
+      const delayMs = backOffDelayMs(pullBackOff, entry.failuresInRow);
+      entry.retryAtMs = clock.monotonicMs() + delayMs;
+      const isRetryable = error instanceof AgentError && error.retryable;
+      entry.state = { status: 'failed', message: errorText(error), isRetryable };
+      logger.log('warn', 'cannot pull an image', { digest, error: errorText(error), delayMs });
+      entry.retryTimer = timers.after(delayMs, () => tell(digest));
+    }
+    tell(digest);
+  }
+
+  return {
+    want(digest) {
+      let entry = entries.get(digest);
+      if (entry === undefined) {
+        assert(entries.size < imagesKnownMax, `at most ${imagesKnownMax} images`);
+        entry = {
+          state: { status: 'pulling' },
+          failuresInRow: 0,
+          retryAtMs: 0,
+          retryTimer: undefined,
+        };
+        entries.set(digest, entry);
+        void pull(digest, entry);
+      } else if (entry.state.status === 'failed' && clock.monotonicMs() >= entry.retryAtMs) {
+        entry.retryTimer?.cancel();
+        entry.state = { status: 'pulling' };
+        void pull(digest, entry);
+      }
+      return entry.state;
+    },
+    retryUnreachable() {
+      for (const [digest, entry] of entries) {
+        if (entry.state.status !== 'failed' || !entry.state.isRetryable) continue;
+        entry.retryAtMs = clock.monotonicMs();
+        tell(digest);
+      }
+    },
+    onChange(listener) {
+      listeners.push(listener);
+    },
+    close() {
+      isClosed = true;
+      for (const entry of entries.values()) entry.retryTimer?.cancel();
+    },
+  };
+}

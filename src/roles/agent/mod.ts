@@ -1,0 +1,13 @@
+export { createAgent, type Agent, type AgentDependencies, type AgentOptions } from './agent.ts';
+export { AgentError, type AgentErrorCode } from './errors.ts';
+export { type MachineFacts } from './node-report.ts';
+export {
+  type ContainerExit,
+  type ContainerKey,
+  type ContainerRun,
+  type ContainerStart,
+  type Runtime,
+} from './runtimes/types.ts';
+export { decodeLaunch, type Launch } from './runtimes/script/launch.ts';
+export { openScriptRuntime } from './runtimes/script/script-runtime.ts';
+export { type ExitFile, type StartedFile, type StateFile } from './runtimes/script/state-file.ts';

@@ -1,0 +1,59 @@
+/** What the hub wants of this node, as the replica has it. */
+import { isJsonObject, textOf, type JsonObject } from '#base/mod.ts';
+import type { Container, PodReport, PodSpec } from '#platform/api/mod.ts';
+import type { Facet, ObjectKey, StoredObject } from '#platform/store/mod.ts';
+
+export interface DesiredPod {
+  readonly key: ObjectKey;
+  readonly uid: string;
+  readonly containers: readonly Container[];
+  readonly restartPolicy: 'Always' | 'OnFailure' | 'Never';
+  /** How long the containers may take to end when they are asked to. */
+  readonly graceMs: number;
+  /** Its object is being deleted: it must end, and say so. */
+  readonly isDeleting: boolean;
+  /** From image reference to the digest of its index. */
+  readonly images: Readonly<Record<string, string>>;
+  /** What the owner has of this node's report. */
+  readonly report: PodReport | undefined;
+}
+
+export const graceMsDefault = 30_000;
+const graceMsMax = 24 * 60 * 60 * 1000;
+
+/** Undefined where the object is not a pod that `nodeName` is to run, or cannot be read. */
+export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod | undefined {
+  const intent = facetOf(object, 'intent');
+  const assignment = facetOf(object, 'assignment');
+  const metadata = intent?.['metadata'];
+  const spec = intent?.['spec'] as unknown as PodSpec | undefined;
+  if (assignment?.['nodeName'] !== nodeName || !isJsonObject(metadata)) return undefined;
+  if (!isJsonObject(spec) || !Array.isArray(spec.containers)) return undefined;
+  const isDeleting = typeof metadata['deletionTimestamp'] === 'string';
+  const asked = isDeleting
+    ? metadata['deletionGracePeriodSeconds']
+    : spec.terminationGracePeriodSeconds;
+  const images = assignment['images'];
+  return {
+    key: object.key,
+    uid: object.uid,
+    containers: spec.containers,
+    restartPolicy: spec.restartPolicy ?? 'Always',
+    graceMs: typeof asked === 'number' ? Math.min(asked * 1000, graceMsMax) : graceMsDefault,
+    isDeleting,
+    images: isJsonObject(images) ? (images as Record<string, string>) : {},
+    report: facetOf(object, 'report') as unknown as PodReport | undefined,
+  };
+}
+
+/** The parsed facet, or undefined where there is none or none that is an object. */
+export function facetOf(object: StoredObject, facet: Facet): JsonObject | undefined {
+  const bytes = object.facets[facet]?.bytes;
+  if (bytes === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(textOf(bytes));
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,302 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { utf8, type JsonObject } from '#base/mod.ts';
+import { packScriptImage } from '#engines/image-layout/mod.ts';
+import type { PodReport, PodSpec } from '#platform/api/mod.ts';
+import { openBlobStore } from '#platform/blobs/mod.ts';
+import { silentLogger } from '#platform/io/mod.ts';
+import {
+  createNodeClock,
+  createNodeDisk,
+  createNodeRandom,
+  createNodeSpawn,
+  createNodeTimers,
+} from '#platform/io/node/mod.ts';
+import type { ObjectKey, StoredObject } from '#platform/store/mod.ts';
+import type { Outbox, Replica, ReplicaChange, UpwardEntry } from '#platform/sync/mod.ts';
+import { createBlobFetcher } from '../images/blob-fetch.ts';
+import { openImageCache, type ImageCache } from '../images/image-cache.ts';
+import type { Runtime } from '../runtimes/types.ts';
+import { openScriptRuntime } from '../runtimes/script/script-runtime.ts';
+import { openSupervisor, type Supervisor } from './supervisor.ts';
+
+const programs = {
+  'server.mjs': `import { createServer } from 'node:http';
+    const server = createServer((_, response) => response.end(JSON.stringify(process.env)));
+    server.listen(8080, process.env.HOST, () => console.log('ready'));
+    process.on('SIGTERM', () => process.exit(0));`,
+  'fails.mjs': `process.exit(5);`,
+  'ends.mjs': `console.log('done');`,
+};
+
+/** A slice in memory, written by the test in the place of a hub. */
+class MemoryReplica implements Replica {
+  cursor: Replica['cursor'] = undefined;
+  readonly #objects = new Map<string, StoredObject>();
+  readonly #listeners: ((changes: readonly ReplicaChange[]) => void)[] = [];
+
+  get({ resource, namespace, name }: ObjectKey): StoredObject | undefined {
+    return this.#objects.get(`${resource}/${namespace}/${name}`);
+  }
+  list(resource: string): readonly StoredObject[] {
+    return [...this.#objects.values()].filter((object) => object.key.resource === resource);
+  }
+  onChange(listener: (changes: readonly ReplicaChange[]) => void): void {
+    this.#listeners.push(listener);
+  }
+  change(type: ReplicaChange['type'], object: StoredObject): void {
+    this.cursor = { incarnation: 'i', sequence: 1 as never, chainHash: '' };
+    const { resource, namespace, name } = object.key;
+    if (type === 'put') this.#objects.set(`${resource}/${namespace}/${name}`, object);
+    else this.#objects.delete(`${resource}/${namespace}/${name}`);
+    for (const listener of this.#listeners) listener([{ type, object }]);
+  }
+  follow(): void {}
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function stored(key: ObjectKey, uid: string, facets: Record<string, unknown>): StoredObject {
+  const revision = 1 as never;
+  return {
+    key,
+    uid: uid as never,
+    createdRevision: revision,
+    revision,
+    facets: Object.fromEntries(
+      Object.entries(facets).map(([facet, value]) => [
+        facet,
+        { revision, bytes: utf8(JSON.stringify(value)) },
+      ]),
+    ),
+  };
+}
+
+interface Opened {
+  readonly images: ImageCache;
+  readonly supervisor: Supervisor;
+  readonly runtime: Runtime;
+}
+
+async function openNode() {
+  const folder = mkdtempSync(join(tmpdir(), 'supervisor-'));
+  const disk = createNodeDisk(folder);
+  await disk.makeDirectory('');
+  const [clock, timers, random] = [createNodeClock(), createNodeTimers(), createNodeRandom()];
+  const spawn = createNodeSpawn();
+  const packed = packScriptImage({
+    files: Object.entries(programs).map(([path, text]) => ({
+      path,
+      bytes: utf8(text),
+      mode: 0o644,
+    })),
+    entrypoint: ['server.mjs'],
+    env: { FROM_IMAGE: 'yes' },
+    labels: {},
+  });
+  await disk.makeDirectory('blobs');
+  const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
+  for (const bytes of packed.blobs.values()) await blobs.put(bytes);
+  const replica = new MemoryReplica();
+  const entries: UpwardEntry[] = [];
+  const outbox: Outbox = {
+    pendingCount: 0,
+    put(entry) {
+      entries.push(structuredClone(entry));
+      return Promise.resolve();
+    },
+    deliver() {},
+    close: () => Promise.resolve(),
+  };
+  let current: Opened | undefined;
+  const key = (name: string): ObjectKey => ({ resource: 'pods', namespace: 'default', name });
+  return {
+    replica,
+    entries,
+    async open(): Promise<Opened> {
+      current?.images.close();
+      await current?.supervisor.close('leave');
+      const ports = { disk, clock, timers, logger: silentLogger };
+      const runtime = await openScriptRuntime(
+        { ...ports, spawn },
+        { javascriptRuntimePath: process.execPath },
+      );
+      const fetcher = createBlobFetcher({ blobs, timers, session: () => undefined });
+      const images = await openImageCache(
+        { ...ports, blobs, fetcher },
+        { platforms: runtime.platforms },
+      );
+      const supervisor = await openSupervisor(
+        { ...ports, replica, outbox, runtime, images },
+        { nodeName: 'n1', hostAddress: '127.0.0.1' },
+      );
+      supervisor.begin();
+      current = { supervisor, runtime, images };
+      return current;
+    },
+    putNode(): void {
+      const node = { resource: 'nodes', namespace: '', name: 'n1' };
+      replica.change('put', stored(node, 'node-1', { assignment: { podCIDR: '127.1.77.0/24' } }));
+    },
+    podOf(name: string, uid: string, spec: Partial<PodSpec> = {}, metadata: JsonObject = {}) {
+      return stored(key(name), uid, {
+        intent: {
+          metadata: { name, namespace: 'default', uid, ...metadata },
+          spec: { containers: [{ name: 'main', image: 'app:1' }], ...spec },
+        },
+        assignment: {
+          nodeName: 'n1',
+          images: {
+            'app:1': packed.index.digest,
+            'absent:1': `sha256:${'0'.repeat(64)}`,
+          },
+        },
+      });
+    },
+    reports(uid: string): readonly PodReport[] {
+      return entries.flatMap((entry) =>
+        entry.type === 'report' && entry.uid === uid ? [entry.report as unknown as PodReport] : [],
+      );
+    },
+    events(uid: string): readonly string[] {
+      return entries.flatMap((entry) =>
+        entry.type === 'event' && entry.regarding.uid === uid ? [entry.reason] : [],
+      );
+    },
+    async until(what: string, holds: () => boolean): Promise<void> {
+      for (let waitedMs = 0; waitedMs < 10_000; waitedMs += 20) {
+        if (holds()) return;
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+      }
+      assert.fail(`not within 10 s: ${what}; ${JSON.stringify(entries.slice(-5))}`);
+    },
+    async [Symbol.asyncDispose]() {
+      current?.images.close();
+      await current?.supervisor.close('stop');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function get(host: string): Promise<Record<string, string>> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host, port: 8080 }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      response.on('end', () => resolve(JSON.parse(text) as Record<string, string>));
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+test('a pod of the slice runs, answers, is adopted, ends on deletion and is forgotten', async () => {
+  await using node = await openNode();
+  const { runtime } = await node.open();
+  node.putNode();
+  node.replica.change('put', node.podOf('web', 'uid-1'));
+  await node.until('running', () => node.reports('uid-1').at(-1)?.status.phase === 'Running');
+  const status = node.reports('uid-1').at(-1)?.status;
+  assert.equal(status?.podIP, '127.1.77.1');
+  assert.deepEqual(
+    status?.conditions?.map(({ type, status: holds }) => `${type}=${holds}`),
+    ['PodScheduled=True', 'Initialized=True', 'ContainersReady=True', 'Ready=True'],
+  );
+  assert.match(status?.containerStatuses?.[0]?.imageID ?? '', /^app@sha256:/);
+  assert.deepEqual(node.events('uid-1'), ['Pulling', 'Pulled', 'Created', 'Started']);
+  const before = runtime.get({ podUid: 'uid-1', container: 'main' });
+  let answer: Record<string, string> = {};
+  for (let attempt = 0; attempt < 50 && answer['POD_IP'] === undefined; attempt += 1) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
+    answer = await get('127.1.77.1').catch(() => ({}));
+  }
+  assert.deepEqual(
+    ['POD_IP', 'POD_NAME', 'POD_NAMESPACE', 'NODE_NAME', 'HOST', 'FROM_IMAGE'].map(
+      (name) => answer[name],
+    ),
+    ['127.1.77.1', 'web', 'default', 'n1', '127.1.77.1', 'yes'],
+  );
+
+  const count = node.entries.length;
+  const second = await node.open();
+  await new Promise((resolve) => {
+    setTimeout(resolve, 200);
+  });
+  assert.deepEqual(second.runtime.get({ podUid: 'uid-1', container: 'main' }), before);
+  assert.equal(node.entries.length, count, 'nothing is said twice');
+
+  const deletion = { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 5 };
+  const deleted = node.podOf('web', 'uid-1', {}, deletion);
+  node.replica.change('put', deleted);
+  await node.until('terminated', () => node.reports('uid-1').at(-1)?.terminated === true);
+  assert.equal(node.reports('uid-1').at(-1)?.status.phase, 'Succeeded');
+  node.replica.change('delete', deleted);
+  await node.until('forgotten', () => !second.supervisor.hasPod('uid-1'));
+  node.replica.change('put', node.podOf('web', 'uid-2'));
+  await node.until('its successor', () => node.reports('uid-2').length > 0);
+  await node.until('the same address again', () =>
+    node.reports('uid-2').some((report) => report.status.podIP === '127.1.77.1'),
+  );
+});
+
+test('a container that fails is restarted at once, then with a back-off', async () => {
+  await using node = await openNode();
+  await node.open();
+  node.putNode();
+  const containers = [{ name: 'main', image: 'app:1', command: ['fails.mjs'] }];
+  node.replica.change('put', node.podOf('bad', 'uid-1', { containers }));
+  node.replica.change('put', node.podOf('job', 'uid-2', { containers, restartPolicy: 'Never' }));
+  const waiting = () => node.reports('uid-1').at(-1)?.status.containerStatuses?.[0];
+  await node.until('a back-off', () => waiting()?.state?.waiting?.reason === 'CrashLoopBackOff');
+  assert.equal(waiting()?.restartCount, 1);
+  assert.equal(waiting()?.lastState?.terminated?.exitCode, 5);
+  assert.equal(node.reports('uid-1').at(-1)?.status.phase, 'Running');
+  assert.ok(node.events('uid-1').includes('BackOff'));
+  await node.until('failed', () => node.reports('uid-2').at(-1)?.status.phase === 'Failed');
+  assert.equal(node.reports('uid-2').at(-1)?.status.containerStatuses?.[0]?.restartCount, 0);
+});
+
+test('what cannot start says why, and absence from an incomplete slice stops nothing', async () => {
+  await using node = await openNode();
+  const { runtime } = await node.open();
+  node.putNode();
+  const failing = (image: string, command?: string[]) => ({
+    containers: [{ name: 'main', image, ...(command === undefined ? {} : { command }) }],
+  });
+  node.replica.change('put', node.podOf('a', 'uid-a', failing('absent:1')));
+  node.replica.change('put', node.podOf('b', 'uid-b', failing('unknown:1')));
+  node.replica.change('put', node.podOf('c', 'uid-c', failing('app:1', ['/bin/sh'])));
+  node.replica.change('put', node.podOf('d', 'uid-d'));
+  const reasons = (uid: string) =>
+    node
+      .reports(uid)
+      .map((report) => report.status.containerStatuses?.[0]?.state?.waiting?.reason)
+      .filter((reason) => reason !== undefined && reason !== 'ContainerCreating');
+  await node.until('both pull states', () => reasons('uid-a').includes('ImagePullBackOff'));
+  assert.deepEqual(reasons('uid-a'), ['ErrImagePull', 'ImagePullBackOff']);
+  await node.until('unknown', () => reasons('uid-b').includes('ErrImagePull'));
+  await node.until('refused', () => reasons('uid-c').includes('CreateContainerConfigError'));
+  assert.equal(node.reports('uid-a').at(-1)?.status.phase, 'Pending');
+  await node.until('runs', () => node.reports('uid-d').at(-1)?.status.phase === 'Running');
+
+  const pod = node.podOf('d', 'uid-d');
+  node.replica.change('delete', pod);
+  node.replica.cursor = undefined;
+  const again = await node.open();
+  await new Promise((resolve) => {
+    setTimeout(resolve, 300);
+  });
+  assert.equal(again.runtime.get({ podUid: 'uid-d', container: 'main' })?.exit, undefined);
+  assert.notEqual(runtime.get({ podUid: 'uid-d', container: 'main' }), undefined);
+});

@@ -1,0 +1,146 @@
+/**
+ * All pods of this node: one worker each, nudged by whatever may concern it.
+ *
+ * Invariants:
+ * 1. A pod that is absent from the replica is ended only where the replica holds
+ *    a complete slice: then the owner's own record, or its complete reconcile,
+ *    said that it is gone.
+ * 2. No address is given to two pods; one is free again when its pod's folder is gone.
+ */
+import type { NodeAssignment } from '#platform/api/mod.ts';
+import { sleep } from '#platform/io/mod.ts';
+import type { Replica } from '#platform/sync/mod.ts';
+import { lowestFreeAddress } from './addresses.ts';
+import { desiredPodOf, facetOf, type DesiredPod } from './desired-pod.ts';
+import { readPodRecords } from './pod-record.ts';
+import { PodWorker, type WorkerContext, type WorkerDependencies } from './pod-worker.ts';
+
+export interface SupervisorDependencies extends WorkerDependencies {
+  readonly replica: Replica;
+}
+
+export interface SupervisorOptions {
+  readonly nodeName: string;
+  readonly hostAddress: string;
+}
+
+export interface Supervisor {
+  /** From now on pods are made what the replica says. */
+  begin(): void;
+  /** Uid of a pod that this node has taken up. */
+  hasPod(uid: string): boolean;
+  /** `stop` ends what runs, within `stopGraceMs`; `leave` lets it run. */
+  close(pods: 'leave' | 'stop'): Promise<void>;
+}
+
+/** For all pods together when the whole node is stopped. */
+const stopGraceMs = 10_000;
+const stopPollMs = 50;
+
+export async function openSupervisor(
+  dependencies: SupervisorDependencies,
+  options: SupervisorOptions,
+): Promise<Supervisor> {
+  const { disk, replica, runtime, images, clock, timers, logger } = dependencies;
+  const records = await readPodRecords(disk, logger);
+  const addresses = new Map([...records].map(([uid, record]) => [uid, record.ip]));
+  const workers = new Map<string, PodWorker>();
+  let desired = new Map<string, DesiredPod>();
+  let hasBegun = false;
+  let isClosed = false;
+
+  function readReplica(): void {
+    desired = new Map();
+    for (const object of replica.list('pods')) {
+      const pod = desiredPodOf(object, options.nodeName);
+      if (pod !== undefined) desired.set(pod.uid, pod);
+    }
+  }
+
+  function podCidr(): string | undefined {
+    const node = replica.get({ resource: 'nodes', namespace: '', name: options.nodeName });
+    const assignment = node === undefined ? undefined : facetOf(node, 'assignment');
+    return (assignment as unknown as NodeAssignment | undefined)?.podCIDR;
+  }
+
+  const context: WorkerContext = {
+    ...options,
+    desired(uid) {
+      const pod = desired.get(uid);
+      if (pod !== undefined) return pod;
+      return replica.cursor === undefined ? undefined : 'gone';
+    },
+    address(uid) {
+      const known = addresses.get(uid);
+      if (known !== undefined) return known;
+      const free = lowestFreeAddress(podCidr(), new Set(addresses.values()));
+      if (free !== undefined) addresses.set(uid, free);
+      return free;
+    },
+    finished(uid) {
+      workers.delete(uid);
+      addresses.delete(uid);
+    },
+  };
+
+  function nudgeAll(): void {
+    if (!hasBegun || isClosed) return;
+    readReplica();
+    const uids = new Set([
+      ...desired.keys(),
+      ...workers.keys(),
+      ...records.keys(),
+      ...runtime.list().map((run) => run.podUid),
+    ]);
+    for (const uid of uids) {
+      let worker = workers.get(uid);
+      if (worker === undefined) {
+        worker = new PodWorker(dependencies, context, uid, records.get(uid));
+        workers.set(uid, worker);
+      }
+      worker.nudge();
+    }
+    // The workers have them now, and they change.
+    records.clear();
+  }
+
+  replica.onChange(nudgeAll);
+  images.onChange(nudgeAll);
+  runtime.onExit((run) => {
+    if (hasBegun && !isClosed) workers.get(run.podUid)?.nudge();
+  });
+
+  async function stopAll(): Promise<void> {
+    const deadlineMs = clock.monotonicMs() + stopGraceMs;
+    const running = () => runtime.list().filter((run) => run.exit === undefined);
+    for (const run of running()) await runtime.stop(run, 'graceful');
+    while (running().length > 0 && clock.monotonicMs() < deadlineMs) {
+      await sleep(timers, stopPollMs);
+    }
+    // Once for the workload, once more for a shim that does not end by that.
+    for (let round = 0; round < 2 && running().length > 0; round += 1) {
+      for (const run of running()) await runtime.stop(run, 'kill');
+      for (let waited = 0; waited < 20 && running().length > 0; waited += 1) {
+        await sleep(timers, stopPollMs);
+      }
+    }
+    const left = running();
+    if (left.length > 0) {
+      logger.log('error', 'containers could not be stopped', { count: left.length });
+    }
+  }
+
+  return {
+    begin() {
+      hasBegun = true;
+      nudgeAll();
+    },
+    hasPod: (uid) => addresses.has(uid),
+    async close(pods) {
+      isClosed = true;
+      for (const worker of workers.values()) worker.close();
+      if (pods === 'stop') await stopAll();
+      runtime.close();
+    },
+  };
+}
