@@ -1,4 +1,15 @@
 export {
+  CompactedError,
+  FutureRevisionError,
+  StoreBusyError,
+  StoreFullError,
+  StoreLatchedError,
+  TransactionTooLargeError,
+} from './errors.ts';
+export { compareKeys, keyText } from './key.ts';
+export { type Retention } from './retention.ts';
+export { openStore, type StoreOptions, type StorePorts } from './store.ts';
+export {
   type Change,
   type CommittedBatch,
   type Cursor,

@@ -1,0 +1,17 @@
+export {
+  LogBusyError,
+  LogCompactedError,
+  LogDamagedError,
+  LogFullError,
+  LogLatchedError,
+} from './errors.ts';
+export { openLog } from './log.ts';
+export {
+  type AppendOutcome,
+  type Log,
+  type LogCursor,
+  type LogOptions,
+  type LogPorts,
+  type LogRecord,
+  type LogSnapshot,
+} from './types.ts';

@@ -1,0 +1,518 @@
+/**
+ * The store: tables over a log. Decisions see every transaction that was accepted
+ * before them, durable or not; readers and watches see only durable ones.
+ *
+ * Invariants:
+ * 1. Durable state is the fold of the log: a transaction is published from the
+ *    callback of its append, in sequence, and nothing else writes the tables.
+ * 2. Accepted transactions that are not yet durable lie over the tables as pending
+ *    versions. When the log refuses one (no space), it refuses all behind it in the
+ *    same turn, so the pending versions go all at once and every caller is told.
+ * 3. The history that watches read is bounded by count and by bytes.
+ */
+import { assert, errorText, type Revision, type Uid } from '#base/mod.ts';
+import type { Clock, Disk, Logger, Random } from '#platform/io/mod.ts';
+import {
+  LogBusyError,
+  LogFullError,
+  openLog,
+  type AppendOutcome,
+  type Log,
+} from '#platform/log/mod.ts';
+import { StoreBusyError, StoreFullError, StoreLatchedError } from './errors.ts';
+import { History } from './history.ts';
+import { keyText } from './key.ts';
+import { transactionsPendingMax } from './limits.ts';
+import { decodeTransaction, encodeTransaction, Writer } from './record.ts';
+import { retentionOf, Ring, type Retention } from './retention.ts';
+import { readSnapshot, snapshotBlocks } from './snapshot.ts';
+import { Indexes, overlaid, Tables, type Entry } from './tables.ts';
+import type {
+  Change,
+  CommittedBatch,
+  Cursor,
+  Facet,
+  FacetValue,
+  IndexFunction,
+  ObjectEvent,
+  ObjectKey,
+  Store,
+  StoredObject,
+  StoreView,
+  Transaction,
+  Watch,
+} from './types.ts';
+
+export interface StorePorts {
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** For the age of objects, where `retain` has a bound of age. */
+  readonly clock?: Clock;
+}
+
+export interface StoreOptions {
+  readonly indexes?: Readonly<Record<string, IndexFunction>>;
+  readonly historyMaxTransactions?: number;
+  readonly historyMaxBytes?: number;
+  /** Bytes of log after which a snapshot is written by itself. */
+  readonly snapshotEveryBytes?: number;
+  readonly segmentBytesMax?: number;
+  /** Makes one resource a ring: the oldest objects go as new ones come. */
+  readonly retain?: Retention;
+}
+
+const historyMaxTransactionsDefault = 10_000;
+const historyMaxBytesDefault = 32 * 1024 * 1024;
+const snapshotEveryBytesDefault = 32 * 1024 * 1024;
+
+interface Pending {
+  readonly sequence: Revision;
+  readonly versions: readonly Version[];
+  readonly bytes: number;
+  readonly wallMs: number;
+  settle(outcome: { readonly error: Error } | undefined): void;
+}
+
+/** What a transaction makes of one key. */
+interface Version {
+  readonly text: string;
+  readonly type: 'put' | 'delete';
+  /** For a deletion the last state, at the revision of the deletion. */
+  readonly entry: Entry;
+  readonly previous: StoredObject | undefined;
+}
+
+/** Opens or begins a store in the folder of the disk. Throws what openLog throws. */
+export async function openStore(ports: StorePorts, options: StoreOptions = {}): Promise<Store> {
+  const log = await openLog(
+    ports,
+    options.segmentBytesMax === undefined ? {} : { segmentBytesMax: options.segmentBytesMax },
+  );
+  const store = new LogStore(log, ports, options);
+  await store.load();
+  return store;
+}
+
+class LogStore implements Store {
+  readonly #log: Log;
+  readonly #logger: Logger;
+  readonly #clock: Clock | undefined;
+  readonly #indexes: Indexes;
+  readonly #tables: Tables;
+  readonly #history: History;
+  readonly #ring: Ring | undefined;
+  readonly #snapshotEveryBytes: number;
+  readonly #writer = new Writer();
+  readonly #pendingView: StoreView;
+  /** The newest accepted version of each key that is not yet durable. */
+  readonly #overlay = new Map<string, Version & { readonly sequence: Revision }>();
+  readonly #pending: Pending[] = [];
+  readonly #watches = new Set<{
+    at: Revision;
+    readonly listener: (batch: CommittedBatch) => void;
+  }>();
+  /** Of the newest durable transaction. */
+  #revision = 0 as Revision;
+  #bytesSinceSnapshot = 0;
+  #compaction: Promise<void> | undefined;
+  #failure: unknown;
+  #isClosed = false;
+
+  constructor(log: Log, ports: StorePorts, options: StoreOptions) {
+    this.#log = log;
+    this.#logger = ports.logger;
+    this.#clock = ports.clock;
+    this.#indexes = new Indexes(options.indexes ?? {});
+    this.#tables = new Tables(this.#indexes);
+    this.#history = new History(
+      options.historyMaxTransactions ?? historyMaxTransactionsDefault,
+      options.historyMaxBytes ?? historyMaxBytesDefault,
+    );
+    this.#ring = options.retain === undefined ? undefined : new Ring(retentionOf(options.retain));
+    this.#snapshotEveryBytes = options.snapshotEveryBytes ?? snapshotEveryBytesDefault;
+    this.#pendingView = this.#makePendingView();
+  }
+
+  /** Snapshot, then the records behind it. */
+  async load(): Promise<void> {
+    const snapshot = this.#log.latestSnapshot();
+    if (snapshot !== undefined) {
+      for await (const { object, createdWallMs } of readSnapshot(snapshot)) {
+        this.#tables.put(keyText(object.key), this.#indexes.entryOf(object));
+        this.#ring?.created(object, createdWallMs);
+      }
+      this.#revision = snapshot.sequence as Revision;
+    }
+    this.#history.begin(this.#revision);
+    for await (const record of this.#log.read(this.#revision + 1)) {
+      const { wallMs, changes } = decodeTransaction(record.payload);
+      const revision = record.sequence as Revision;
+      assert(revision === this.#revision + 1, 'records follow each other without a gap');
+      const versions = this.#versionsOf(changes, revision);
+      this.#publish(revision, record.chainHash, versions, record.payload.length, wallMs);
+    }
+    assert(this.#revision === this.#log.head().sequence, 'the whole log was read');
+  }
+
+  get incarnation(): string {
+    return this.#log.incarnation;
+  }
+
+  get revision(): Revision {
+    return this.#revision;
+  }
+
+  get oldestWatchable(): Revision {
+    return this.#history.oldestWatchable;
+  }
+
+  head(): Cursor {
+    const cursor = this.cursorAt(this.#revision);
+    assert(cursor !== undefined, 'the log knows its own head');
+    return cursor;
+  }
+
+  cursorAt(sequence: Revision): Cursor | undefined {
+    if (sequence > this.#revision) return undefined;
+    const found = this.#log.cursorAt(sequence);
+    return found === undefined ? undefined : { ...found, sequence };
+  }
+
+  get(key: ObjectKey): StoredObject | undefined {
+    return this.#tables.entry(keyText(key))?.object;
+  }
+
+  list(resource: string, namespace?: string): readonly StoredObject[] {
+    return this.#tables.list(resource, namespace);
+  }
+
+  lookup(index: string, value: string): readonly StoredObject[] {
+    return this.#tables.lookup(index, value);
+  }
+
+  transact<Result>(
+    decide: (view: StoreView) => Transaction<Result>,
+  ): Promise<{ readonly revision: Revision; readonly result: Result }> {
+    return new Promise((resolve, reject) => {
+      this.#refuseWhenLatched();
+      if (this.#pending.length >= transactionsPendingMax) {
+        throw new StoreBusyError(`${transactionsPendingMax} transactions`);
+      }
+      const { changes, result } = decide(this.#pendingView);
+      const last = this.#pending.at(-1);
+      if (changes.length === 0) {
+        const revision = last?.sequence ?? this.#revision;
+        if (last === undefined) resolve({ revision, result });
+        else this.#afterLast(last, () => resolve({ revision, result }), reject);
+        return;
+      }
+      const revision = this.#log.nextSequence() as Revision;
+      const all = [...changes, ...this.#evictions(changes)];
+      const wallMs = this.#clock?.wallMs() ?? 0;
+      const record = encodeTransaction(this.#writer, wallMs, all);
+      const versions = this.#versionsOf(all, revision);
+      const pending: Pending = {
+        sequence: revision,
+        versions,
+        bytes: record.length,
+        wallMs,
+        settle: (refused) => {
+          if (refused === undefined) resolve({ revision, result });
+          else reject(refused.error);
+        },
+      };
+      this.#append(record, pending);
+    });
+  }
+
+  watch(from: Revision, listener: (batch: CommittedBatch) => void): Watch {
+    const retained = this.#history.since(from, this.#revision);
+    const watch = { at: from, listener };
+    this.#watches.add(watch);
+    for (const batch of retained) {
+      if (!this.#watches.has(watch)) break;
+      watch.at = batch.revision;
+      listener(batch);
+    }
+    watch.at = this.#revision;
+    return { close: () => void this.#watches.delete(watch) };
+  }
+
+  compact(): Promise<void> {
+    this.#compaction ??= this.#writeSnapshot().finally(() => {
+      this.#compaction = undefined;
+    });
+    return this.#compaction;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#compaction?.catch(() => undefined);
+    await this.#log.close();
+    this.#watches.clear();
+  }
+
+  #refuseWhenLatched(): void {
+    if (this.#isClosed) throw new StoreLatchedError('the store is closed');
+    if (this.#failure !== undefined) throw new StoreLatchedError(this.#failure);
+  }
+
+  /** Calls one of the two when the transaction has settled, before anything behind it. */
+  #afterLast(last: Pending, done: () => void, failed: (error: Error) => void): void {
+    const position = this.#pending.indexOf(last);
+    assert(position !== -1, 'a pending transaction is in the queue');
+    this.#pending[position] = {
+      ...last,
+      settle(refused) {
+        last.settle(refused);
+        if (refused === undefined) done();
+        else failed(refused.error);
+      },
+    };
+  }
+
+  #append(record: Uint8Array, pending: Pending): void {
+    try {
+      const sequence = this.#log.append(record, (outcome) => this.#settled(outcome));
+      assert(sequence === pending.sequence, 'the log gives the sequence that it announced');
+    } catch (error) {
+      if (error instanceof LogBusyError) throw new StoreBusyError(error);
+      throw new StoreLatchedError(error);
+    }
+    this.#pending.push(pending);
+    for (const version of pending.versions) {
+      this.#overlay.set(version.text, { ...version, sequence: pending.sequence });
+    }
+  }
+
+  #settled(outcome: AppendOutcome): void {
+    const pending = this.#pending.shift();
+    assert(pending !== undefined, 'the log settles what was appended');
+    if (outcome.type === 'refused') {
+      this.#overlay.clear();
+      const full = outcome.error instanceof LogFullError;
+      if (!full) this.#failure ??= outcome.error;
+      pending.settle({
+        error: full ? new StoreFullError(outcome.error) : new StoreLatchedError(outcome.error),
+      });
+      return;
+    }
+    assert(outcome.sequence === pending.sequence, 'transactions become durable in order');
+    for (const version of pending.versions) {
+      if (this.#overlay.get(version.text)?.sequence === pending.sequence) {
+        this.#overlay.delete(version.text);
+      }
+    }
+    try {
+      const { sequence, versions, bytes, wallMs } = pending;
+      this.#publish(sequence, outcome.chainHash, versions, bytes, wallMs);
+    } catch (error) {
+      // A listener broke its promise: what it leads to is unknown, so nothing more is taken.
+      this.#failure ??= error;
+      this.#logger.log('error', 'a watch of the store threw; no more writes are taken', {
+        error: errorText(error),
+      });
+    }
+    pending.settle(undefined);
+    this.#bytesSinceSnapshot += pending.bytes;
+    if (this.#bytesSinceSnapshot > this.#snapshotEveryBytes && this.#compaction === undefined) {
+      this.compact().catch((error: unknown) => {
+        this.#logger.log('warn', 'the store could not write a snapshot; it tries again later', {
+          error: errorText(error),
+        });
+      });
+    }
+  }
+
+  #publish(
+    revision: Revision,
+    chainHash: string,
+    versions: readonly Version[],
+    bytes: number,
+    wallMs: number,
+  ): void {
+    const events: ObjectEvent[] = [];
+    for (const { text, type, entry, previous } of versions) {
+      if (type === 'put') {
+        this.#tables.put(text, entry);
+        if (previous === undefined) this.#ring?.created(entry.object, wallMs);
+      } else {
+        this.#tables.remove(text);
+        this.#ring?.removed(entry.object);
+      }
+      events.push({ type, object: entry.object, previous });
+    }
+    this.#revision = revision;
+    const batch: CommittedBatch = { revision, chainHash, events };
+    this.#history.push(batch, bytes);
+    for (const watch of this.#watches) {
+      if (watch.at >= revision) continue;
+      watch.at = revision;
+      watch.listener(batch);
+    }
+  }
+
+  /** The changes folded into one version a key, against the newest accepted state. */
+  #versionsOf(changes: readonly Change[], revision: Revision): Version[] {
+    const versions = new Map<string, Version>();
+    for (const change of changes) {
+      const text = keyText(change.key);
+      const earlier = versions.get(text);
+      const before = earlier === undefined ? this.#newest(text) : present(earlier);
+      const previous = earlier === undefined ? before : earlier.previous;
+      const object =
+        change.type === 'put'
+          ? putFacet(before, change, revision)
+          : deleted(before, change, revision);
+      if (change.type === 'delete' && previous === undefined) {
+        assert(earlier !== undefined, 'only what exists is deleted');
+        versions.delete(text);
+        continue;
+      }
+      versions.set(text, {
+        text,
+        type: change.type,
+        entry: this.#indexes.entryOf(object),
+        previous,
+      });
+    }
+    return [...versions.values()];
+  }
+
+  #newest(text: string): StoredObject | undefined {
+    const pending = this.#overlay.get(text);
+    return pending === undefined ? this.#tables.entry(text)?.object : present(pending);
+  }
+
+  /** Deletions that keep the ring within its bounds once `changes` are in it. */
+  #evictions(changes: readonly Change[]): Change[] {
+    const ring = this.#ring;
+    if (ring === undefined) return [];
+    const wallMs = this.#clock?.wallMs() ?? 0;
+    const members = ring.members();
+    for (const version of this.#overlay.values()) {
+      const { key, uid } = version.entry.object;
+      if (!ring.holds(key)) continue;
+      if (version.type === 'delete') members.delete(version.text);
+      else if (!members.has(version.text)) {
+        members.set(version.text, { key, uid, createdWallMs: wallMs });
+      }
+    }
+    const created = new Set<string>();
+    for (const change of changes) {
+      const text = keyText(change.key);
+      if (!ring.holds(change.key)) continue;
+      if (change.type === 'delete') members.delete(text);
+      else if (this.#newest(text) === undefined) created.add(text);
+    }
+    if (created.size === 0) return [];
+    return ring
+      .beyond(members, created.size, wallMs)
+      .map(({ key, uid }) => ({ type: 'delete' as const, key, uid }));
+  }
+
+  async #writeSnapshot(): Promise<void> {
+    this.#refuseWhenLatched();
+    const sequence = this.#revision;
+    if (sequence === 0) return;
+    this.#bytesSinceSnapshot = 0;
+    const objects = [...this.#tables.all()];
+    const ring = this.#ring;
+    try {
+      await this.#log.writeSnapshot(
+        sequence,
+        snapshotBlocks(objects, (object) => ring?.createdWallMs(object) ?? 0),
+      );
+      // Records that watches and cursors may still name stay.
+      await this.#log.compact(Math.min(sequence, this.#history.oldestWatchable) + 1);
+    } catch (error) {
+      if (error instanceof LogFullError) throw new StoreFullError(error);
+      this.#failure ??= error;
+      throw new StoreLatchedError(error);
+    }
+  }
+
+  #makePendingView(): StoreView {
+    const log = this.#log;
+    const tables = this.#tables;
+    const overlay = this.#overlay;
+    const newest = (key: ObjectKey): StoredObject | undefined => this.#newest(keyText(key));
+    const position = (index: string): number => this.#indexes.positionOf(index);
+    const overlays = function* (
+      ofResource: string | undefined,
+    ): Generator<readonly [string, StoredObject | undefined]> {
+      for (const [text, version] of overlay) {
+        if (ofResource !== undefined && version.entry.object.key.resource !== ofResource) continue;
+        yield [text, present(version)];
+      }
+    };
+    return {
+      get revision() {
+        return (log.nextSequence() - 1) as Revision;
+      },
+      get: newest,
+      list(resource, namespace) {
+        const base = tables.list(resource, namespace);
+        if (overlay.size === 0) return base;
+        return overlaid(
+          base,
+          overlays(resource),
+          (object) => namespace === undefined || object.key.namespace === namespace,
+        );
+      },
+      lookup(index, value) {
+        const base = tables.lookup(index, value);
+        if (overlay.size === 0) return base;
+        const at = position(index);
+        return overlaid(base, overlays(undefined), (object) => {
+          const version = overlay.get(keyText(object.key));
+          return version?.entry.values[at]?.includes(value) === true;
+        });
+      },
+    };
+  }
+}
+
+function present(version: Pick<Version, 'type' | 'entry'>): StoredObject | undefined {
+  return version.type === 'put' ? version.entry.object : undefined;
+}
+
+function putFacet(
+  before: StoredObject | undefined,
+  change: Change & { readonly type: 'put' },
+  revision: Revision,
+): StoredObject {
+  assert(
+    before === undefined || before.uid === change.uid,
+    `a write to ${keyText(change.key)} names the object that is there`,
+  );
+  // The caller may use its memory again.
+  const value: FacetValue = { revision, bytes: change.bytes.slice() };
+  const facets: Partial<Record<Facet, FacetValue>> = { ...before?.facets, [change.facet]: value };
+  return {
+    key: before?.key ?? {
+      resource: change.key.resource,
+      namespace: change.key.namespace,
+      name: change.key.name,
+    },
+    uid: change.uid,
+    createdRevision: before?.createdRevision ?? revision,
+    revision,
+    facets,
+  };
+}
+
+function deleted(
+  before: StoredObject | undefined,
+  change: Change & { readonly type: 'delete' },
+  revision: Revision,
+): StoredObject {
+  const uid: Uid | undefined = before?.uid;
+  assert(
+    before !== undefined && uid === change.uid,
+    `a deletion of ${keyText(change.key)} names the object that is there`,
+  );
+  return { ...before, revision };
+}
