@@ -119,7 +119,7 @@ export class PodWorker {
   #lookAgainIn(delayMs: number): void {
     const { clock, timers } = this.#dependencies;
     const atMs = clock.monotonicMs() + delayMs;
-    if (atMs >= this.#timerAtMs) return;
+    if (this.#isClosed || atMs >= this.#timerAtMs) return;
     this.#timer?.cancel();
     this.#timerAtMs = atMs;
     this.#timer = timers.after(Math.max(0, delayMs), () => {

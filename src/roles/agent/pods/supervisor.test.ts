@@ -55,6 +55,11 @@ class MemoryReplica implements Replica {
     else this.#objects.delete(`${resource}/${namespace}/${name}`);
     for (const listener of this.#listeners) listener([{ type, object }]);
   }
+  /** As if its disk had been lost: nothing here, and nothing known to be complete. */
+  lose(): void {
+    this.cursor = undefined;
+    this.#objects.clear();
+  }
   follow(): void {}
   close(): Promise<void> {
     return Promise.resolve();
@@ -290,13 +295,16 @@ test('what cannot start says why, and absence from an incomplete slice stops not
   assert.equal(node.reports('uid-a').at(-1)?.status.phase, 'Pending');
   await node.until('runs', () => node.reports('uid-d').at(-1)?.status.phase === 'Running');
 
-  const pod = node.podOf('d', 'uid-d');
-  node.replica.change('delete', pod);
-  node.replica.cursor = undefined;
+  node.replica.lose();
   const again = await node.open();
   await new Promise((resolve) => {
     setTimeout(resolve, 300);
   });
-  assert.equal(again.runtime.get({ podUid: 'uid-d', container: 'main' })?.exit, undefined);
-  assert.notEqual(runtime.get({ podUid: 'uid-d', container: 'main' }), undefined);
+  const key = { podUid: 'uid-d', container: 'main' };
+  const run = again.runtime.get(key);
+  assert.ok(run !== undefined && run.exit === undefined, 'it goes on');
+  assert.equal(run.process?.pid, runtime.get(key)?.process?.pid);
+  // The owner's complete slice, without the pod: now it is known to be gone.
+  node.putNode();
+  await node.until('ended', () => again.runtime.get(key) === undefined);
 });

@@ -136,6 +136,17 @@ export function runtimeContract(name: string, open: () => Promise<RuntimeHarness
     },
   );
 
+  check('a stop right after the start is not lost', async (harness, runtime) => {
+    for (let round = 0; round < 5; round += 1) {
+      const start = startOf(harness.programs.polite, { restartCount: round });
+      await runtime.start(start);
+      await harness.passTime(round * 10);
+      await runtime.stop(start, 'graceful');
+      const run = await ended(harness, runtime, start);
+      assert.ok([0, 143].includes(run.exit?.exitCode ?? -1), JSON.stringify(run.exit));
+    }
+  });
+
   check('what runs is adopted as it is, what ended meanwhile is read', async (harness, first) => {
     const lives = startOf(harness.programs.polite, { restartCount: 4 });
     const ends = startOf(harness.programs.polite, { podUid: 'uid-2', ip: '127.1.9.2' });

@@ -78,7 +78,9 @@ if [ "$stage" = enter ]; then
   cd "$root" && pivot_root . old || fail 'cannot change the root'
   cd /app || fail 'the bundle is not there'
   /old/usr/bin/umount -l /old || fail 'cannot leave the old root'
+  # From here on SIGTERM ends it as it is; one that came before is obeyed now.
   trap - TERM HUP INT
+  [ -z "$stopped" ] || exit 143
   exec /bin/setpriv --reuid "$userId" --regid "$userId" --clear-groups --no-new-privs \
     --inh-caps=-all --ambient-caps=-all --bounding-set=-all -- /bin/env -i "$@" </dev/null
   fail 'cannot drop privileges'
