@@ -1,5 +1,5 @@
 /** Defaults of a pod's specification that depend on other fields. Shared by pods and templates. */
-import type { Container, PodSpec, ResourceList } from './pod-types.ts';
+import type { Container, PodSpec } from './pod-types.ts';
 
 /** Fills in what was left open. In place and idempotent. */
 export function applyPodSpecDefaults(spec: PodSpec): void {
@@ -28,7 +28,7 @@ function applyContainerDefaults(container: Container): void {
 }
 
 /** Quantities may be given as plain numbers; they are served as text. */
-function writeAsText(amounts: ResourceList): void {
+function writeAsText(amounts: { cpu?: string | number; memory?: string | number }): void {
   if (amounts.cpu !== undefined) amounts.cpu = String(amounts.cpu);
   if (amounts.memory !== undefined) amounts.memory = String(amounts.memory);
 }
