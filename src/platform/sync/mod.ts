@@ -1,3 +1,8 @@
+export { SyncError } from './errors.ts';
+export { openOutbox, type OutboxDependencies, type OutboxLimits } from './outbox.ts';
+export { openReplica, type ReplicaDependencies } from './replica.ts';
+export { serveOutbox } from './serve-outbox.ts';
+export { serveSlice } from './serve-slice.ts';
 export {
   type Outbox,
   type Replica,

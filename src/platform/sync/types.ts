@@ -15,6 +15,7 @@
  * that it has them on disk. The receiver applies each entry once.
  */
 import type { JsonObject } from '#base/mod.ts';
+import type { Timers } from '#platform/io/mod.ts';
 import type { Cursor, ObjectKey, Store, StoredObject } from '#platform/store/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
 
@@ -37,11 +38,20 @@ export interface Replica {
   close(): Promise<void>;
 }
 
-/** Serves one follower. `includes` is a function of the object alone. */
+/**
+ * Serves one follower. `includes` is a function of the object alone and is asked
+ * for objects of `resources` only.
+ */
 export type ServeSlice = (
   stream: LinkStream,
   parameters: Readonly<Record<string, unknown>>,
-  options: { readonly store: Store; readonly includes: (object: StoredObject) => boolean },
+  options: {
+    readonly store: Store;
+    /** Store names of the kinds that the slice may hold. */
+    readonly resources: readonly string[];
+    readonly includes: (object: StoredObject) => boolean;
+    readonly timers: Timers;
+  },
 ) => void;
 
 /** What a child tells its parent. JSON on the wire. */
@@ -92,10 +102,16 @@ export type ServeOutbox = (
   options: {
     /** Highest sequence already applied of this outbox; 0 for none. */
     readonly lastApplied: (outboxIncarnation: string) => number;
-    /** Applies the entries and notes the last one's sequence, in one transaction. */
+    /**
+     * Applies the entries and notes `lastSequence`, in one transaction. What was
+     * malformed is not among `entries`, but is covered by `lastSequence`.
+     */
     readonly apply: (
       outboxIncarnation: string,
       entries: readonly SequencedEntry[],
+      lastSequence: number,
     ) => Promise<void>;
+    /** Called for an entry that is none; the others go on. */
+    readonly onRefused?: (sequence: number, reason: string) => void;
   },
 ) => void;
