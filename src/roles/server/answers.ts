@@ -87,6 +87,14 @@ function translate(error: SelvageError): StatusError | undefined {
         'the server takes no more changes since a write to its disk failed; it has to be restarted',
         { cause: error },
       );
+    case 'STORE_BUSY':
+      return new StatusError(
+        'TooManyRequests',
+        'too many changes wait for the disk of the server: try again',
+        { cause: error, retryAfterSeconds: 1 },
+      );
+    case 'STORE_TOO_LARGE':
+      return new StatusError('RequestEntityTooLarge', error.message, { cause: error });
     default:
       return undefined;
   }

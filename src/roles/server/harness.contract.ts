@@ -74,8 +74,12 @@ export async function withServer(run: (server: TestServer) => Promise<void>): Pr
     createNodeRandom(),
     createNodeKeys(),
   ];
-  const store = await openStore({ disk: disk.within('store'), clock, timers, random });
-  const eventStore = await openStore({ disk: disk.within('events'), clock, timers, random });
+  const store = await openStore({ disk: disk.within('store'), random, logger: silentLogger });
+  const eventStore = await openStore({
+    disk: disk.within('events'),
+    random,
+    logger: silentLogger,
+  });
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
   const images = createImageCatalog(store, blobs, random);
   const authority = await openCertificateAuthority({
@@ -185,7 +189,8 @@ function request(
 }
 
 async function* chunksOf(bytes: Uint8Array | undefined): AsyncGenerator<Uint8Array> {
-  for (let at = 0; bytes !== undefined && at < bytes.length; at += 65_536) {
+  if (bytes === undefined) return;
+  for (let at = 0; at < bytes.length; at += 65_536) {
     yield bytes.subarray(at, at + 65_536);
   }
 }

@@ -34,7 +34,8 @@ export function watchHandler(
     const sendInitial = initialEventsOf(query);
     const bookmarks = flagOf(query, 'allowWatchBookmarks') || sendInitial;
     const timeoutSeconds =
-      numberOf(query, 'timeoutSeconds', 0, Number.MAX_SAFE_INTEGER) ??
+      // Zero leaves it to the server, as no parameter does.
+      numberOf(query, 'timeoutSeconds', 0, Number.MAX_SAFE_INTEGER) ||
       watchTimeoutSecondsMin + parts.random.below(watchTimeoutSecondsMin);
     refuseFuture(parts, definition, asked);
     if (budget.open >= concurrentWatchesMax) {

@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JsonObject } from '#base/mod.ts';
+import { utf8 } from '#base/mod.ts';
+import { type TestServer, withServer } from '../harness.contract.ts';
+
+const configMaps = '/api/v1/namespaces/default/configmaps';
+const pods = '/api/v1/namespaces/default/pods';
+const deployments = '/apis/apps/v1/namespaces/default/deployments';
+
+function configMap(name: string, labels: Record<string, string> = {}, data = {}): JsonObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels }, data };
+}
+
+function deployment(name: string): JsonObject {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: { app: name } },
+      template: {
+        metadata: { labels: { app: name } },
+        spec: { containers: [{ name: 'c', image: 'i' }] },
+      },
+    },
+  };
+}
+
+function pod(name: string, more: JsonObject = {}): JsonObject {
+  const containers = [{ name: 'c', image: 'i' }];
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers, ...more } };
+}
+
+async function make(server: TestServer, path: string, body: JsonObject): Promise<JsonObject> {
+  const answer = await server.call('POST', path, { body });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json;
+}
+
+/** A field that is shown as text. */
+function textAt(object: JsonObject, field: string): string {
+  const value = object[field];
+  return typeof value === 'string' ? value : JSON.stringify(value ?? null);
+}
+
+function metadataOf(object: JsonObject | undefined): JsonObject {
+  return object?.['metadata'] as JsonObject;
+}
+
+function namesOf(list: JsonObject): unknown[] {
+  return (list['items'] as JsonObject[]).map((item) => metadataOf(item)['name']);
+}
+
+function eventsOf(lines: readonly JsonObject[]): string[] {
+  return lines.map((line) => {
+    const metadata = metadataOf(line['object'] as JsonObject);
+    return `${textAt(line, 'type')} ${textAt(metadata, 'name')}`;
+  });
+}
+
+test('a list in pieces is of one revision, whatever changes meanwhile, and 410 once it is gone', () =>
+  withServer(async (server) => {
+    for (const name of ['a', 'b', 'c']) await make(server, configMaps, configMap(name));
+    const first = await server.call('GET', `${configMaps}?limit=2`);
+    const next = textAt(metadataOf(first.json), 'continue');
+    await server.call('DELETE', `${configMaps}/c`);
+    await make(server, configMaps, configMap('d'));
+    const second = await server.call('GET', `${configMaps}?limit=2&continue=${next}`);
+    assert.deepEqual([namesOf(first.json), namesOf(second.json)], [['a', 'b'], ['c']]);
+    assert.equal(
+      metadataOf(second.json)['resourceVersion'],
+      metadataOf(first.json)['resourceVersion'],
+    );
+    const again = await server.call('GET', `${configMaps}?limit=2&continue=${next}`);
+    assert.deepEqual([again.status, again.json['reason']], [410, 'Expired']);
+    const selected = await server.call('GET', `${configMaps}?fieldSelector=metadata.name%3Dd`);
+    assert.deepEqual(namesOf(selected.json), ['d']);
+  }));
+
+test('a watch tells what there is, then what enters, changes and leaves its selection', () =>
+  withServer(async (server) => {
+    await make(server, configMaps, configMap('a', { app: 'x' }));
+    await make(server, configMaps, configMap('other'));
+    const watch = await server.watch(`${configMaps}?watch=true&labelSelector=app%3Dx`);
+    const label = (name: string, app: string | null) =>
+      server.call('PATCH', `${configMaps}/${name}`, {
+        body: { metadata: { labels: { app } } },
+        headers: { 'content-type': 'application/merge-patch+json' },
+      });
+    await label('other', 'x');
+    await server.call('PATCH', `${configMaps}/a`, {
+      body: { data: { k: 'v' } },
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    const left = await label('a', null);
+    await server.call('DELETE', `${configMaps}/other`);
+    const lines = await watch.lines(5);
+    assert.deepEqual(eventsOf(lines), [
+      'ADDED a',
+      'ADDED other',
+      'MODIFIED a',
+      'DELETED a',
+      'DELETED other',
+    ]);
+    assert.equal(
+      metadataOf(lines[3]?.['object'] as JsonObject)['resourceVersion'],
+      metadataOf(left.json)['resourceVersion'],
+    );
+    watch.close();
+  }));
+
+test('a watch from a revision has every later change, and ends in time with a bookmark', () =>
+  withServer(async (server) => {
+    const made = await make(server, configMaps, configMap('a'));
+    await make(server, configMaps, configMap('b'));
+    const from = textAt(metadataOf(made), 'resourceVersion');
+    const watch = await server.watch(
+      `${configMaps}?watch=1&resourceVersion=${from}&allowWatchBookmarks=true&timeoutSeconds=1`,
+    );
+    await watch.ended;
+    const lines = await watch.lines(2);
+    assert.deepEqual(
+      lines.map((line) => line['type']),
+      ['ADDED', 'BOOKMARK'],
+    );
+    const future = await server.watch(`${configMaps}?watch=1&resourceVersion=999999`);
+    assert.equal(future.status, 504);
+  }));
+
+test('a table has its columns once in a watch, and a client that stops reading is cut off', () =>
+  withServer(async (server) => {
+    await make(server, configMaps, configMap('a'));
+    const watch = await server.watch(`${configMaps}?watch=true`, {
+      headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json' },
+    });
+    await make(server, configMaps, configMap('b'));
+    const columns = (await watch.lines(2)).map(
+      (line) => ((line['object'] as JsonObject)['columnDefinitions'] as unknown[]).length,
+    );
+    assert.ok((columns[0] ?? 0) > 1);
+    assert.equal(columns[1], 0);
+    watch.stall();
+    for (let count = 0; count < 12; count += 1) {
+      await make(server, configMaps, configMap(`large-${count}`, {}, { v: 'x'.repeat(900_000) }));
+    }
+    const objects = await server.watch(`${configMaps}?watch=true`);
+    objects.stall();
+    for (let count = 0; count < 12; count += 1) {
+      await make(server, configMaps, configMap(`more-${count}`, {}, { v: 'x'.repeat(900_000) }));
+    }
+    await objects.ended;
+    watch.close();
+  }));
+
+test('an update with an old resourceVersion is a conflict, and what changes nothing writes nothing', () =>
+  withServer(async (server) => {
+    const made = await make(server, configMaps, configMap('a'));
+    const put = (object: JsonObject) => server.call('PUT', `${configMaps}/a`, { body: object });
+    const changed = await put({ ...made, data: { k: 'v' } });
+    assert.equal(changed.status, 200, changed.text);
+    const stale = await put({ ...made, data: { k: 'w' } });
+    assert.deepEqual([stale.status, stale.json['reason']], [409, 'Conflict']);
+    const same = await put(changed.json);
+    assert.deepEqual(metadataOf(same.json), metadataOf(changed.json));
+    const dry = await server.call('PUT', `${configMaps}/a?dryRun=All`, { body: configMap('a') });
+    assert.equal(dry.status, 200);
+    assert.deepEqual((await server.call('GET', `${configMaps}/a`)).json['data'], { k: 'v' });
+  }));
+
+test('status and scale write their own part and nothing else', () =>
+  withServer(async (server) => {
+    const made = await make(server, deployments, deployment('web'));
+    const one = `${deployments}/web`;
+    const status = { ...made, spec: {}, status: { replicas: 7, observedGeneration: 1 } };
+    const full = { ...status, spec: { ...(made['spec'] as JsonObject), replicas: 9 } };
+    assert.equal((await server.call('PUT', `${one}/status`, { body: full })).status, 200);
+    const scaled = await server.call('PATCH', `${one}/scale`, {
+      body: { spec: { replicas: 5 } },
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    assert.deepEqual(scaled.json['status'], { replicas: 7, selector: 'app=web' });
+    const now = (await server.call('GET', one)).json;
+    assert.equal((now['spec'] as JsonObject)['replicas'], 5);
+    assert.equal((now['status'] as JsonObject)['replicas'], 7);
+    assert.equal(metadataOf(now)['generation'], 2);
+    const wrong = await server.call('PATCH', `${one}/scale`, {
+      body: { spec: { replicas: -1 } },
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    assert.equal(wrong.status, 422);
+  }));
+
+test('finalizers keep an object until the last one goes; preconditions hold', () =>
+  withServer(async (server) => {
+    const object = configMap('a');
+    (object['metadata'] as JsonObject)['finalizers'] = ['example.com/work'];
+    const made = await make(server, configMaps, object);
+    const one = `${configMaps}/a`;
+    const other = await server.call('DELETE', one, { body: { preconditions: { uid: 'another' } } });
+    assert.equal(other.status, 409);
+    const marked = await server.call('DELETE', one);
+    assert.equal(metadataOf(marked.json)['uid'], metadataOf(made)['uid']);
+    assert.ok(metadataOf(marked.json)['deletionTimestamp']);
+    const done = await server.call('PATCH', one, {
+      body: { metadata: { finalizers: null } },
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    assert.equal(done.status, 200, done.text);
+    assert.equal((await server.call('GET', one)).status, 404);
+  }));
+
+test('a pod that was given to a node is only marked; one that was not goes at once', () =>
+  withServer(async (server) => {
+    await make(server, pods, pod('waiting'));
+    await make(server, pods, pod('running', { nodeName: 'node-1' }));
+    const eviction = {
+      apiVersion: 'policy/v1',
+      kind: 'Eviction',
+      metadata: { name: 'running', namespace: 'default' },
+    };
+    assert.equal((await server.call('DELETE', `${pods}/waiting`)).json['status'], 'Success');
+    const evicted = await server.call('POST', `${pods}/running/eviction`, { body: eviction });
+    assert.equal(evicted.status, 201, evicted.text);
+    const marked = metadataOf((await server.call('GET', `${pods}/running`)).json);
+    assert.equal(marked['deletionGracePeriodSeconds'], 30);
+    await server.call('DELETE', `${pods}/running?gracePeriodSeconds=1`);
+    await server.call('DELETE', `${pods}/running?gracePeriodSeconds=9`);
+    const shortened = metadataOf((await server.call('GET', `${pods}/running`)).json);
+    assert.equal(shortened['deletionGracePeriodSeconds'], 1);
+    assert.equal((await server.call('GET', `${pods}/waiting`)).status, 404);
+  }));
+
+test('a namespace goes when its finalizer is done, and takes nothing new meanwhile', () =>
+  withServer(async (server) => {
+    const namespaces = '/api/v1/namespaces';
+    await make(server, namespaces, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'n' },
+    });
+    const marked = (await server.call('DELETE', `${namespaces}/n`)).json;
+    assert.equal((marked['status'] as JsonObject)['phase'], 'Terminating');
+    const late = await server.call('POST', `${namespaces}/n/configmaps`, { body: configMap('a') });
+    assert.equal(late.status, 403);
+    const body = { ...marked, spec: { finalizers: [] } };
+    assert.equal((await server.call('PUT', `${namespaces}/n/finalize`, { body })).status, 200);
+    assert.equal((await server.call('GET', `${namespaces}/n`)).status, 404);
+    const none = await server.call('POST', `${namespaces}/n/configmaps`, { body: configMap('a') });
+    assert.equal(none.status, 404);
+  }));
+
+test('a log streams from the node, and says why where there is none', () =>
+  withServer(async (server) => {
+    await make(server, pods, pod('p', { nodeName: 'node-1' }));
+    await make(server, pods, pod('unassigned'));
+    const unassigned = await server.call('GET', `${pods}/unassigned/log`);
+    assert.equal(unassigned.status, 400);
+    assert.match(unassigned.text, /waiting to start/);
+    const reading = server.call('GET', `${pods}/p/log?tailLines=5`);
+    const opened = await opening(server, 0);
+    assert.deepEqual(
+      [opened.nodeName, opened.request.container, opened.request.tailLines],
+      ['node-1', 'c', 5],
+    );
+    opened.listener.onBytes(utf8('one\n'));
+    opened.listener.onBytes(utf8('two\n'));
+    setImmediate(() => opened.listener.onEnd(undefined));
+    assert.equal((await reading).text, 'one\ntwo\n');
+    const refused = server.call('GET', `${pods}/p/log`);
+    (await opening(server, 1)).listener.onEnd({ code: 'POD_NOT_FOUND', message: 'no such pod' });
+    assert.equal((await refused).status, 400);
+    const gone = server.call('GET', `${pods}/p/log`);
+    (await opening(server, 2)).listener.onEnd({ code: 'NODE_GONE', message: 'not connected' });
+    assert.equal((await gone).status, 503);
+  }));
+
+async function opening(server: TestServer, position: number) {
+  for (;;) {
+    const opened = server.logs[position];
+    if (opened !== undefined) return opened;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test('generated names differ, dry runs store nothing, leases are made from liveness', () =>
+  withServer(async (server) => {
+    const generated = { ...configMap(''), metadata: { generateName: 'web-' } };
+    const first = textAt(metadataOf(await make(server, configMaps, generated)), 'name');
+    const second = textAt(metadataOf(await make(server, configMaps, generated)), 'name');
+    assert.match(first, /^web-[a-z0-9]{5}$/);
+    assert.notEqual(first, second);
+    await make(server, `${configMaps}?dryRun=All`, configMap('dry'));
+    assert.equal((await server.call('GET', `${configMaps}/dry`)).status, 404);
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-1' }, spec: {} };
+    await make(server, '/api/v1/nodes', node);
+    const lease = await server.call(
+      'GET',
+      '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1',
+    );
+    assert.equal((lease.json['spec'] as JsonObject)['renewTime'], '2023-11-14T22:13:20.000000Z');
+  }));
