@@ -41,6 +41,7 @@ const expiresInDefaultMs = 600_000;
 const expiresInMinMs = 1_000;
 const expiresInMaxMs = 30 * 86_400_000;
 const tokensMax = 10_000;
+const podNetworkDefault = '127.1';
 /** How many ended tokens a new one clears away. */
 const clearedMax = 100;
 /** A node's name is a label value too (kubernetes.io/hostname). */
@@ -53,6 +54,8 @@ export interface JoinTokensDependencies {
   readonly keys: Keys;
   readonly clock: Clock;
   readonly random: Random;
+  /** First two numbers of the nodes' address ranges; `127.1` where absent. */
+  readonly podNetwork?: string;
 }
 
 export interface JoinTokens {
@@ -174,10 +177,14 @@ function nodeChanges(
   uid: Uid,
   createdTime: string,
   state: TokenState,
+  podNetwork: string,
 ): readonly Change[] {
-  const podCIDR = lowestFreePodRange(takenRanges(view));
+  const podCIDR = lowestFreePodRange(podNetwork, takenRanges(view));
   if (podCIDR === undefined) {
-    throw new StatusError('InsufficientStorage', `all ${podRangesMax} address ranges are in use`);
+    throw new StatusError(
+      'InsufficientStorage',
+      `all ${podRangesMax(podNetwork)} address ranges are in use`,
+    );
   }
   const put = (facet: 'intent' | 'assignment', value: JsonObject): Change => ({
     type: 'put',
@@ -261,6 +268,7 @@ class StoredJoinTokens implements JoinTokens {
     readonly certificateRequestPem: string;
   }): Promise<{ readonly certificatePem: string; readonly caPem: string }> {
     const { store, authority, clock, random } = this.#dependencies;
+    const podNetwork = this.#dependencies.podNetwork ?? podNetworkDefault;
     const { nodeName } = options;
     const token = this.#parse(options.token);
     const nowMs = clock.wallMs();
@@ -296,7 +304,7 @@ class StoredJoinTokens implements JoinTokens {
         bytes: encodeState(token.id, { ...state, usedBy: { nodeName, publicKeyHash } }),
       };
       return {
-        changes: [used, ...nodeChanges(view, nodeName, uid, time, state)],
+        changes: [used, ...nodeChanges(view, nodeName, uid, time, state, podNetwork)],
         result: undefined,
       };
     });

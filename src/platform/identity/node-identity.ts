@@ -6,7 +6,7 @@
  *   identity/connection.json  where the hub listens
  *   identity/certificate.pem  written last: it being there means that this node has joined
  */
-import { assert, SelvageError, strictTextOf, utf8 } from '#base/mod.ts';
+import { assert, isJsonObject, SelvageError, strictTextOf, utf8 } from '#base/mod.ts';
 import {
   type Address,
   type ClientTls,
@@ -16,6 +16,7 @@ import {
   type Keys,
   readBody,
 } from '#platform/io/mod.ts';
+import { authorityPinOf, parseJoinToken } from './token-text.ts';
 
 export interface NodeIdentity {
   readonly nodeName: string;
@@ -89,6 +90,12 @@ export async function joinFleet(
   directions: JoinDirections,
 ): Promise<NodeIdentity> {
   const { disk, keys, httpClient } = ports;
+  if (parseJoinToken(directions.token).authorityPin !== authorityPinOf(directions.caPem)) {
+    throw new SelvageError(
+      'IDENTITY_JOIN_REFUSED',
+      'the join token was made by another authority than the one in the join file; the token was not sent. Get both from the same server.',
+    );
+  }
   await disk.makeDirectory('identity', 0o700);
   const pair = await keptKeyPair(disk, keys);
   const certificateRequestPem = await keys.createRequest(pair, {
@@ -109,11 +116,12 @@ export async function joinFleet(
   });
   const text = strictTextOf(await readBody(response.body, answerBytesMax));
   if (response.status !== 201 && response.status !== 200) {
-    const status = JSON.parse(text) as { message?: string };
-    throw new SelvageError(
-      'IDENTITY_JOIN_REFUSED',
-      `the server did not let ${nodeName} join: ${status.message ?? `status ${response.status}`}`,
-    );
+    const words = messageOf(text) ?? `status ${response.status}`;
+    const message = `the server did not let ${nodeName} join: ${words}`;
+    // A server that is not well may be by the next attempt; a refusal stays one.
+    throw response.status >= 500
+      ? new SelvageError('IDENTITY_JOIN_FAILED', message, { retryable: true })
+      : new SelvageError('IDENTITY_JOIN_REFUSED', message);
   }
   const answer = JSON.parse(text) as {
     certificatePem: string;
@@ -128,4 +136,16 @@ export async function joinFleet(
   const identity = await loadNodeIdentity(disk);
   assert(identity !== undefined, 'an identity that was written can be read');
   return identity;
+}
+
+/** The message of a Status object, where the answer is one. */
+function messageOf(text: string): string | undefined {
+  try {
+    const status: unknown = JSON.parse(text);
+    const message = isJsonObject(status) ? status['message'] : undefined;
+    return typeof message === 'string' ? message : undefined;
+  } catch {
+    // Something between us and the server has answered in its own way.
+    return undefined;
+  }
 }

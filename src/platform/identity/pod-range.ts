@@ -1,20 +1,33 @@
 /**
- * Address ranges of nodes: 127.1.<n>.0/24 for n from 1 to 254, then 127.2.…, and
- * so on, always the lowest that is free.
+ * Address ranges of nodes: within a network of the fleet such as `127.1`, the
+ * lowest free of 127.1.1.0/24 to 127.1.254.0/24, then of 127.2.…, and so on.
  */
-const rangesPerBlock = 254;
-const blocksMax = 254;
-export const podRangesMax = rangesPerBlock * blocksMax;
+import { assert } from '#base/mod.ts';
 
-function rangeAt(index: number): string {
-  const block = Math.floor(index / rangesPerBlock) + 1;
-  return `127.${block}.${(index % rangesPerBlock) + 1}.0/24`;
+const rangesPerBlock = 254;
+/** The last second number of an address that a range may have. */
+const blockLast = 254;
+
+function networkOf(podNetwork: string): { readonly first: number; readonly block: number } {
+  const match = /^(\d{1,3})\.(\d{1,3})$/.exec(podNetwork);
+  assert(match !== null, 'a pod network is two numbers, such as 127.1');
+  return { first: Number(match[1]), block: Number(match[2]) };
+}
+
+/** How many nodes a fleet with this network can have. */
+export function podRangesMax(podNetwork: string): number {
+  return (blockLast - networkOf(podNetwork).block + 1) * rangesPerBlock;
 }
 
 /** The lowest range that is not in `taken`; undefined where all are. */
-export function lowestFreePodRange(taken: ReadonlySet<string>): string | undefined {
-  for (let index = 0; index < podRangesMax; index += 1) {
-    const range = rangeAt(index);
+export function lowestFreePodRange(
+  podNetwork: string,
+  taken: ReadonlySet<string>,
+): string | undefined {
+  const { first, block } = networkOf(podNetwork);
+  for (let index = 0; index < podRangesMax(podNetwork); index += 1) {
+    const second = block + Math.floor(index / rangesPerBlock);
+    const range = `${first}.${second}.${(index % rangesPerBlock) + 1}.0/24`;
     if (!taken.has(range)) return range;
   }
   return undefined;

@@ -1,0 +1,6 @@
+export {
+  assembleServer,
+  type AssembledServer,
+  type ServerAssemblyOptions,
+  type ServerPorts,
+} from './server-assembly.ts';

@@ -1,0 +1,250 @@
+/**
+ * The server put together from its roles over whatever ports it is handed: real
+ * ones in apps/main, simulated ones in apps/simulator. There is no other place
+ * that knows which parts a server has.
+ *
+ * Order matters when it ends: nothing new comes in, then the roles stop, then the
+ * stores close.
+ */
+import { assert, strictTextOf, utf8 } from '#base/mod.ts';
+import { builtInDefinitions } from '#platform/api/mod.ts';
+import { createImageCatalog, createRegistryHandler, openBlobStore } from '#platform/blobs/mod.ts';
+import { type Client, createClient, handlerTransport } from '#platform/client/mod.ts';
+import {
+  type CertificateAuthority,
+  createJoinTokens,
+  openCertificateAuthority,
+} from '#platform/identity/mod.ts';
+import type {
+  Address,
+  Clock,
+  Credentials,
+  Disk,
+  HttpServer,
+  Keys,
+  Logger,
+  Net,
+  PeerIdentity,
+  Random,
+  Timers,
+} from '#platform/io/mod.ts';
+import { openStore, type Store } from '#platform/store/mod.ts';
+import { startControllers } from '#roles/controllers/mod.ts';
+import { createHub, hubIndexes } from '#roles/hub/mod.ts';
+import { createServer, type VersionInfo } from '#roles/server/mod.ts';
+
+export interface ServerPorts {
+  /** The server's own state folder. */
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly keys: Keys;
+  readonly net: Net;
+  readonly httpServer: HttpServer;
+  readonly logger: Logger;
+}
+
+export interface ServerAssemblyOptions {
+  readonly apiAddress: Address;
+  readonly linkAddress: Address;
+  /** First two numbers of the pods' addresses, e.g. `127.1`. */
+  readonly podNetwork: string;
+  readonly heartbeatIntervalMs: number;
+  readonly version: VersionInfo;
+}
+
+export interface AssembledServer {
+  readonly apiAddress: Address;
+  readonly linkAddress: Address;
+  readonly authority: CertificateAuthority;
+  readonly store: Store;
+  /** A client inside this process, through the same door as everybody. */
+  clientFor(user: string, group: string): Client;
+  close(): Promise<void>;
+}
+
+const apiConnectionsMax = 8_000;
+const linkConnectionsMax = 10_000;
+const eventsMax = 10_000;
+const eventAgeMaxMs = 24 * 3_600_000;
+const serverFile = 'authority/server.json';
+const storedCredentialsBytesMax = 64 * 1024;
+/** A server's certificate is made anew when it has less than this left. */
+const certificateRenewBeforeMs = 30 * 86_400_000;
+
+/** Opens the stores, starts the roles and listens. Rejects where a folder or port cannot be had. */
+export async function assembleServer(
+  ports: ServerPorts,
+  options: ServerAssemblyOptions,
+): Promise<AssembledServer> {
+  const { disk, clock, timers, random, keys, logger } = ports;
+  for (const folder of ['', 'store', 'events', 'blobs', 'authority']) {
+    await disk.makeDirectory(folder);
+  }
+  const store = await openStore(
+    { disk: disk.within('store'), random, clock, logger },
+    { indexes: hubIndexes },
+  );
+  const eventStore = await openStore(
+    { disk: disk.within('events'), random, clock, logger },
+    { retain: { resource: 'events', objectsMax: eventsMax, ageMaxMs: eventAgeMaxMs } },
+  );
+  const authority = await openCertificateAuthority({
+    disk: disk.within('authority'),
+    keys,
+    clock,
+    random,
+  });
+  const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
+  const images = createImageCatalog(store, blobs, random);
+
+  const credentials = await serverCredentials(ports, authority, options);
+  let linkAddress: Address = options.linkAddress;
+  let closing = false;
+
+  const hub = createHub(
+    {
+      store,
+      client: lazyClient(() => clientFor('system:hub', 'system:controllers')),
+      clock,
+      timers,
+      random,
+      logger: logger.with({ role: 'hub' }),
+      blobs,
+      images,
+      definitions: builtInDefinitions,
+    },
+    { heartbeatIntervalMs: options.heartbeatIntervalMs },
+  );
+  const server = await createServer({
+    store,
+    eventStore,
+    definitions: builtInDefinitions,
+    clock,
+    timers,
+    random,
+    logger: logger.with({ role: 'server' }),
+    joinTokens: createJoinTokens({
+      store,
+      authority,
+      keys,
+      clock,
+      random,
+      podNetwork: options.podNetwork,
+    }),
+    podLogs: hub.podLogs,
+    nodeLiveness: (nodeName) => hub.liveness(nodeName),
+    registryHandler: createRegistryHandler({ blobs, images }),
+    linkAddress: () => linkAddress,
+    version: options.version,
+  });
+  const clientFor = (user: string, group: string): Client =>
+    createClient(handlerTransport(server.handler, inProcessPeer(user, group)), {
+      userAgent: `selvage/${options.version.version} ${user}`,
+    });
+
+  const trustPem = authority.caPem;
+  const linkListener = await ports.net.listen(
+    {
+      address: options.linkAddress,
+      tls: { credentials, trustPem, clientCertificate: 'require' },
+      connectionsMax: linkConnectionsMax,
+    },
+    (connection) => {
+      if (closing) connection.destroy();
+      else hub.accept(connection);
+    },
+  );
+  linkAddress = linkListener.address;
+  const controllers = startControllers({
+    clientFor: (name) => clientFor(`system:controller:${name}`, 'system:controllers'),
+    clock,
+    timers,
+    random,
+    logger: logger.with({ role: 'controllers' }),
+  });
+  await controllers.ready();
+  const apiListener = await ports.httpServer.listen(
+    {
+      address: options.apiAddress,
+      tls: { credentials, trustPem, clientCertificate: 'request' },
+      connectionsMax: apiConnectionsMax,
+    },
+    server.handler,
+  );
+
+  return {
+    apiAddress: apiListener.address,
+    linkAddress,
+    authority,
+    store,
+    clientFor,
+    async close() {
+      assert(!closing, 'a server is closed once');
+      closing = true;
+      server.close();
+      await apiListener.close();
+      await controllers.close();
+      await hub.close();
+      await linkListener.close();
+      images.close();
+      await store.close();
+      await eventStore.close();
+    },
+  };
+}
+
+/** The hub records events through the server, which is made after it. */
+function lazyClient(make: () => Client): Client {
+  let client: Client | undefined;
+  const get = (): Client => (client ??= make());
+  return {
+    get: (...words) => get().get(...words),
+    list: (...words) => get().list(...words),
+    watch: (...words) => get().watch(...words),
+    create: (...words) => get().create(...words),
+    update: (...words) => get().update(...words),
+    updateStatus: (...words) => get().updateStatus(...words),
+    mergePatch: (...words) => get().mergePatch(...words),
+    delete: (...words) => get().delete(...words),
+  };
+}
+
+function inProcessPeer(user: string, group: string): PeerIdentity {
+  return {
+    commonName: user,
+    organizations: [group],
+    uris: [],
+    serialNumber: '0',
+    notAfterMs: Number.MAX_SAFE_INTEGER,
+  };
+}
+
+/** The certificate that both listeners show, kept on disk and renewed in time. */
+async function serverCredentials(
+  ports: ServerPorts,
+  authority: CertificateAuthority,
+  options: ServerAssemblyOptions,
+): Promise<Credentials> {
+  const { disk, keys, clock } = ports;
+  const hosts = [...new Set([options.apiAddress.host, options.linkAddress.host, '127.0.0.1'])];
+  const isAddress = (host: string): boolean => /^[0-9.]+$|:/.test(host);
+  const names = JSON.stringify(hosts);
+  const stored = await disk.readFile(serverFile, storedCredentialsBytesMax);
+  if (stored !== undefined) {
+    const file = JSON.parse(strictTextOf(stored)) as { names: string } & Credentials;
+    const { notAfterMs } = keys.readCertificate(file.certificatePem);
+    const lasts = notAfterMs - clock.wallMs() > certificateRenewBeforeMs;
+    if (lasts && file.names === names) {
+      return { certificatePem: file.certificatePem, privateKeyPem: file.privateKeyPem };
+    }
+  }
+  const credentials = await authority.issueServer({
+    dnsNames: ['localhost', ...hosts.filter((host) => !isAddress(host))],
+    ipAddresses: hosts.filter(isAddress),
+  });
+  // One file, so that no crash leaves a key without its certificate.
+  await disk.writeFileAtomic(serverFile, utf8(JSON.stringify({ names, ...credentials })));
+  return credentials;
+}

@@ -1,0 +1,129 @@
+/** Composition root of the agent: real ports, a real identity, the agent role. */
+import { readFileSync } from 'node:fs';
+import { arch, availableParallelism, release, totalmem } from 'node:os';
+import {
+  type AgentProcessOptions,
+  type ExitCode,
+  exitCodes,
+  type JoinFile,
+} from '#apps/cli/mod.ts';
+import { errorText } from '#base/mod.ts';
+import { joinFleet, loadNodeIdentity, type NodeIdentity } from '#platform/identity/mod.ts';
+import { type Disk, type Logger, sleep } from '#platform/io/mod.ts';
+import {
+  createNodeClock,
+  createNodeDisk,
+  createNodeHttpClient,
+  createNodeKeys,
+  createNodeNet,
+  createNodeRandom,
+  createNodeSpawn,
+  createNodeTimers,
+  createStreamLogger,
+} from '#platform/io/node/mod.ts';
+import { createAgent } from '#roles/agent/mod.ts';
+import { untilToldToStop } from './stop-signals.ts';
+
+const joinAttemptsMax = 10;
+const joinPauseMs = 1_000;
+const podsMax = 110;
+
+/** Runs an agent until SIGTERM (pods stay) or SIGINT (pods are stopped first). */
+export async function runAgentProcess(
+  options: AgentProcessOptions,
+  version: string,
+): Promise<ExitCode> {
+  const stop = untilToldToStop();
+  const logger = createStreamLogger((line) => void process.stdout.write(line), 'info').with({
+    node: options.nodeName,
+  });
+  const disk = createNodeDisk(options.stateFolder);
+  await disk.makeDirectory('');
+  const identity = await ensureIdentity(disk, options, logger);
+  const agent = await createAgent(
+    {
+      disk,
+      net: createNodeNet(),
+      spawn: createNodeSpawn(),
+      clock: createNodeClock(),
+      timers: createNodeTimers(),
+      random: createNodeRandom(),
+      logger,
+      javascriptRuntimePath: process.execPath,
+    },
+    {
+      nodeName: identity.nodeName,
+      hubAddress: identity.hubAddress,
+      tls: () => identity.tls,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      version,
+      facts: machineFacts(),
+    },
+  );
+  logger.log('info', 'agent started', { hub: identity.hubAddress });
+  const signal = await stop;
+  logger.log('info', 'agent stopping', { signal });
+  await agent.stop({ pods: signal === 'SIGINT' ? 'stop' : 'leave' });
+  return exitCodes.ok;
+}
+
+async function ensureIdentity(
+  disk: Disk,
+  options: AgentProcessOptions,
+  logger: Logger,
+): Promise<NodeIdentity> {
+  const existing = await loadNodeIdentity(disk);
+  if (existing !== undefined) {
+    if (existing.nodeName !== options.nodeName) {
+      throw new Error(
+        `this state folder belongs to node ${existing.nodeName}, not ${options.nodeName}`,
+      );
+    }
+    return existing;
+  }
+  if (options.joinFile === undefined) {
+    throw new Error('this node has not joined a fleet yet: give it a --join-file');
+  }
+  const directions = JSON.parse(readFileSync(options.joinFile, 'utf8')) as JoinFile;
+  const ports = { disk, keys: createNodeKeys(), httpClient: createNodeHttpClient() };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const identity = await joinFleet(ports, options.nodeName, directions);
+      logger.log('info', 'joined the fleet', { server: directions.server });
+      return identity;
+    } catch (error) {
+      const refused =
+        error instanceof Error && 'code' in error && error.code === 'IDENTITY_JOIN_REFUSED';
+      if (refused || attempt === joinAttemptsMax) throw error;
+      logger.log('warn', 'the server cannot be reached to join; trying again', {
+        attempt,
+        error: errorText(error),
+      });
+      await sleep(createNodeTimers(), joinPauseMs * attempt);
+    }
+  }
+}
+
+/** What this machine is, as far as every Linux tells it. */
+function machineFacts() {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8').trim();
+    } catch {
+      // Not every system has every file; an empty fact is served as unknown.
+      return '';
+    }
+  };
+  const osRelease = /^PRETTY_NAME="?([^"\n]*)"?/m.exec(read('/etc/os-release'));
+  return {
+    architecture: arch() === 'x64' ? 'amd64' : arch(),
+    osImage: osRelease?.[1] ?? 'Linux',
+    kernelVersion: release(),
+    cpuMillis: availableParallelism() * 1_000,
+    memoryBytes: totalmem(),
+    podsMax,
+    hostAddress: '127.0.0.1',
+    bootId: read('/proc/sys/kernel/random/boot_id'),
+    machineId: read('/etc/machine-id'),
+  };
+}
