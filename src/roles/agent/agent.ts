@@ -77,14 +77,8 @@ export async function createAgent(
   await disk.makeDirectory('replica');
   await disk.makeDirectory('outbox');
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
-  const replica = await openReplica({
-    disk: disk.within('replica'),
-    clock,
-    timers,
-    random,
-    logger,
-  });
-  const outbox = await openOutbox({ disk: disk.within('outbox'), clock, timers, random, logger });
+  const replica = await openReplica({ disk: disk.within('replica'), random, logger });
+  const outbox = await openOutbox({ disk: disk.within('outbox'), clock, random, logger });
   const fetcher = createBlobFetcher({ blobs, timers, session: () => connection.session });
   const images = await openImageCache(
     { disk, blobs, fetcher, clock, timers, logger },

@@ -70,6 +70,7 @@ export class PodWorker {
   #record: PodRecord | undefined;
   #lastDesired: DesiredPod | undefined;
   #isRunning = false;
+  #running: Promise<void> = Promise.resolve();
   #isNudged = false;
   #isClosed = false;
   #timer: Timer | undefined;
@@ -90,12 +91,14 @@ export class PodWorker {
   /** Something may have changed: look again. */
   nudge(): void {
     this.#isNudged = true;
-    if (!this.#isRunning && !this.#isClosed) void this.#run();
+    if (!this.#isRunning && !this.#isClosed) this.#running = this.#run();
   }
 
-  close(): void {
+  /** Resolves when what it was just doing is done: nothing starts after that. */
+  close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
+    return this.#running;
   }
 
   async #run(): Promise<void> {
@@ -374,7 +377,7 @@ export class PodWorker {
     } else if (running.length === 0) {
       await runtime.removePod(this.#uid);
       await disk.remove(`pods/${this.#uid}`);
-      this.close();
+      void this.close();
       this.#context.finished(this.#uid);
     }
   }

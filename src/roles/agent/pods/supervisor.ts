@@ -138,7 +138,7 @@ export async function openSupervisor(
     hasPod: (uid) => addresses.has(uid),
     async close(pods) {
       isClosed = true;
-      for (const worker of workers.values()) worker.close();
+      await Promise.all([...workers.values()].map((worker) => worker.close()));
       if (pods === 'stop') await stopAll();
       runtime.close();
     },
