@@ -137,7 +137,7 @@ test('equal reports become one event that counts, also after the event was dropp
   const stored = new Map<string, JsonObject>();
   const handler: HttpHandler = async (request) => {
     const body = JSON.parse(textOf(await readBody(request.body, 10_000))) as JsonObject;
-    const name = request.path.split('/')[6] ?? String((body['metadata'] as JsonObject)['name']);
+    const name = request.path.split('/')[6] ?? (body['metadata'] as { name: string }).name;
     if (request.method === 'PATCH' && !stored.has(name)) {
       return json(404, new StatusError('NotFound', 'gone').toStatus());
     }

@@ -22,13 +22,7 @@ export function keyOf(object: ApiObject): string {
   return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
 }
 
-/** The parts of a key. The namespace is empty for objects outside all namespaces. */
-export function partsOfKey(key: string): { namespace: string; name: string } {
-  const slash = key.indexOf('/');
-  return { namespace: slash === -1 ? '' : key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
-export function revisionOf(object: ApiObject): number {
+function revisionOf(object: ApiObject): number {
   return Number(object.metadata.resourceVersion ?? '0');
 }
 

@@ -15,7 +15,7 @@ import { controllerReference } from '../shared/ownership.ts';
 import { nameAlphabet } from '../shared/random-suffix.ts';
 
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
-export const hashLabel = 'pod-template-hash';
+const hashLabel = 'pod-template-hash';
 
 /** Annotations of a deployment that say nothing about its replica sets. */
 const ownAnnotations = new Set([
