@@ -24,6 +24,7 @@ import { deploymentReconciler, watchForDeployments } from './deployment/reconcil
 import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
+import { unmanagedIn, unmanagedIndex } from './shared/adopt.ts';
 import type { ControllerContext, KindInfo, SharedInformers } from './shared/context.ts';
 
 export interface ControllersOptions {
@@ -94,7 +95,9 @@ function shareInformers(options: ControllersOptions): SharedInformers {
     .filter((definition) => definition.storage === 'main')
     .map((definition) => {
       const kind = kindOf(definition);
-      const informer = createInformer(client, kind.resource, { timers, random, logger });
+      const indexes = { [unmanagedIndex]: unmanagedIn };
+      const ports = { timers, random, logger };
+      const informer = createInformer(client, kind.resource, { ...ports, indexes });
       return { kind, informer };
     });
   function of(resource: GroupVersionResource): Informer {

@@ -10,6 +10,13 @@ import type { Client } from '#platform/client/mod.ts';
 import type { Informer } from '#platform/reconcile/mod.ts';
 import { controllerOf, controllerReference, isDeleting } from './ownership.ts';
 
+/** Objects that nobody manages, by namespace: few, however many objects there are. */
+export const unmanagedIndex = 'unmanaged';
+
+export function unmanagedIn(object: ApiObject): readonly string[] {
+  return controllerOf(object) === undefined ? [object.metadata.namespace ?? ''] : [];
+}
+
 /**
  * The objects of `informer` that `owner` manages, after adopting those that match
  * its selector and have no manager. One that it manages but that no longer
@@ -24,11 +31,13 @@ export async function claim<Kind extends ApiObject>(
 ): Promise<Kind[]> {
   const uid = owner.metadata.uid ?? '';
   const claimed: Kind[] = [];
-  for (const object of informer.lookup('namespace', owner.metadata.namespace ?? '')) {
-    if (!selectsLabels(selector, object.metadata.labels)) continue;
-    const manager = controllerOf(object);
-    if (manager?.uid === uid) claimed.push(object);
-    if (manager !== undefined || isDeleting(object) || isDeleting(owner)) continue;
+  for (const object of informer.lookup('owner', uid)) {
+    if (controllerOf(object)?.uid !== uid) continue;
+    if (selectsLabels(selector, object.metadata.labels)) claimed.push(object);
+  }
+  if (isDeleting(owner)) return claimed;
+  for (const object of informer.lookup(unmanagedIndex, owner.metadata.namespace ?? '')) {
+    if (isDeleting(object) || !selectsLabels(selector, object.metadata.labels)) continue;
     const { namespace = '', name, resourceVersion = '' } = object.metadata;
     const references = [...(object.metadata.ownerReferences ?? []), controllerReference(owner)];
     const adopted = await client.mergePatch(resource, namespace, name, {
