@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createWorld } from '#platform/sim/mod.ts';
+import { requireConvergence, requireSameStateFromLog } from './checks.ts';
+import { SimulationFailure } from './errors.ts';
+import { Fleet } from './fleet.ts';
+import { Scenario } from './scenario.ts';
+
+const limitMs = 3_600_000;
+const drainMicrotasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('a fleet at rest passes, and a process too many fails with the seed in the message', async () => {
+  const world = createWorld({ seed: 5, drainMicrotasks });
+  const fleet = new Fleet(world, 2);
+  const scenario = new Scenario(fleet);
+  const settle = async (): Promise<void> => {
+    await fleet.found();
+    await scenario.apply();
+    await requireConvergence(fleet, scenario.declared);
+  };
+  await world.settle(settle(), limitMs);
+  const node = fleet.nodes[0];
+  assert.ok(node !== undefined);
+  const stray = { program: '/usr/bin/stray', arguments: ['run', '/a/b'], environment: {} };
+  await world.settle(node.ports.spawn.start({ ...stray, workingDirectory: '/' }), limitMs);
+  await assert.rejects(
+    world.settle(requireConvergence(fleet, scenario.declared), limitMs),
+    (thrown) => {
+      assert.ok(thrown instanceof SimulationFailure);
+      assert.equal(thrown.code, 'SIM_NOT_CONVERGED');
+      assert.match(thrown.message, /^seed 5: not as declared .* on harbour-1 run \[.*a stray/);
+      return true;
+    },
+  );
+});
+
+test('a store that lost a byte of its log is found out', async () => {
+  const world = createWorld({ seed: 6, drainMicrotasks });
+  const fleet = new Fleet(world, 1);
+  await world.settle(fleet.found(), limitMs);
+  await world.settle(requireConvergence(fleet, undefined), limitMs);
+  assert.ok((await world.settle(requireSameStateFromLog(fleet), limitMs)) > 5);
+  const { disk } = fleet.serverHost.ports;
+  const damage = async (): Promise<void> => {
+    fleet.startServer();
+    await fleet.untilTrue('the server is back', () => fleet.server !== undefined);
+    const folder = 'selvage/server/store';
+    const segments = (await disk.list(folder)).filter((entry) => entry.kind === 'file');
+    for (const segment of segments) {
+      const file = await disk.open(`${folder}/${segment.name}`, 'write');
+      await file.truncate(Math.floor(segment.sizeBytes / 2));
+      await file.sync();
+      await file.close();
+    }
+  };
+  await world.settle(damage(), limitMs);
+  await assert.rejects(world.settle(requireSameStateFromLog(fleet), limitMs));
+});

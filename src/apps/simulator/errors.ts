@@ -1,0 +1,14 @@
+/** A requirement of the simulation that did not hold. The message names the seed. */
+import { SelvageError } from '#base/mod.ts';
+
+export type SimulationFailureCode =
+  | 'SIM_NOT_READY'
+  | 'SIM_NOT_CONVERGED'
+  | 'SIM_LOG_DIFFERS'
+  | 'SIM_PROCESS_FAILED'
+  | 'SIM_OPERATOR_REFUSED';
+
+export class SimulationFailure extends SelvageError {
+  override readonly name = 'SimulationFailure';
+  declare readonly code: SimulationFailureCode;
+}
