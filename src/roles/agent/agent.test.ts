@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { utf8 } from '#base/mod.ts';
+import { packScriptImage } from '#engines/image-layout/mod.ts';
+import type { PodReport } from '#platform/api/mod.ts';
+import { NetError, silentLogger, type Net } from '#platform/io/mod.ts';
+import {
+  createNodeClock,
+  createNodeDisk,
+  createNodeRandom,
+  createNodeSpawn,
+  createNodeTimers,
+} from '#platform/io/node/mod.ts';
+import { openStore, type Change, type ObjectKey } from '#platform/store/mod.ts';
+import { serveOutbox, serveSlice } from '#platform/sync/mod.ts';
+import { createConnectionPair, openLink, type LinkSession } from '#platform/wire/mod.ts';
+import { createAgent, type Agent } from './agent.ts';
+import { facetOf } from './pods/desired-pod.ts';
+
+const clock = createNodeClock();
+const timers = createNodeTimers();
+const random = createNodeRandom();
+const logger = silentLogger;
+const nodeKey: ObjectKey = { resource: 'nodes', namespace: '', name: 'n1' };
+const podKey: ObjectKey = { resource: 'pods', namespace: 'default', name: 'web' };
+
+const image = packScriptImage({
+  files: [{ path: 'main.mjs', bytes: utf8('setInterval(() => {}, 1000);'), mode: 0o644 }],
+  entrypoint: ['main.mjs'],
+  env: {},
+  labels: {},
+});
+
+/** The parent's end: a real store, served over a link in memory that can be cut. */
+async function openHub(folder: string) {
+  const disk = createNodeDisk(join(folder, 'hub'));
+  await disk.makeDirectory('');
+  const store = await openStore({ disk, clock, random, logger });
+  let session: LinkSession | undefined;
+  let isReachable = true;
+  let heartbeats = 0;
+  const net: Net = {
+    listen: () => Promise.reject(new NetError('NET_IO', 'an agent does not listen')),
+    connect() {
+      if (!isReachable) return Promise.reject(new NetError('NET_REFUSED', 'cut'));
+      const [parent, child] = createConnectionPair();
+      void openLink(
+        { connection: parent, clock, timers, logger },
+        {
+          role: 'parent',
+          product: 'hub',
+          onOpen: (opened) => {
+            session = opened;
+          },
+          onStream(method, parameters, stream) {
+            if (method === 'node.heartbeat') {
+              stream.onMessage((message) => {
+                heartbeats += 1;
+                return stream.send(message);
+              });
+            } else if (method === 'slice.follow') {
+              serveSlice(stream, parameters, {
+                store,
+                includes: () => true,
+                resources: ['nodes', 'pods'],
+                timers,
+              });
+            } else if (method === 'outbox.deliver') {
+              serveOutbox(stream, parameters, {
+                lastApplied: () => 0,
+                async apply(_incarnation, entries) {
+                  const changes = entries.flatMap(({ entry }): Change[] =>
+                    entry.type === 'report'
+                      ? [put(entry.key, entry.uid, 'report', entry.report)]
+                      : [],
+                  );
+                  await store.transact(() => ({ changes, result: undefined }));
+                },
+              });
+            } else {
+              assert.equal(method, 'blob.fetch');
+              const bytes = image.blobs.get(parameters['digest'] as `sha256:${string}`);
+              assert.ok(bytes);
+              stream.onMessage(() => {});
+              void stream.send(bytes).then(() => stream.end());
+            }
+          },
+        },
+      );
+      return Promise.resolve(child);
+    },
+  };
+  return {
+    net,
+    store,
+    heartbeats: () => heartbeats,
+    write: (...changes: Change[]) => store.transact(() => ({ changes, result: undefined })),
+    cut(reachable: boolean) {
+      isReachable = reachable;
+      if (!reachable) session?.close({ code: 'CUT', message: 'cut by the test' });
+    },
+    report: () => {
+      const object = store.get(podKey);
+      return object === undefined
+        ? undefined
+        : (facetOf(object, 'report') as unknown as PodReport | undefined);
+    },
+  };
+}
+
+function put(
+  key: ObjectKey,
+  uid: string,
+  facet: 'intent' | 'assignment' | 'report',
+  value: object,
+): Change {
+  return { type: 'put', key, uid: uid as never, facet, bytes: utf8(JSON.stringify(value)) };
+}
+
+function intent(metadata: object): object {
+  return {
+    metadata: { name: 'web', namespace: 'default', ...metadata },
+    spec: { containers: [{ name: 'main', image: 'app:1' }], terminationGracePeriodSeconds: 3 },
+  };
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let waitedMs = 0; waitedMs < 15_000; waitedMs += 20) {
+    if (holds()) return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+  assert.fail(`not within 15 s: ${what}`);
+}
+
+test('an agent runs its slice, reports, goes on without its hub, and ends what is deleted', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-whole-'));
+  const hub = await openHub(folder);
+  const disk = createNodeDisk(join(folder, 'agent'));
+  await disk.makeDirectory('');
+  const start = (): Promise<Agent> =>
+    createAgent(
+      {
+        disk,
+        net: hub.net,
+        spawn: createNodeSpawn(),
+        clock,
+        timers,
+        random,
+        logger,
+        javascriptRuntimePath: process.execPath,
+      },
+      {
+        nodeName: 'n1',
+        hubAddress: { host: '127.0.0.1', port: 1 },
+        tls: () => ({ trustPem: '' }),
+        heartbeatIntervalMs: 50,
+        startupGraceMs: 300,
+        facts: {
+          architecture: 'amd64',
+          osImage: 'Test',
+          kernelVersion: '1',
+          cpuMillis: 2000,
+          memoryBytes: 1024 ** 3,
+          podsMax: 10,
+          hostAddress: '127.0.0.1',
+          bootId: 'b',
+          machineId: 'm',
+        },
+        version: '0.0.0',
+      },
+    );
+  let agent = await start();
+  try {
+    await hub.write(
+      put(nodeKey, 'node-1', 'intent', { metadata: { name: 'n1' }, spec: {} }),
+      put(nodeKey, 'node-1', 'assignment', { podCIDR: '127.1.78.0/24' }),
+    );
+    await until('the node report', () => {
+      const node = hub.store.get(nodeKey);
+      return node !== undefined && facetOf(node, 'report')?.['platforms'] !== undefined;
+    });
+    await hub.write(
+      put(podKey, 'pod-1', 'intent', intent({})),
+      put(podKey, 'pod-1', 'assignment', {
+        nodeName: 'n1',
+        images: { 'app:1': image.index.digest },
+      }),
+    );
+    await until('running', () => hub.report()?.status.phase === 'Running');
+    assert.ok(hub.heartbeats() > 1);
+    const before = JSON.stringify(hub.report());
+    const revision = hub.store.revision;
+
+    // Cut off, and restarted while it is cut off: nothing changes, nothing is said again.
+    hub.cut(false);
+    await agent.stop({ pods: 'leave' });
+    agent = await start();
+    await new Promise((resolve) => {
+      setTimeout(resolve, 600);
+    });
+    hub.cut(true);
+    const seen = hub.heartbeats();
+    await until('the link again', () => hub.heartbeats() > seen + 2);
+    assert.equal(JSON.stringify(hub.report()), before);
+    assert.equal(hub.store.revision, revision);
+
+    // Stopped with its pods and started again: the same pod runs once more.
+    await agent.stop({ pods: 'stop' });
+    agent = await start();
+    await until('restarted', () => {
+      const [container] = hub.report()?.status.containerStatuses ?? [];
+      return container?.restartCount === 1 && container.ready;
+    });
+    assert.equal(hub.report()?.status.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 143);
+
+    const deletion = { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 3 };
+    await hub.write(put(podKey, 'pod-1', 'intent', intent(deletion)));
+    await until('terminated', () => hub.report()?.terminated === true);
+    await hub.write({ type: 'delete', key: podKey, uid: 'pod-1' as never });
+    for (let waited = 0; (await disk.list('pods')).length > 0; waited += 1) {
+      assert.ok(waited < 500, 'its folder goes');
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20);
+      });
+    }
+  } finally {
+    await agent.stop({ pods: 'stop' });
+    await hub.store.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
