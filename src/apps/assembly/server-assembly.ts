@@ -208,6 +208,7 @@ function lazyClient(make: () => Client): Client {
     updateStatus: (...words) => get().updateStatus(...words),
     mergePatch: (...words) => get().mergePatch(...words),
     delete: (...words) => get().delete(...words),
+    finalize: (...words) => get().finalize(...words),
   };
 }
 

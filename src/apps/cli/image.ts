@@ -52,7 +52,7 @@ export async function buildImage(context: CliContext, folder: string): Promise<I
     });
     return {
       name: file.name,
-      root: { digest: packed.index.digest as Digest, mediaType: packed.index.mediaType },
+      root: { digest: packed.index.digest, mediaType: packed.index.mediaType },
       blobs: packed.blobs,
     };
   } catch (error) {

@@ -28,14 +28,15 @@ export function watchSummary(
       const pods = await access.client.list(resources.pods);
       const phases = new Map<string, number>();
       for (const pod of pods.items) {
-        const phase = String(pod.status?.['phase'] ?? 'Unknown');
+        const stated = pod.status?.['phase'];
+        const phase = typeof stated === 'string' ? stated : 'Unknown';
         phases.set(phase, (phases.get(phase) ?? 0) + 1);
       }
       const podText =
         phases.size === 0
           ? 'no pods'
           : [...phases]
-              .sort()
+              .sort(([left], [right]) => (left < right ? -1 : 1))
               .map(([phase, count]) => `${count} ${phase}`)
               .join(', ');
       line = `nodes ${ready.size}/${fleet.file.nodes.length} ready · pods: ${podText}`;

@@ -202,11 +202,11 @@ class DiskLog implements Log {
   /** Writes batch after batch until nothing waits. Never rejects: what fails latches. */
   async #run(): Promise<void> {
     try {
-      for (let turn = 0; turn < gatherTurns; turn += 1) await undefined;
+      for (let turn = 0; turn < gatherTurns; turn += 1) await Promise.resolve();
       while (this.#filling.appends.length > 0 && this.#latched === undefined) {
         [this.#filling, this.#writing] = [this.#writing, this.#filling];
         await this.#writeBatch(this.#writing);
-        for (let turn = 0; turn < gatherTurns; turn += 1) await undefined;
+        for (let turn = 0; turn < gatherTurns; turn += 1) await Promise.resolve();
       }
     } catch (error) {
       this.#latch(error);
