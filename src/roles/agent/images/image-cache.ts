@@ -8,7 +8,7 @@
  * 2. One pull per image at a time, whoever waits for it; after a failure the next
  *    one waits, longer each time, but not beyond a new link.
  */
-import { assert, errorText } from '#base/mod.ts';
+import { errorText } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Timer, Timers } from '#platform/io/mod.ts';
 import { backOffDelayMs, pullBackOff } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
@@ -59,6 +59,7 @@ interface Entry {
   retryTimer: Timer | undefined;
 }
 
+/** Far more than a node can run at one time; those that are being pulled come on top. */
 const imagesKnownMax = 1000;
 
 export async function openImageCache(
@@ -95,11 +96,22 @@ export async function openImageCache(
     tell(digest);
   }
 
+  /** What was known longest is asked for anew when it is wanted again; its files stay. */
+  function forgetOldest(): void {
+    if (entries.size < imagesKnownMax) return;
+    for (const [digest, entry] of entries) {
+      if (entry.state.status === 'pulling') continue;
+      entry.retryTimer?.cancel();
+      entries.delete(digest);
+      return;
+    }
+  }
+
   return {
     want(digest) {
       let entry = entries.get(digest);
       if (entry === undefined) {
-        assert(entries.size < imagesKnownMax, `at most ${imagesKnownMax} images`);
+        forgetOldest();
         entry = {
           state: { status: 'pulling' },
           failuresInRow: 0,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,8 @@ import { runtimeContract, type RuntimeHarness } from '../runtime.contract.ts';
 import type { ContainerRun, Runtime } from '../types.ts';
 import { decodeLaunch, encodeLaunch } from './launch.ts';
 import { openScriptRuntime } from './script-runtime.ts';
+import { shimText } from './shim.ts';
+import { shimArguments } from './workload.ts';
 
 const programs = {
   greeter: `console.log('hello', JSON.stringify(process.env.NAME), JSON.stringify(process.argv.slice(2)));
@@ -142,6 +145,46 @@ test('a workload sees its bundle and nothing else of the machine', async () => {
     spawn: denied,
     kill: 'EPERM',
   });
+});
+
+test('even without the permission model there is nothing of the machine to see', async () => {
+  await using harness = await openHarness();
+  const state = join(harness.folder, 'state');
+  mkdirSync(state);
+  writeFileSync(join(harness.folder, 'shim.sh'), shimText);
+  const launch = encodeLaunch({
+    runtime: process.execPath,
+    bundle: join(harness.folder, 'bundles/prober'),
+    userId: 167_850,
+    hostname: 'bare',
+    temporaryBytesMax: 1024 * 1024,
+    environment: {},
+    command: ['/runtime/node', '/app/main.mjs', '/', harness.folder, '/root', '/old', '/proc'],
+  });
+  const ran = spawnSync('/usr/bin/unshare', shimArguments(join(harness.folder, 'shim.sh'), state), {
+    input: launch,
+    encoding: 'utf8',
+  });
+  const { '/proc': proc, '/': root, ...found } = JSON.parse(ran.stdout) as Record<string, unknown>;
+  assert.deepEqual(found, {
+    user: [167_850, 167_850, [167_850]],
+    isInit: false,
+    environment: [],
+    directory: '/app',
+    bundle: true,
+    [harness.folder]: 'ENOENT',
+    '/root': 'ENOENT',
+    '/old': [],
+    write: 'EROFS',
+    spawn: 0,
+    kill: 'EPERM',
+  });
+  assert.ok(Array.isArray(proc) && Array.isArray(root));
+  assert.equal(
+    root.filter((name: string) => !/^lib[0-9x]*$/.test(name)).join(' '),
+    'app bin dev etc old proc runtime tmp usr',
+  );
+  assert.equal(proc.filter((name) => /^[0-9]+$/.test(String(name))).length, 1, 'only itself');
 });
 
 test('a launch record gives back what went in, whatever the bytes', () => {
