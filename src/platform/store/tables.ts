@@ -5,7 +5,7 @@
 import { assert } from '#base/mod.ts';
 import { compareKeys, keyText } from './key.ts';
 import { SortedList } from './sorted-list.ts';
-import type { IndexFunction, ObjectKey, StoredObject } from './types.ts';
+import type { IndexFunction, StoredObject } from './types.ts';
 
 /** One version of an object with what the indexes took from it. */
 export interface Entry {
