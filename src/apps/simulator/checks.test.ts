@@ -34,7 +34,7 @@ test('a fleet at rest passes, and a process too many fails with the seed in the 
   );
 });
 
-test('a store that lost a byte of its log is found out', async () => {
+test('a store whose log lost its end is found out', async () => {
   const world = createWorld({ seed: 6, drainMicrotasks });
   const fleet = new Fleet(world, 1);
   await world.settle(fleet.found(), limitMs);
@@ -44,7 +44,7 @@ test('a store that lost a byte of its log is found out', async () => {
   const damage = async (): Promise<void> => {
     fleet.startServer();
     await fleet.untilTrue('the server is back', () => fleet.server !== undefined);
-    const folder = 'selvage/server/store';
+    const folder = 'selvage/server/store/log';
     const segments = (await disk.list(folder)).filter((entry) => entry.kind === 'file');
     for (const segment of segments) {
       const file = await disk.open(`${folder}/${segment.name}`, 'write');

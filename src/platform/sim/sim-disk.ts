@@ -104,7 +104,9 @@ export class MachineDisk {
 
   /** Throws where `growthBytes` more do not fit. */
   reserve(growthBytes: number): void {
-    if (growthBytes > 0 && this.freeBytes() < growthBytes) {
+    // Counting what is used walks the whole tree: only where the disk has been made small.
+    if (growthBytes <= 0 || this.faults.capacityBytes >= defaultCapacityBytes) return;
+    if (this.freeBytes() < growthBytes) {
       this.counts.refusedWrites += 1;
       throw new DiskError('DISK_NO_SPACE', 'no space is left on the disk', { retryable: true });
     }
