@@ -127,5 +127,5 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   'roles/controllers': ['node:crypto'],
   'roles/agent': ['node:crypto'],
   'apps/cli': ['commander', 'yaml'],
-  'apps/main': ['node:fs', 'node:os', 'node:path'],
+  'apps/main': ['node:crypto', 'node:fs', 'node:os', 'node:path', 'node:util'],
 };

@@ -49,7 +49,6 @@ export const containerSchema = record(
     args: atomicList("Replaces the image's arguments.", text('One word.'), {
       maxItems: commandWordsMax,
     }),
-    workingDir: text('The folder that the process starts in; the image says where none is given.'),
     env: keyedList(
       'Variables in the environment of the process.',
       ['name'],
@@ -76,8 +75,8 @@ export const containerSchema = record(
       limits: record('The most that the container may use.', amounts),
     }),
     imagePullPolicy: oneOf(
-      'When the node asks the registry for the image: before every start, only when it has none, or never. Always for the tag latest, else IfNotPresent.',
-      ['Always', 'IfNotPresent', 'Never'],
+      'Accepted for clients that send it, and the same either way: the name is resolved to a digest when the pod is placed, and a node fetches that digest when it does not have it.',
+      ['Always', 'IfNotPresent'],
     ),
     terminationMessagePath: text(
       'Accepted for clients that send it; the last words of a container are its log.',

@@ -3,7 +3,7 @@ import type { ApiObject } from '../object.ts';
 import type { ConditionStatus } from '../meta/condition.ts';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
-export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never';
+export type PullPolicy = 'Always' | 'IfNotPresent';
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never';
 export type TaintEffect = 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
@@ -16,7 +16,6 @@ export type Container = {
   image: string;
   command?: string[];
   args?: string[];
-  workingDir?: string;
   env?: { name: string; value?: string }[];
   ports?: { name?: string; containerPort: number; protocol?: Protocol }[];
   resources?: { requests?: ResourceList; limits?: ResourceList };
