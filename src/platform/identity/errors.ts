@@ -1,3 +1,4 @@
+/** What the identity of the fleet or of a node can fail with. Codes are stable. */
 import { SelvageError } from '#base/mod.ts';
 
 export type IdentityErrorCode =
