@@ -56,9 +56,9 @@ async function complaintAbout(
     client.list(resources.pods, { namespace: deploymentNamespace }),
   );
   return (
-    complaintAboutDeployment(deployment, declared) ??
     complaintAboutPods(pods, declared) ??
-    complaintAboutProcesses(fleet, pods)
+    complaintAboutProcesses(fleet, pods) ??
+    complaintAboutDeployment(deployment, declared)
   );
 }
 
@@ -82,7 +82,7 @@ function complaintAboutPods(pods: readonly ApiObject[], declared: Declared): str
     const { name } = pod.metadata;
     if (pod.metadata.deletionTimestamp !== undefined) return `pod ${name} is being deleted`;
     if (pod.status?.['phase'] !== 'Running' || !hasCondition(pod, 'Ready')) {
-      return `pod ${name} is ${JSON.stringify(pod.status?.['phase'])} and not Ready`;
+      return `pod ${name} on ${JSON.stringify(pod.spec?.['nodeName'])} is not Ready: ${JSON.stringify(pod.status)}`;
     }
     addresses.add(pod.status['podIP']);
     const template = pod.metadata.annotations?.['example/rollout'];
