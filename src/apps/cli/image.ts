@@ -63,15 +63,18 @@ export async function buildImage(context: CliContext, folder: string): Promise<I
   }
 }
 
-/** The file itself, or every file below a folder, sorted. */
+/** The file itself, or every file below a folder, sorted. Throws where there is neither. */
 async function filesBelow(disk: Disk, path: string): Promise<string[]> {
-  const entries = await disk.list(path);
-  if (entries.length === 0) return [path];
+  const slash = path.lastIndexOf('/');
+  const siblings = await disk.list(slash === -1 ? '' : path.slice(0, slash));
+  const self = siblings.find((entry) => entry.name === path.slice(slash + 1));
+  if (self === undefined) {
+    throw new CommandFailure(`image.json includes ${path}, which is not there.`);
+  }
+  if (self.kind !== 'directory') return [path];
   const found: string[] = [];
-  for (const entry of entries) {
-    const inside = `${path}/${entry.name}`;
-    if (entry.kind === 'directory') found.push(...(await filesBelow(disk, inside)));
-    else if (entry.kind === 'file') found.push(inside);
+  for (const entry of await disk.list(path)) {
+    found.push(...(await filesBelow(disk, `${path}/${entry.name}`)));
     if (found.length > sourceFilesMax) {
       throw new CommandFailure(`${path} holds more than ${sourceFilesMax} files.`);
     }
