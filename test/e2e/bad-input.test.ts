@@ -122,7 +122,7 @@ const cases: readonly Case[] = [
       spec['replicas'] = 'two';
     }),
     status: 422,
-    says: /spec\.replicas.*integer/,
+    says: /spec\.replicas.*whole number/,
   },
   {
     name: 'negative replicas',

@@ -90,6 +90,8 @@ export interface ResourceDefinition {
   readonly applyDefaults?: (object: ApiObject) => void;
   /** Rules that a schema cannot express. Runs on an object that satisfies the schema. */
   readonly validate?: (object: ApiObject, context: ValidationContext) => readonly FieldError[];
+  /** What a person should know about an object that is accepted, one sentence each. */
+  readonly warnings?: (object: ApiObject) => readonly string[];
   /** Where `scale` reads and writes. Dotted paths. */
   readonly scale?: {
     readonly specReplicasPath: string;

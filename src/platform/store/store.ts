@@ -159,6 +159,10 @@ class LogStore implements Store {
     return this.#log.incarnation;
   }
 
+  get isLatched(): boolean {
+    return this.#failure !== undefined;
+  }
+
   get revision(): Revision {
     return this.#revision;
   }

@@ -95,6 +95,8 @@ export interface Watch {
 
 export interface Store extends StoreView {
   readonly incarnation: string;
+  /** True once a write or sync has failed: this process takes no more writes. */
+  readonly isLatched: boolean;
   /** Watches may start at this revision or later. */
   readonly oldestWatchable: Revision;
   head(): Cursor;

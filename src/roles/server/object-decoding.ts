@@ -56,10 +56,12 @@ export function decodeObject(
   const object = structuredClone(applySchemaDefaults(definition.schema, pruned));
   object['metadata'] ??= {};
   refuseInvalid(definition, nameOf(object), validateAgainstSchema(definition.schema, object));
-  return {
-    object: object as unknown as ApiObject,
-    warnings: fieldValidation === 'Warn' ? found.slice(0, warningsMax) : [],
-  };
+  const decoded = object as unknown as ApiObject;
+  const warnings = [
+    ...(fieldValidation === 'Warn' ? found : []),
+    ...(definition.warnings?.(decoded) ?? []),
+  ];
+  return { object: decoded, warnings: warnings.slice(0, warningsMax) };
 }
 
 /** Throws 422 with one cause per thing that is wrong. */

@@ -27,7 +27,7 @@ export const leaseDefinition: ResourceDefinition = {
   shortNames: [],
   categories: [],
   namespaced: true,
-  verbs: ['get', 'list', 'watch'],
+  verbs: ['get', 'list'],
   subresources: [],
   storage: 'synthesized',
   schema: objectSchema('When a node was last in touch.', {

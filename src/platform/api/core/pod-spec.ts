@@ -72,7 +72,10 @@ export const containerSchema = record(
     ),
     resources: record('What the container needs, and what it may use at most.', {
       requests: record('What a node must have free to take the container.', amounts),
-      limits: record('The most that the container may use.', amounts),
+      limits: record(
+        'The most that the container may use. Counted when the pod is placed; the script runtime does not enforce it yet, and a write that sets it is answered with a warning.',
+        amounts,
+      ),
     }),
     imagePullPolicy: oneOf(
       'Accepted for clients that send it, and the same either way: the name is resolved to a digest when the pod is placed, and a node fetches that digest when it does not have it.',

@@ -8,6 +8,7 @@ import { podFacets } from './pod-facets.ts';
 import { podSpecSchema } from './pod-spec.ts';
 import { podStatusSchema } from './pod-status.ts';
 import type { Pod } from './pod-types.ts';
+import { podSpecWarnings } from './pod-warnings.ts';
 import { validatePodSpec, validatePodSpecChange } from './pod-validation.ts';
 
 export const podDefinition: ResourceDefinition = {
@@ -34,6 +35,7 @@ export const podDefinition: ResourceDefinition = {
     dropIgnoredMetadata(object);
     applyPodSpecDefaults((object as Pod).spec);
   },
+  warnings: (object) => podSpecWarnings((object as Pod).spec, 'spec'),
   validate(object, { previous }): readonly FieldError[] {
     const pod = object as Pod;
     return [

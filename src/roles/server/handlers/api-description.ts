@@ -60,8 +60,13 @@ export function descriptionRows(parts: ServerParts, version: VersionInfo): reado
     path('/version', 'version', async ({ query }) =>
       jsonAnswer(200, versionOf(version), { pretty: isPretty(query) }),
     ),
-    ...['/healthz', '/livez', '/readyz'].map((pattern) =>
+    ...['/healthz', '/livez'].map((pattern) =>
       path(pattern, 'health', async () => textAnswer(200, 'ok')),
+    ),
+    path('/readyz', 'health', async () =>
+      parts.store.isLatched || parts.eventStore.isLatched
+        ? textAnswer(503, 'the store has stopped after a failure of the disk: restart the server')
+        : textAnswer(200, 'ok'),
     ),
   ];
 }
