@@ -108,11 +108,17 @@ async function main(words: readonly string[]): Promise<number> {
     return exitCodes.usage;
   }
   const traces: string[] = [];
+  const totals = { lostWrites: 0, tornWrites: 0, crashes: 0, powerCuts: 0, linkCuts: 0 };
   const failed: number[] = [];
   for (let seed = request.firstSeed; seed <= request.lastSeed; seed += 1) {
     try {
       const result = await run(request, seed);
       traces.push(result.trace);
+      totals.lostWrites += result.lostWrites;
+      totals.tornWrites += result.tornWrites;
+      totals.crashes += result.agentCrashes + result.serverCrashes;
+      totals.powerCuts += result.nodePowerCuts + result.serverPowerCuts;
+      totals.linkCuts += result.linkCuts;
       if (request.isSingle) {
         console.log(
           `${request.nodes} nodes, ${(result.simulatedMs / 60_000).toFixed(1)} minutes: ${troublesOf(result)}`,
@@ -133,6 +139,9 @@ async function main(words: readonly string[]): Promise<number> {
     }
   }
   if (!request.isSingle) {
+    console.log(
+      `crashes ${totals.crashes}, power cuts ${totals.powerCuts}, links cut ${totals.linkCuts}, writes lost ${totals.lostWrites}, torn ${totals.tornWrites}`,
+    );
     const count = request.lastSeed - request.firstSeed + 1;
     const outcome = failed.length === 0 ? 'all passed' : `failed: ${failed.join(', ')}`;
     console.log(`${count} seeds, ${outcome}; traces ${hash('sha256', traces.join('\n'), 'hex')}`);

@@ -37,6 +37,7 @@ const shortestPauseMs = 2_000;
 const longestPauseMs = 30_000;
 const longestCutMs = 60_000;
 const longestDownMs = 20_000;
+const longestWaitForWriteMs = 10_000;
 const replicasPerNodeMax = 2;
 
 /** Relative weights, before each seed mutes some of them. */
@@ -174,7 +175,8 @@ export class Scenario {
     serverPowerCuts: async () => this.#takeServerDown('power-cut'),
   };
 
-  #takeDown(node: Host, how: 'crash' | 'power-cut'): boolean {
+  async #takeDown(node: Host, how: 'crash' | 'power-cut'): Promise<boolean> {
+    if (how === 'power-cut') await this.#untilItHurts(node);
     if (!node.isRunning) return false;
     if (how === 'crash') node.crash();
     else node.crashMachine();
@@ -184,8 +186,19 @@ export class Scenario {
     return true;
   }
 
-  #takeServerDown(how: 'crash' | 'power-cut'): boolean {
+  /** Half of the time waits for a write that is not synced yet, but not for ever. */
+  async #untilItHurts(host: Host): Promise<void> {
+    if (this.#random.chance(0.5)) return;
+    const { timers } = this.#fleet.world;
+    await new Promise<void>((resolve) => {
+      host.machineDisk.afterNextWrite(resolve);
+      timers.after(longestWaitForWriteMs, resolve);
+    });
+  }
+
+  async #takeServerDown(how: 'crash' | 'power-cut'): Promise<boolean> {
     const fleet = this.#fleet;
+    if (how === 'power-cut') await this.#untilItHurts(fleet.serverHost);
     if (!fleet.serverHost.isRunning) return false;
     fleet.stopServer(how);
     fleet.world.timers.after(this.#random.between(0, longestDownMs), () => {

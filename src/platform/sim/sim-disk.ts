@@ -49,6 +49,7 @@ export class MachineDisk {
   readonly #random: SeededRandom;
   readonly #machine: () => Lifetime;
   #busyUntilMs = 0;
+  #afterWrite: (() => void) | undefined;
 
   constructor(kernel: Kernel, random: SeededRandom, machine: () => Lifetime) {
     this.#kernel = kernel;
@@ -59,6 +60,22 @@ export class MachineDisk {
   /** The whole disk as the Disk port of one process. */
   portFor(process: Lifetime): Disk {
     return new SimDisk(this, process, '');
+  }
+
+  /**
+   * Has `run` called once, shortly after the next write that is not synced yet: the
+   * moment at which losing power hurts.
+   */
+  afterNextWrite(run: () => void): void {
+    this.#afterWrite = run;
+  }
+
+  /** Bytes were written and wait for their sync. */
+  noteWrite(): void {
+    const run = this.#afterWrite;
+    if (run === undefined) return;
+    this.#afterWrite = undefined;
+    this.#kernel.schedule(this.#random.between(0, 1), this.#machine(), 'disk.after', '', run);
   }
 
   /** What a power cut does: unsynced writes are lost or torn, as the seed draws. */
@@ -265,6 +282,7 @@ class SimDiskFile implements DiskFile {
     return this.#do('disk.writeat', `${offset} ${bytesDigest(bytes)}`, () => {
       this.#machine.reserve(offset + bytes.length - this.#node.sizeBytes);
       this.#node.write(offset, bytes);
+      this.#machine.noteWrite();
     });
   }
 
