@@ -14,7 +14,7 @@
  *    parent says at the start of a session how far it is.
  */
 import { assert, errorText, isJsonObject, strictTextOf, utf8, type JsonObject } from '#base/mod.ts';
-import type { Clock, Disk, Logger, Random } from '#platform/io/mod.ts';
+import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
 import { SyncError } from './errors.ts';
@@ -25,7 +25,8 @@ export interface OutboxDependencies {
   /** A folder of its own. */
   readonly disk: Disk;
   readonly random: Random;
-  readonly clock: Clock;
+  readonly clock?: Clock;
+  readonly timers?: Timers;
   readonly logger: Logger;
 }
 
@@ -103,7 +104,9 @@ class DiskOutbox implements Outbox {
   async put(entry: UpwardEntry): Promise<void> {
     if (this.#isClosed) throw new SyncError('SYNC_CLOSED', 'the outbox is closed');
     const text = JSON.stringify(entry);
-    assert(text.length <= entryBytesMax, 'an entry is not larger than it may be');
+    if (text.length > entryBytesMax) {
+      throw new SyncError('SYNC_TOO_LARGE', `an entry has at most ${entryBytesMax} bytes`);
+    }
     const isNewReport = entry.type === 'report' && !this.#reports.has(reportKey(entry));
     if (isNewReport && this.#reports.size >= this.#limits.reportsMax) {
       const message = `${this.#limits.reportsMax} objects have undelivered reports`;
@@ -115,8 +118,17 @@ class DiskOutbox implements Outbox {
       entry: entry as unknown as JsonObject,
       ...(gap === undefined ? {} : { dropped, gap: { ...gap } }),
     };
-    const { sequence } = await this.#log.appendDurably(utf8(JSON.stringify(record)));
-    this.#add({ sequence, entry, text });
+    // Added in the turn in which it is durable: a snapshot at the log's head then has it.
+    await new Promise<void>((resolve, reject) => {
+      this.#log.append(utf8(JSON.stringify(record)), (outcome) => {
+        if (outcome.type === 'refused') {
+          reject(outcome.error);
+          return;
+        }
+        this.#add({ sequence: outcome.sequence, entry, text });
+        resolve();
+      });
+    });
     this.#send();
     this.#compactWhenLarge();
   }
@@ -355,7 +367,6 @@ class DiskOutbox implements Outbox {
   }
 
   async #compact(): Promise<void> {
-    // What is durable but not yet added here is above this, and stays in the log.
     const head = this.#log.head().sequence;
     const blocks = [acknowledgement(this.#acknowledged)];
     for (const { sequence, text } of this.#pending.values()) {

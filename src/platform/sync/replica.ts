@@ -13,7 +13,7 @@
  *    the rest of it is put.
  */
 import { assert, AssertionFailure, errorText } from '#base/mod.ts';
-import type { Disk, Logger, Random } from '#platform/io/mod.ts';
+import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import type { Cursor, ObjectKey, StoredObject } from '#platform/store/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
@@ -39,6 +39,8 @@ export interface ReplicaDependencies {
   /** A folder of its own. */
   readonly disk: Disk;
   readonly random: Random;
+  readonly clock?: Clock;
+  readonly timers?: Timers;
   readonly logger: Logger;
 }
 

@@ -1,0 +1,11 @@
+export { planPlacement } from './plan-placement.ts';
+export {
+  type Amounts,
+  type Placement,
+  type PlacementInput,
+  type Plan,
+  type SchedulerNode,
+  type SchedulerPod,
+  type SchedulerTaint,
+  type SchedulerToleration,
+} from './types.ts';
