@@ -176,6 +176,34 @@ test('a name that was not synced may be gone after a power cut', async () => {
   assert.equal(kept.size, 2, 'kept for some seeds, gone for others');
 });
 
+test('power can be cut just when a write waits for its sync', async () => {
+  let struck = 0;
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const world = openWorld(seed);
+    const host = world.host('a');
+    const { disk, timers } = host.ports;
+    const write = async (): Promise<void> => {
+      const file = await disk.open('log', 'create');
+      await disk.syncDirectory('');
+      for (let index = 0; index < 100; index += 1) {
+        await sleep(timers, 1000);
+        await file.writeAt(index * 4, [utf8('word')]);
+        await file.sync();
+      }
+    };
+    void write();
+    await world.run(5500);
+    host.machineDisk.afterNextWrite(() => host.crashMachine());
+    await world.run(20_000);
+    assert.equal(host.isRunning, false);
+    const found = await world.settle(host.boot().disk.readFile('log', 1000), 1000);
+    assert.ok((found?.length ?? 0) >= 20, 'what was synced is there');
+    const { lostWrites, tornWrites } = host.machineDisk.counts;
+    struck += lostWrites + tornWrites;
+  }
+  assert.ok(struck >= 3, `${struck} of 20 cuts took a write`);
+});
+
 test('a failed sync and a full disk are errors that the caller sees', async () => {
   const world = openWorld(3);
   const host = world.host('a');
