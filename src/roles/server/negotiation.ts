@@ -7,6 +7,9 @@ export type Acceptance =
   | { readonly form: 'metadata' }
   | { readonly form: 'discovery'; readonly version: 'v2' | 'v2beta1' };
 
+/** What clients ask for at /openapi/v2, and nothing else. */
+export const openApiTwoMediaType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+
 const acceptEntriesMax = 32;
 
 /**
@@ -32,7 +35,9 @@ function ofEntry(
   type: string,
   parameters: Readonly<Record<string, string>>,
 ): Acceptance | undefined {
-  if (type === '*/*' || type === 'application/*') return { form: 'object' };
+  if (type === '*/*' || type === 'application/*' || type === openApiTwoMediaType) {
+    return { form: 'object' };
+  }
   if (type !== 'application/json') return undefined;
   const { as, g: group, v: version } = parameters;
   switch (as ?? '') {
