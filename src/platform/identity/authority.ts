@@ -5,10 +5,12 @@
  * Invariants:
  * 1. The authority is on disk, whole, before anything is signed with it; the key and
  *    its certificate are one file, so that no crash leaves one without the other.
- * 2. Nothing outlives the authority, and serial numbers are 128 random bits.
- * 3. Only issueNode makes the identity of a node.
+ * 2. Nothing outlives the authority. Serial numbers have 128 bits, 64 or more of them random.
+ * 3. Only issueNode makes the identity of a node, and the serial number of its
+ *    certificate begins with the id of its key: who refuses a key by that id refuses
+ *    all its certificates, also one that is being signed at the same moment.
  */
-import { assert, hexOf, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
+import { assert, bytesOfHex, hexOf, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
 import type {
   CertificateProfile,
   CertificateSubject,
@@ -19,15 +21,17 @@ import type {
   Random,
 } from '#platform/io/mod.ts';
 import { IdentityError } from './errors.ts';
+import { keyIdBytes, keyIdOf, publicKeyHashOf } from './key-id.ts';
 import { nodesGroup, nodeSubject, nodeUserPrefix } from './user.ts';
 
 const dayMs = 86_400_000;
 const authorityLifetimeMs = 3_652 * dayMs;
 const serverLifetimeMs = 365 * dayMs;
 const clientLifetimeMs = 365 * dayMs;
-const nodeLifetimeMs = 365 * dayMs;
-/** Certificates begin a little earlier, for peers whose clock is behind. */
-const clockSkewMs = 300_000;
+/** How long a node's certificate lives where nothing else was asked for. */
+export const nodeCertificateLifeMsDefault = dayMs;
+/** Certificates begin that much earlier, for peers whose clock is behind. */
+export const clockSkewMs = 300_000;
 const serialBytes = 16;
 const fileMaxBytes = 65_536;
 const fileName = 'authority.json';
@@ -64,8 +68,7 @@ export interface CertificateAuthority {
   /**
    * A certificate for the key of a node's request, as `system:node:<name>` with the
    * SPIFFE id spiffe://selvage/node/<name>. Whatever else the request says is ignored.
-   * The default lifetime is 365 days: nodes cannot renew their certificates yet, and
-   * it becomes 24 hours when they can. Throws SelvageError KEYS_BAD_REQUEST.
+   * Default lifetime: 24 hours. Throws SelvageError KEYS_BAD_REQUEST.
    */
   issueNode(
     certificateRequestPem: string,
@@ -91,6 +94,14 @@ function serialNumber(random: Random): string {
   assert(bytes.length === serialBytes, 'as many random bytes as asked for');
   // Positive and of full length: the highest bit clear, the next one set.
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return hexOf(bytes);
+}
+
+/** The id of the key, then random bytes. */
+function nodeSerialNumber(random: Random, publicKeyPem: string): string {
+  const bytes = bytesOfHex(serialNumber(random));
+  bytes.set(bytesOfHex(keyIdOf(publicKeyHashOf(publicKeyPem))), 0);
+  assert(bytes.length === serialBytes && keyIdBytes < serialBytes, 'a part stays random');
   return hexOf(bytes);
 }
 
@@ -188,10 +199,12 @@ class Authority implements CertificateAuthority {
   ): Promise<string> {
     assert(nodeName !== '', 'a node has a name');
     const request = await this.#dependencies.keys.readRequest(certificateRequestPem);
-    return this.#issue(request.publicKeyPem, options.lifetimeMs ?? nodeLifetimeMs, {
+    const serial = nodeSerialNumber(this.#dependencies.random, request.publicKeyPem);
+    return this.#issue(request.publicKeyPem, options.lifetimeMs ?? nodeCertificateLifeMsDefault, {
       subject: nodeSubject(nodeName),
       uris: [nodeUri(nodeName)],
       usage: 'client',
+      serialNumber: serial,
     });
   }
 
@@ -223,8 +236,8 @@ class Authority implements CertificateAuthority {
         dnsNames: [],
         ipAddresses: [],
         uris: [],
-        ...profile,
         serialNumber: serialNumber(random),
+        ...profile,
         notBeforeMs: nowMs - clockSkewMs,
         notAfterMs: Math.min(wholeSeconds(nowMs + lifetimeMs), this.#notAfterMs),
       },

@@ -10,21 +10,21 @@
  *    redeem again for the same node until the token expires, and changes nothing.
  * 3. The store never holds a secret, only its hash, compared in constant time.
  */
-import { hash, timingSafeEqual } from 'node:crypto';
-import {
-  hexOf,
-  isJsonObject,
-  type JsonObject,
-  SelvageError,
-  textOf,
-  type Uid,
-  utf8,
-} from '#base/mod.ts';
+import { timingSafeEqual } from 'node:crypto';
+import { hexOf, isJsonObject, type JsonObject, textOf, type Uid, utf8 } from '#base/mod.ts';
 import { dnsSubdomainProblem, StatusError } from '#platform/api/mod.ts';
 import { timestampOf, type Clock, type Keys, type Random } from '#platform/io/mod.ts';
 import type { Change, ObjectKey, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
 
 import type { CertificateAuthority } from './authority.ts';
+import { requestKeyHash } from './node-certificates.ts';
+import {
+  joinedRecordChanges,
+  nodeKey,
+  nodeRecordKey,
+  nodeRecordOf,
+  revokedText,
+} from './node-records.ts';
 import { lowestFreePodRange, podRangesMax } from './pod-range.ts';
 import {
   authorityPinOf,
@@ -35,6 +35,7 @@ import {
   tokenIdBytes,
   tokenSecretBytes,
 } from './token-text.ts';
+import { createWorkGate } from './work-gate.ts';
 
 export const joinTokenResource = 'jointokens.selvage.dev';
 const expiresInDefaultMs = 600_000;
@@ -56,6 +57,8 @@ export interface JoinTokensDependencies {
   readonly random: Random;
   /** First two numbers of the nodes' address ranges; `127.1` where absent. */
   readonly podNetwork?: string;
+  /** Of the first certificate; 24 hours where absent. */
+  readonly certificateLifeMs?: number;
 }
 
 export interface JoinTokens {
@@ -97,7 +100,6 @@ const tokenKey = (id: string): ObjectKey => ({
   namespace: '',
   name: id,
 });
-const nodeKey = (name: string): ObjectKey => ({ resource: 'nodes', namespace: '', name });
 const bytesOf = (value: JsonObject): Uint8Array => utf8(JSON.stringify(value));
 
 const mend = 'ask an administrator for a new join token';
@@ -204,6 +206,13 @@ function nodeChanges(
   ];
 }
 
+/** A repeated join gets no certificate over a key that was revoked meanwhile. */
+function checkNotRevoked(view: StoreView, nodeName: string): void {
+  const object = view.get(nodeRecordKey(nodeName));
+  if (object === undefined || nodeRecordOf(object).revoked === undefined) return;
+  throw new StatusError('Unauthorized', revokedText(nodeName));
+}
+
 function usedAnswer(usedBy: { nodeName: string }): StatusError {
   return new StatusError(
     'Unauthorized',
@@ -213,6 +222,7 @@ function usedAnswer(usedBy: { nodeName: string }): StatusError {
 
 class StoredJoinTokens implements JoinTokens {
   readonly #dependencies: JoinTokensDependencies;
+  readonly #gate = createWorkGate();
 
   constructor(dependencies: JoinTokensDependencies) {
     this.#dependencies = dependencies;
@@ -267,17 +277,32 @@ class StoredJoinTokens implements JoinTokens {
     readonly nodeName: string;
     readonly certificateRequestPem: string;
   }): Promise<{ readonly certificatePem: string; readonly caPem: string }> {
-    const { store, authority, clock, random } = this.#dependencies;
-    const podNetwork = this.#dependencies.podNetwork ?? podNetworkDefault;
+    // Of many who use one token at once, most learn here that it is used up.
+    return this.#gate.run(() => this.#redeem(options));
+  }
+
+  async #redeem(options: {
+    readonly token: string;
+    readonly nodeName: string;
+    readonly certificateRequestPem: string;
+  }): Promise<{ readonly certificatePem: string; readonly caPem: string }> {
+    const { store, authority, keys, clock, random } = this.#dependencies;
+    const { podNetwork = podNetworkDefault, certificateLifeMs } = this.#dependencies;
     const { nodeName } = options;
     const token = this.#parse(options.token);
     const nowMs = clock.wallMs();
     // Who has no good token makes no other work for this server.
-    checkToken(store, token, nowMs);
+    const { usedBy: user } = checkToken(store, token, nowMs).state;
+    if (user !== undefined && user.nodeName !== nodeName) throw usedAnswer(user);
     checkNodeName(nodeName);
-    const publicKeyHash = await this.#publicKeyHash(options.certificateRequestPem);
-    const certificatePem = await authority.issueNode(options.certificateRequestPem, nodeName);
+    const publicKeyHash = await requestKeyHash(keys, options.certificateRequestPem);
+    const certificatePem = await authority.issueNode(
+      options.certificateRequestPem,
+      nodeName,
+      certificateLifeMs === undefined ? {} : { lifetimeMs: certificateLifeMs },
+    );
     const uid = random.uuid() as Uid;
+    const recordUid = random.uuid() as Uid;
     const time = timestampOf(nowMs);
     await store.transact((view) => {
       const { object, state } = checkToken(view, token, nowMs);
@@ -286,7 +311,10 @@ class StoredJoinTokens implements JoinTokens {
       if (usedBy !== undefined) {
         const isSame = usedBy.nodeName === nodeName && usedBy.publicKeyHash === publicKeyHash;
         // The answer to the first time was lost on its way: nothing changes.
-        if (isSame && node !== undefined) return { changes: [], result: undefined };
+        if (isSame && node !== undefined) {
+          checkNotRevoked(view, nodeName);
+          return { changes: [], result: undefined };
+        }
         throw usedAnswer(usedBy);
       }
       if (node !== undefined) {
@@ -304,7 +332,18 @@ class StoredJoinTokens implements JoinTokens {
         bytes: encodeState(token.id, { ...state, usedBy: { nodeName, publicKeyHash } }),
       };
       return {
-        changes: [used, ...nodeChanges(view, nodeName, uid, time, state, podNetwork)],
+        changes: [
+          used,
+          ...nodeChanges(view, nodeName, uid, time, state, podNetwork),
+          ...joinedRecordChanges(view, {
+            nodeName,
+            nodeUid: uid,
+            publicKeyHash,
+            time,
+            nowMs,
+            newUid: recordUid,
+          }),
+        ],
         result: undefined,
       };
     });
@@ -325,24 +364,6 @@ class StoredJoinTokens implements JoinTokens {
       );
     }
     return token;
-  }
-
-  async #publicKeyHash(certificateRequestPem: string): Promise<string> {
-    try {
-      const request = await this.#dependencies.keys.readRequest(certificateRequestPem);
-      return hash('sha256', request.publicKeyPem, 'hex');
-    } catch (thrown) {
-      if (!(thrown instanceof SelvageError) || thrown.code !== 'KEYS_BAD_REQUEST') throw thrown;
-      const cause = {
-        reason: 'FieldValueInvalid',
-        message: thrown.message,
-        field: 'certificateRequestPem',
-      };
-      throw new StatusError('Invalid', `certificateRequestPem: ${thrown.message}`, {
-        causes: [cause],
-        cause: thrown,
-      });
-    }
   }
 }
 

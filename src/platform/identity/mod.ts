@@ -1,4 +1,5 @@
 export {
+  nodeCertificateLifeMsDefault,
   nodeUri,
   openCertificateAuthority,
   type AuthorityDependencies,
@@ -13,11 +14,19 @@ export {
   type JoinTokensDependencies,
 } from './join-tokens.ts';
 export {
+  createNodeCertificates,
+  type NodeCertificates,
+  type NodeCertificatesDependencies,
+  type Revocation,
+} from './node-certificates.ts';
+export { nodeCertificateLifeMsMax, nodeIdentityResource } from './node-records.ts';
+export {
   joinFleet,
   loadNodeIdentity,
   type JoinDirections,
   type NodeIdentity,
 } from './node-identity.ts';
+export { keepRenewed, type RenewalPorts, type RenewedIdentity } from './renewal.ts';
 export {
   authorityPinOf,
   formatJoinToken,

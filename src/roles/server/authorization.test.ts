@@ -27,7 +27,8 @@ function targetOf(row: RouteRow): string {
 function isAllowed(row: RouteRow, identity: Identity): boolean {
   const isOpen =
     ['/healthz', '/livez', '/readyz', '/version'].includes(row.pattern) ||
-    row.pattern.endsWith('/nodejoins');
+    row.pattern.endsWith('/nodejoins') ||
+    row.pattern.endsWith('/noderenewals');
   if (isOpen || identity === 'admin' || identity === 'controller') return true;
   const isRegistry = row.pattern.startsWith('/v2/');
   if (identity === 'viewer') {

@@ -8,7 +8,8 @@
  *   what describes the API itself. No images.
  * - a node (system:node:NAME in system:nodes): its own Node, the pods assigned to
  *   it, and pulling images. Its lists must carry the selector that says so.
- * - everybody, also without credentials: health, version, and joining by token.
+ * - everybody, also without credentials: health, version, joining by token, and renewing
+ *   a node's certificate, which the request itself proves the key for.
  * - anybody else: nothing.
  */
 import { unreachable } from '#base/mod.ts';

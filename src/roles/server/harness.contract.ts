@@ -10,7 +10,11 @@ import {
   openBlobStore,
   type TaggedImages,
 } from '#platform/blobs/mod.ts';
-import { createJoinTokens, openCertificateAuthority } from '#platform/identity/mod.ts';
+import {
+  createJoinTokens,
+  createNodeCertificates,
+  openCertificateAuthority,
+} from '#platform/identity/mod.ts';
 import { type ByteSink, type PeerIdentity, silentLogger } from '#platform/io/mod.ts';
 import {
   createNodeClock,
@@ -89,6 +93,13 @@ export async function withServer(run: (server: TestServer) => Promise<void>): Pr
     random,
   });
   const logs: OpenedLog[] = [];
+  const nodeCertificates = createNodeCertificates({
+    store,
+    authority,
+    keys,
+    clock,
+    lifeMs: 3_600_000,
+  });
   const server = await createServer({
     store,
     eventStore,
@@ -98,6 +109,7 @@ export async function withServer(run: (server: TestServer) => Promise<void>): Pr
     random,
     logger: silentLogger,
     joinTokens: createJoinTokens({ store, authority, keys, clock, random }),
+    nodeCertificates,
     podLogs: logSourceInto(logs),
     nodeLiveness: (name) =>
       name === 'node-1' ? { lastHeartbeatWallMs: 1_700_000_000_000 } : undefined,
@@ -121,6 +133,7 @@ export async function withServer(run: (server: TestServer) => Promise<void>): Pr
     });
   } finally {
     server.close();
+    nodeCertificates.close();
     images.close();
     await store.close();
     await eventStore.close();

@@ -8,7 +8,7 @@ export type Acceptance =
   | { readonly form: 'discovery'; readonly version: 'v2' | 'v2beta1' };
 
 /** What clients ask for at /openapi/v2, and nothing else. */
-export const openApiTwoMediaType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+const openApiTwoMediaType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
 
 const acceptEntriesMax = 32;
 

@@ -6,7 +6,7 @@
  *    are gone, and were refused or warned about as the client asked.
  * 2. Validation sees the object as it will be stored, defaults included.
  */
-import { isJsonObject, type Json } from '#base/mod.ts';
+import { copyJson, isJsonObject, type Json } from '#base/mod.ts';
 import {
   type ApiObject,
   applySchemaDefaults,
@@ -53,7 +53,7 @@ export function decodeObject(
     );
   }
   const pruned = dropNullFields(definition.schema, pruneUnknownFields(definition.schema, value));
-  const object = structuredClone(applySchemaDefaults(definition.schema, pruned));
+  const object = copyJson(applySchemaDefaults(definition.schema, pruned));
   object['metadata'] ??= {};
   refuseInvalid(definition, nameOf(object), validateAgainstSchema(definition.schema, object));
   const decoded = object as unknown as ApiObject;

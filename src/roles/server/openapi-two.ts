@@ -12,6 +12,9 @@ const fields = { swagger: 1, info: 2, paths: 8, title: 1, version: 2 } as const;
 const lengthDelimited = 2;
 const oneByteMax = 127;
 
+/** The type that clients ask for has an @ in it, which no content type may have. */
+export const openApiTwoContentType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+
 function field(number: number, content: Uint8Array): Uint8Array {
   assert(content.length <= oneByteMax, 'a field of the empty document is short');
   return concatBytes([Uint8Array.of(number * 8 + lengthDelimited, content.length), content]);

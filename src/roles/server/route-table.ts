@@ -82,7 +82,15 @@ export interface RouteTable {
 /** Throws a URIError from `find` where a segment is not percent-encoded UTF-8. */
 export function createRouteTable(rows: readonly RouteRow[]): RouteTable {
   const root = newBranch();
-  for (const row of rows) insert(root, row);
+  const namesOf = new Map<RouteRow, readonly string[]>();
+  for (const row of rows) {
+    insert(root, row);
+    const names = [...row.pattern.matchAll(/\{(\w+)(?:\.\.\.)?\}/g)];
+    namesOf.set(
+      row,
+      names.map((name) => name[1] ?? ''),
+    );
+  }
   return {
     rows,
     find(method, path, isWatch) {
@@ -91,18 +99,17 @@ export function createRouteTable(rows: readonly RouteRow[]): RouteTable {
       if (found === undefined) return undefined;
       const ofMethod = found.filter((row) => row.method === method);
       const row = ofMethod.find((row) => row.watch === isWatch) ?? ofMethod.find((r) => !r.watch);
-      if (row !== undefined) return { row, parameters: named(row, values) };
+      if (row !== undefined) return { row, parameters: named(namesOf.get(row) ?? [], values) };
       return { allowed: [...new Set(found.map((row) => row.method))] };
     },
   };
 }
 
-function named(row: RouteRow, values: readonly string[]): Record<string, string> {
+function named(names: readonly string[], values: readonly string[]): Record<string, string> {
   const parameters: Record<string, string> = {};
-  const names = [...row.pattern.matchAll(/\{(\w+)(?:\.\.\.)?\}/g)];
   assert(names.length === values.length, 'a match has a value for every name of its pattern');
   for (const [position, name] of names.entries()) {
-    parameters[name[1] ?? ''] = values[position] ?? '';
+    parameters[name] = values[position] ?? '';
   }
   return parameters;
 }

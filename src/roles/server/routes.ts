@@ -7,7 +7,7 @@ import {
   type Verb,
 } from '#platform/api/mod.ts';
 import type { RegistryHandler } from '#platform/blobs/mod.ts';
-import type { JoinTokens } from '#platform/identity/mod.ts';
+import type { JoinTokens, NodeCertificates } from '#platform/identity/mod.ts';
 import type { Address } from '#platform/io/mod.ts';
 import type { ServerParts, VersionInfo } from './dependencies.ts';
 import { descriptionRows } from './handlers/api-description.ts';
@@ -15,6 +15,7 @@ import { createHandler } from './handlers/create.ts';
 import { deleteCollectionHandler, deleteHandler } from './handlers/delete.ts';
 import { evictionHandler } from './handlers/eviction.ts';
 import { createTokenHandler, redeemTokenHandler } from './handlers/join.ts';
+import { renewHandler, revokeHandler } from './handlers/node-certificates.ts';
 import { podLogHandler } from './handlers/pod-log.ts';
 import { getHandler, listHandler } from './handlers/read.ts';
 import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
@@ -26,6 +27,7 @@ export interface RouteSources {
   readonly version: VersionInfo;
   readonly registryHandler: RegistryHandler;
   readonly joinTokens: JoinTokens;
+  readonly nodeCertificates?: NodeCertificates;
   readonly linkAddress: () => Address;
 }
 
@@ -35,6 +37,7 @@ export function allRows(parts: ServerParts, sources: RouteSources): readonly Rou
     ...descriptionRows(parts, sources.version),
     ...parts.registry.definitions.flatMap((definition) => kindRows(parts, definition, budget)),
     ...joinRows(parts, sources),
+    ...(sources.nodeCertificates === undefined ? [] : certificateRows(sources.nodeCertificates)),
     ...registryRows(sources.registryHandler),
   ];
 }
@@ -146,6 +149,32 @@ function joinRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[
       watch: false,
       subject: { type: 'path', verb: 'post', area: 'join' },
       handler: redeemTokenHandler(sources.joinTokens, sources.linkAddress),
+    },
+  ];
+}
+
+function certificateRows(certificates: NodeCertificates): readonly RouteRow[] {
+  return [
+    {
+      method: 'POST',
+      pattern: '/apis/selvage.dev/v1/noderenewals',
+      watch: false,
+      subject: { type: 'path', verb: 'post', area: 'join' },
+      handler: renewHandler(certificates),
+    },
+    {
+      method: 'POST',
+      pattern: '/apis/selvage.dev/v1/noderevocations',
+      watch: false,
+      subject: {
+        type: 'resource',
+        verb: 'create',
+        group: 'selvage.dev',
+        resource: 'noderevocations',
+        subresource: undefined,
+        definition: undefined,
+      },
+      handler: revokeHandler(certificates),
     },
   ];
 }

@@ -14,7 +14,7 @@ import {
   StatusError,
 } from '#platform/api/mod.ts';
 import type { RegistryHandler } from '#platform/blobs/mod.ts';
-import { type JoinTokens, userOf } from '#platform/identity/mod.ts';
+import { type JoinTokens, type NodeCertificates, userOf } from '#platform/identity/mod.ts';
 import type {
   Address,
   Clock,
@@ -50,6 +50,8 @@ export interface ServerDependencies {
   readonly random: Random;
   readonly logger: Logger;
   readonly joinTokens: JoinTokens;
+  /** Absent: no certificates are renewed or revoked here. */
+  readonly nodeCertificates?: NodeCertificates;
   readonly podLogs: PodLogSource;
   /** Absent: no Leases are served. */
   readonly nodeLiveness?: NodeLiveness;

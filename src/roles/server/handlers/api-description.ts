@@ -12,8 +12,7 @@ import {
 } from '#platform/api/mod.ts';
 import { bytesAnswer, isPretty, jsonAnswer, textAnswer } from '../answers.ts';
 import type { ServerParts, VersionInfo } from '../dependencies.ts';
-import { openApiTwoMediaType } from '../negotiation.ts';
-import { openApiTwoDocument } from '../openapi-two.ts';
+import { openApiTwoContentType, openApiTwoDocument } from '../openapi-two.ts';
 import type { RequestContext, RouteHandler, RouteRow } from '../route-table.ts';
 
 /** The version of the Kubernetes API whose clients fit. */
@@ -50,7 +49,7 @@ export function descriptionRows(parts: ServerParts, version: VersionInfo): reado
       return found(context, apiResourceListOf(registry, group, version));
     }),
     path('/openapi/v2', 'discovery', async () =>
-      bytesAnswer(200, openApiTwoDocument(version.version), openApiTwoMediaType),
+      bytesAnswer(200, openApiTwoDocument(version.version), openApiTwoContentType),
     ),
     path('/openapi/v3', 'discovery', async ({ query }) =>
       jsonAnswer(200, documents.index, { pretty: isPretty(query) }),

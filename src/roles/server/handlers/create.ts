@@ -1,5 +1,5 @@
 /** POST of a new object. */
-import type { Uid } from '#base/mod.ts';
+import { copyJson, type Uid } from '#base/mod.ts';
 import {
   type ApiObject,
   prepareForCreate,
@@ -31,7 +31,7 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
     const uid = parts.random.uuid() as Uid;
     const nowMs = parts.clock.wallMs();
     const candidates = suffixesFor(object, parts.random).map((generatedSuffix) => {
-      const candidate = prepareForCreate(definition, structuredClone(object), {
+      const candidate = prepareForCreate(definition, copyJson(object), {
         uid,
         nowMs,
         namespace,

@@ -1,19 +1,18 @@
 /** Join tokens, made by an administrator, and the nodes that join with them. */
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import { StatusError } from '#platform/api/mod.ts';
 import type { JoinTokens } from '#platform/identity/mod.ts';
 import { type Address, timestampOf } from '#platform/io/mod.ts';
 import { jsonAnswer } from '../answers.ts';
-import { requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
 import type { RouteHandler } from '../route-table.ts';
+import { fieldsOf, requiredText } from './small-body.ts';
 
 const expiresInSecondsMax = 30 * 24 * 3600;
 
 /** POST {site, expiresInSeconds?} → {token, expiresAt}. */
 export function createTokenHandler(parts: ServerParts, joinTokens: JoinTokens): RouteHandler {
   return async ({ request }) => {
-    const body = await bodyOf(request, ['site', 'expiresInSeconds']);
+    const body = await fieldsOf(request, ['site', 'expiresInSeconds']);
     const site = requiredText(body, 'site');
     const { expiresInSeconds } = body;
     if (
@@ -60,7 +59,7 @@ export function redeemTokenHandler(
         'Unauthorized: joining needs the header "Authorization: Bearer <join token>"',
       );
     }
-    const body = await bodyOf(request, ['nodeName', 'certificateRequestPem']);
+    const body = await fieldsOf(request, ['nodeName', 'certificateRequestPem']);
     const { certificatePem, caPem } = await joinTokens.redeemJoinToken({
       token,
       nodeName: requiredText(body, 'nodeName'),
@@ -90,30 +89,4 @@ function regionOfSite(parts: ServerParts, site: string): string {
   const region = parts.served.of(definition, stored).object.spec?.['region'];
   if (typeof region === 'string' && region !== '') return region;
   throw new StatusError('BadRequest', `site ${site} names no region in spec.region`);
-}
-
-async function bodyOf(
-  request: Parameters<typeof requireParsed>[0],
-  fields: readonly string[],
-): Promise<JsonObject> {
-  const { value, duplicates } = await requireParsed(request);
-  if (!isJsonObject(value) || duplicates.length > 0) {
-    throw new StatusError('BadRequest', 'the body must be an object that names each field once');
-  }
-  const known = new Set([...fields, 'kind', 'apiVersion', 'metadata']);
-  for (const name of Object.keys(value)) {
-    if (!known.has(name)) {
-      throw new StatusError(
-        'BadRequest',
-        `unknown field ${JSON.stringify(name.slice(0, 64))}: the body takes ${fields.join(' and ')}`,
-      );
-    }
-  }
-  return value;
-}
-
-function requiredText(body: JsonObject, field: string): string {
-  const value = body[field];
-  if (typeof value === 'string' && value !== '') return value;
-  throw new StatusError('BadRequest', `${field} is required, as a string`);
 }

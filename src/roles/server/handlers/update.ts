@@ -1,5 +1,5 @@
 /** PUT and PATCH of an object, of its status, and of a namespace's finalizers. */
-import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+import { copyJson, isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import {
   type ApiObject,
   applyJsonPatch,
@@ -41,7 +41,7 @@ export function updateHandler(
       duplicates,
       fieldValidationOf(context.query),
     );
-    const revise: Revise = () => structuredClone(object);
+    const revise: Revise = () => copyJson(object);
     return answerUpdate(parts, definition, context, scope, revise, () => warnings);
   };
 }
