@@ -15,7 +15,8 @@
  * The folder must have one owner: nothing here keeps a second process out.
  */
 import { assert, hexOf } from '#base/mod.ts';
-import { DiskError, type Disk, type DiskFile, type Logger } from '../io/mod.ts';
+import { DiskError, sleep, type Disk, type DiskFile, type Logger } from '../io/mod.ts';
+import type { Timers } from '../io/mod.ts';
 import { Batch } from './batch.ts';
 import {
   LogBusyError,
@@ -52,6 +53,8 @@ interface Limits {
 
 /** Turns of the microtask queue in which writers that just woke up may join the next batch. */
 const gatherTurns = 8;
+/** Turns of the event loop in which a batch may go on growing where many write at once. */
+const gatherLoopTurnsMax = 4;
 
 /** Opens or begins the log in the folder `log` of the disk. Throws LogDamagedError. */
 export async function openLog(ports: LogPorts, options: LogOptions = {}): Promise<Log> {
@@ -67,7 +70,9 @@ export async function openLog(ports: LogPorts, options: LogOptions = {}): Promis
   const { segments, active } = await recoverSegments(disk, logger, incarnation, seed);
   try {
     const snapshot = await recoverSnapshots(disk, incarnation, segments);
-    return new DiskLog({ disk, logger, incarnation, segments, active, snapshot }, limits);
+    const { timers } = ports;
+    const parts = { disk, logger, timers, incarnation, segments, active, snapshot };
+    return new DiskLog(parts, limits);
   } catch (error) {
     await active.close();
     throw error;
@@ -91,11 +96,19 @@ async function recoverSnapshots(
   const last = segments.at(-1);
   assert(first !== undefined && last !== undefined, 'a log has a segment');
   if (first.firstSequence > (snapshot?.sequence ?? 0) + 1) {
-    throw new LogDamagedError(first.path, 0, 'records before it are missing and no snapshot has them');
+    throw new LogDamagedError(
+      first.path,
+      0,
+      'records before it are missing and no snapshot has them',
+    );
   }
   if (snapshot !== undefined) {
     if (snapshot.sequence > last.lastSequence) {
-      throw new LogDamagedError(last.path, last.sizeBytes, 'records that a snapshot has are missing');
+      throw new LogDamagedError(
+        last.path,
+        last.sizeBytes,
+        'records that a snapshot has are missing',
+      );
     }
     const holder = segments.find((segment) => segment.lastSequence >= snapshot.sequence) ?? last;
     if (hexOf(holder.chainAt(snapshot.sequence)) !== hexOf(snapshot.chain)) {
@@ -110,6 +123,7 @@ class DiskLog implements Log {
   readonly incarnation: string;
   readonly #disk: Disk;
   readonly #logger: Logger;
+  readonly #timers: Timers | undefined;
   readonly #incarnationBytes: Uint8Array;
   readonly #seed: number;
   readonly #limits: Limits;
@@ -133,6 +147,7 @@ class DiskLog implements Log {
     parts: {
       readonly disk: Disk;
       readonly logger: Logger;
+      readonly timers: Timers | undefined;
       readonly incarnation: Uint8Array;
       readonly segments: Segment[];
       readonly active: DiskFile;
@@ -142,6 +157,7 @@ class DiskLog implements Log {
   ) {
     this.#disk = parts.disk;
     this.#logger = parts.logger;
+    this.#timers = parts.timers;
     this.#incarnationBytes = parts.incarnation;
     this.incarnation = hexOf(parts.incarnation);
     this.#seed = crcSeed(parts.incarnation);
@@ -202,16 +218,32 @@ class DiskLog implements Log {
   /** Writes batch after batch until nothing waits. Never rejects: what fails latches. */
   async #run(): Promise<void> {
     try {
-      for (let turn = 0; turn < gatherTurns; turn += 1) await Promise.resolve();
-      while (this.#filling.appends.length > 0 && this.#latched === undefined) {
+      let previousCount = 1;
+      for (;;) {
+        await this.#gather(previousCount);
+        if (this.#filling.appends.length === 0 || this.#latched !== undefined) break;
         [this.#filling, this.#writing] = [this.#writing, this.#filling];
+        previousCount = this.#writing.appends.length;
         await this.#writeBatch(this.#writing);
-        for (let turn = 0; turn < gatherTurns; turn += 1) await Promise.resolve();
       }
     } catch (error) {
       this.#latch(error);
     }
     this.#pump = undefined;
+  }
+
+  /**
+   * Lets those join the batch who are about to append: one sync costs as much as
+   * the work of several writes. A lone writer is never kept waiting for others.
+   */
+  async #gather(previousCount: number): Promise<void> {
+    for (let turn = 0; turn < gatherTurns; turn += 1) await Promise.resolve();
+    if (this.#timers === undefined || previousCount === 1) return;
+    for (let turn = 0; turn < gatherLoopTurnsMax; turn += 1) {
+      const count = this.#filling.appends.length;
+      await sleep(this.#timers, 0);
+      if (this.#filling.appends.length === count) return;
+    }
   }
 
   async #writeBatch(batch: Batch): Promise<void> {
@@ -342,12 +374,7 @@ class DiskLog implements Log {
       const chain = this.#segmentOf(sequence).chainAt(sequence);
       const older = this.#snapshot;
       const header = { sequence, chain };
-      this.#snapshot = await writeSnapshotFile(
-        this.#disk,
-        this.#incarnationBytes,
-        header,
-        blocks,
-      );
+      this.#snapshot = await writeSnapshotFile(this.#disk, this.#incarnationBytes, header, blocks);
       if (older !== undefined) await this.#disk.remove(older.path);
     });
   }

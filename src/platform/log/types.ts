@@ -1,11 +1,13 @@
 /** What a log offers. See log.ts for its invariants. */
-import type { Disk, Logger, Random } from '../io/mod.ts';
+import type { Disk, Logger, Random, Timers } from '../io/mod.ts';
 
 export interface LogPorts {
   /** The log keeps everything in the folder `log` of it. */
   readonly disk: Disk;
   readonly random: Random;
   readonly logger: Logger;
+  /** Lets appends of many writers gather for one sync; without it each batch goes at once. */
+  readonly timers?: Timers;
 }
 
 export interface LogOptions {

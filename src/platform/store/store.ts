@@ -11,7 +11,7 @@
  * 3. The history that watches read is bounded by count and by bytes.
  */
 import { assert, errorText, type Revision, type Uid } from '#base/mod.ts';
-import type { Clock, Disk, Logger, Random } from '#platform/io/mod.ts';
+import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import {
   LogBusyError,
   LogFullError,
@@ -49,6 +49,8 @@ export interface StorePorts {
   readonly logger: Logger;
   /** For the age of objects, where `retain` has a bound of age. */
   readonly clock?: Clock;
+  /** Lets the writes of many clients share a sync (see LogPorts). */
+  readonly timers?: Timers;
 }
 
 export interface StoreOptions {

@@ -1,7 +1,8 @@
 /**
  * Timers of this process. Node fires up to one millisecond early against the
  * monotonic clock and fires at once beyond 2^31 ms, so a delay is rounded up by
- * one and a long one is waited for in pieces.
+ * one and a long one is waited for in pieces. No delay means after what is ready
+ * now, which Node calls an immediate: its shortest timer is a millisecond.
  */
 import { assert } from '#base/mod.ts';
 import type { Timers } from '../clock.ts';
@@ -12,7 +13,11 @@ export function createNodeTimers(): Timers {
   return {
     after: (delayMs, run) => {
       assert(delayMs >= 0, 'a delay is not negative');
-      let remainingMs = delayMs === 0 ? 0 : Math.ceil(delayMs) + 1;
+      if (delayMs === 0) {
+        const immediate = setImmediate(run);
+        return { cancel: () => clearImmediate(immediate) };
+      }
+      let remainingMs = Math.ceil(delayMs) + 1;
       let handle: NodeJS.Timeout;
       const step = (): void => {
         const pieceMs = Math.min(remainingMs, pieceMaxMs);
