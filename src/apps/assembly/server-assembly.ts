@@ -13,6 +13,8 @@ import { type Client, createClient, handlerTransport } from '#platform/client/mo
 import {
   type CertificateAuthority,
   createJoinTokens,
+  createNodeCertificates,
+  nodeCertificateLifeMsDefault,
   openCertificateAuthority,
 } from '#platform/identity/mod.ts';
 import type {
@@ -32,6 +34,7 @@ import { openStore, type Store } from '#platform/store/mod.ts';
 import { startControllers } from '#roles/controllers/mod.ts';
 import { createHub, hubIndexes } from '#roles/hub/mod.ts';
 import { createServer, type VersionInfo } from '#roles/server/mod.ts';
+import { createRevocationGuard } from './revocation-guard.ts';
 
 export interface ServerPorts {
   /** The server's own state folder. */
@@ -51,6 +54,8 @@ export interface ServerAssemblyOptions {
   /** First two numbers of the pods' addresses, e.g. `127.1`. */
   readonly podNetwork: string;
   readonly heartbeatIntervalMs: number;
+  /** How long nodes' certificates live; 24 hours where absent. */
+  readonly nodeCertificateLifeMs?: number;
   readonly version: VersionInfo;
 }
 
@@ -83,11 +88,11 @@ export async function assembleServer(
     await disk.makeDirectory(folder);
   }
   const store = await openStore(
-    { disk: disk.within('store'), random, clock, logger },
+    { disk: disk.within('store'), random, clock, timers, logger },
     { indexes: hubIndexes },
   );
   const eventStore = await openStore(
-    { disk: disk.within('events'), random, clock, logger },
+    { disk: disk.within('events'), random, clock, timers, logger },
     { retain: { resource: 'events', objectsMax: eventsMax, ageMaxMs: eventAgeMaxMs } },
   );
   const authority = await openCertificateAuthority({
@@ -96,6 +101,16 @@ export async function assembleServer(
     clock,
     random,
   });
+  const nodeCertificateLifeMs = options.nodeCertificateLifeMs ?? nodeCertificateLifeMsDefault;
+  const nodeCertificates = createNodeCertificates({
+    store,
+    authority,
+    keys,
+    clock,
+    lifeMs: nodeCertificateLifeMs,
+  });
+  const revocationGuard = createRevocationGuard(nodeCertificates);
+  const isRevoked = (serialNumber: string): boolean => nodeCertificates.isRevoked(serialNumber);
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
   const images = createImageCatalog(store, blobs, random);
 
@@ -132,7 +147,9 @@ export async function assembleServer(
       clock,
       random,
       podNetwork: options.podNetwork,
+      certificateLifeMs: nodeCertificateLifeMs,
     }),
+    nodeCertificates,
     podLogs: hub.podLogs,
     nodeLiveness: (nodeName) => hub.liveness(nodeName),
     registryHandler: createRegistryHandler({ blobs, images }),
@@ -148,12 +165,17 @@ export async function assembleServer(
   const linkListener = await ports.net.listen(
     {
       address: options.linkAddress,
-      tls: { credentials, trustPem, clientCertificate: 'require' },
+      tls: { credentials, trustPem, clientCertificate: 'require', isRevoked },
       connectionsMax: linkConnectionsMax,
     },
     (connection) => {
-      if (closing) connection.destroy();
-      else hub.accept(connection);
+      if (closing) {
+        connection.destroy();
+        return;
+      }
+      hub.accept(connection);
+      // After the hub, which then hears of the end like of any other.
+      revocationGuard.watchConnection(connection);
     },
   );
   linkAddress = linkListener.address;
@@ -168,10 +190,10 @@ export async function assembleServer(
   const apiListener = await ports.httpServer.listen(
     {
       address: options.apiAddress,
-      tls: { credentials, trustPem, clientCertificate: 'request' },
+      tls: { credentials, trustPem, clientCertificate: 'request', isRevoked },
       connectionsMax: apiConnectionsMax,
     },
-    server.handler,
+    revocationGuard.guardAnswers(server.handler),
   );
 
   return {
@@ -189,6 +211,7 @@ export async function assembleServer(
       await hub.close();
       await linkListener.close();
       images.close();
+      nodeCertificates.close();
       await store.close();
       await eventStore.close();
     },

@@ -34,6 +34,8 @@ export interface ServerProcessOptions {
   /** First two numbers of the pods' addresses, e.g. `127.1`. */
   readonly podNetwork: string;
   readonly heartbeatIntervalMs: number;
+  /** How long nodes' certificates live. */
+  readonly nodeCertificateLifeMs: number;
 }
 
 export interface AgentProcessOptions {

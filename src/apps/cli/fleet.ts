@@ -28,6 +28,8 @@ export interface FleetFile {
   readonly linkPort: number;
   readonly podNetwork: string;
   readonly heartbeatIntervalMs: number;
+  /** Absent: the server's default. */
+  readonly nodeCertificateLifeMs?: number;
   readonly nodes: readonly FleetNode[];
 }
 
@@ -198,7 +200,7 @@ export class Fleet {
   }
 
   private serverArguments(): string[] {
-    const { apiPort, linkPort, podNetwork, heartbeatIntervalMs } = this.file;
+    const { apiPort, linkPort, podNetwork, heartbeatIntervalMs, nodeCertificateLifeMs } = this.file;
     return [
       'server',
       ...['--state', this.path('server')],
@@ -206,6 +208,9 @@ export class Fleet {
       ...['--link', `127.0.0.1:${linkPort}`],
       ...['--pod-network', podNetwork],
       ...['--heartbeat', `${heartbeatIntervalMs}ms`],
+      ...(nodeCertificateLifeMs === undefined
+        ? []
+        : ['--node-certificate-life', `${nodeCertificateLifeMs}ms`]),
     ];
   }
 

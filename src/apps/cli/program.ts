@@ -1,8 +1,11 @@
 /** The command line: names, options and help of every command, and what each runs. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { durationParser } from './durations.ts';
 import { imageBuild, imagePush } from './image.ts';
+import { joinToken } from './join-token.ts';
 import { lab, type LabAction } from './lab.ts';
+import { revokeNode } from './node-revoke.ts';
 import type { OutputFormat } from './output.ts';
 import { resolvePath } from './paths.ts';
 import { status } from './status.ts';
@@ -61,6 +64,11 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     new Option('--heartbeat <duration>', 'how often a node says that it is there, 200ms to 60s')
       .argParser(parseHeartbeat)
       .default(2_000, '2s');
+  const certificateLifeOption = (): Option =>
+    new Option(
+      '--node-certificate-life <duration>',
+      "how long nodes' certificates live before they are renewed, 10s to 30d",
+    ).argParser(parseCertificateLife);
   const kubeconfigOption = (): Option =>
     new Option('--kubeconfig <file>', 'access to the fleet').default(
       context.environment['KUBECONFIG'] ?? `${stateFolderDefault}/kubeconfig`,
@@ -82,6 +90,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       '127.1',
     )
     .addOption(heartbeatOption())
+    .addOption(certificateLifeOption())
     .action(async (options) => {
       done(
         await up(context, {
@@ -92,6 +101,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           linkPort: options.linkPort,
           podNetwork: options.podNetwork,
           heartbeatIntervalMs: options.heartbeat,
+          nodeCertificateLifeMs: options.nodeCertificateLife,
         }),
       );
     });
@@ -117,6 +127,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       '127.1',
     )
     .addOption(heartbeatOption())
+    .addOption(certificateLifeOption().default(certificateLifeDefaultMs, '24h'))
     .action(async (options) => {
       done(
         await context.runServer({
@@ -127,6 +138,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           linkPort: options.link.port,
           podNetwork: options.podNetwork,
           heartbeatIntervalMs: options.heartbeat,
+          nodeCertificateLifeMs: options.nodeCertificateLife,
         }),
       );
     });
@@ -181,6 +193,49 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
         done(await lab(context, { stateFolder: folder(options.state), action, name }));
       });
   }
+
+  program
+    .command('join-token')
+    .description('write the file by which one machine joins the fleet as a node')
+    .requiredOption('--site <site>', 'where the machine stands')
+    .addOption(
+      new Option('--expires <duration>', 'how long it can be used, 1s to 30d')
+        .argParser(parseTokenLife)
+        .default(600_000, '10m'),
+    )
+    .option('--file <file>', 'where to write it', 'join.json')
+    .addOption(kubeconfigOption())
+    .addOption(outputOption())
+    .action(async (options) => {
+      done(
+        await joinToken(context, {
+          site: options.site,
+          expiresInMs: options.expires,
+          file: folder(options.file),
+          kubeconfigPath: folder(options.kubeconfig),
+          format: options.output as OutputFormat,
+        }),
+      );
+    });
+
+  const nodeCommand = program.command('node').description('what is done to a single node');
+  nodeCommand
+    .command('revoke')
+    .description("refuse a node's key from now on, and close its link")
+    .argument('<name>', 'name of the node')
+    .option('--reason <text>', 'why, kept with the revocation')
+    .addOption(kubeconfigOption())
+    .addOption(outputOption())
+    .action(async (name: string, options) => {
+      done(
+        await revokeNode(context, {
+          name,
+          reason: options.reason,
+          kubeconfigPath: folder(options.kubeconfig),
+          format: options.output as OutputFormat,
+        }),
+      );
+    });
 
   const imageCommand = program
     .command('image')
@@ -250,6 +305,17 @@ function parseNetwork(text: string): string {
   }
   return text;
 }
+
+const dayMs = 86_400_000;
+/** Less than ten seconds would leave no time to try a renewal again. */
+const certificateLifeMinMs = 10_000;
+const certificateLifeDefaultMs = dayMs;
+const parseCertificateLife = durationParser(
+  certificateLifeMinMs,
+  30 * dayMs,
+  'from 10s to 30d, e.g. 24h',
+);
+const parseTokenLife = durationParser(1_000, 30 * dayMs, 'from 1s to 30d, e.g. 10m');
 
 const heartbeatMinMs = 200;
 const heartbeatMaxMs = 60_000;

@@ -43,6 +43,8 @@ export interface UpOptions {
   readonly linkPort: number;
   readonly podNetwork: string;
   readonly heartbeatIntervalMs: number;
+  /** Undefined: as the fleet has it, the server's own default for a new one. */
+  readonly nodeCertificateLifeMs: number | undefined;
 }
 
 const nodesDefault = 4;
@@ -116,12 +118,15 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
       exitCodes.usage,
     );
   }
+  const nodeCertificateLifeMs =
+    options.nodeCertificateLifeMs ?? existing?.file.nodeCertificateLifeMs;
   const fleet = await createFleet(context, stateFolder, {
     formatVersion: 1,
     apiPort: existing?.file.apiPort ?? options.apiPort,
     linkPort: existing?.file.linkPort ?? options.linkPort,
     podNetwork: existing?.file.podNetwork ?? options.podNetwork,
     heartbeatIntervalMs: options.heartbeatIntervalMs,
+    ...(nodeCertificateLifeMs === undefined ? {} : { nodeCertificateLifeMs }),
     nodes: fleetNodes(count),
   });
   await fleet.noteRunning('up', context.self);

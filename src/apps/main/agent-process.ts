@@ -8,7 +8,12 @@ import {
   type JoinFile,
 } from '#apps/cli/mod.ts';
 import { errorText } from '#base/mod.ts';
-import { joinFleet, loadNodeIdentity, type NodeIdentity } from '#platform/identity/mod.ts';
+import {
+  joinFleet,
+  keepRenewed,
+  loadNodeIdentity,
+  type NodeIdentity,
+} from '#platform/identity/mod.ts';
 import { type Disk, type Logger, sleep } from '#platform/io/mod.ts';
 import {
   createNodeClock,
@@ -40,6 +45,18 @@ export async function runAgentProcess(
   const disk = createNodeDisk(options.stateFolder);
   await disk.makeDirectory('');
   const identity = await ensureIdentity(disk, options, logger);
+  const renewal = keepRenewed(
+    {
+      disk,
+      keys: createNodeKeys(),
+      httpClient: createNodeHttpClient(),
+      clock: createNodeClock(),
+      timers: createNodeTimers(),
+      random: createNodeRandom(),
+      logger,
+    },
+    identity,
+  );
   const agent = await createAgent(
     {
       disk,
@@ -54,7 +71,7 @@ export async function runAgentProcess(
     {
       nodeName: identity.nodeName,
       hubAddress: identity.hubAddress,
-      tls: () => identity.tls,
+      tls: () => renewal.tls(),
       heartbeatIntervalMs: options.heartbeatIntervalMs,
       version,
       facts: machineFacts(),
@@ -63,6 +80,7 @@ export async function runAgentProcess(
   logger.log('info', 'agent started', { hub: identity.hubAddress });
   const signal = await stop;
   logger.log('info', 'agent stopping', { signal });
+  renewal.close();
   await agent.stop({ pods: signal === 'SIGINT' ? 'stop' : 'leave' });
   return exitCodes.ok;
 }

@@ -40,6 +40,7 @@ export async function runServerProcess(
       linkAddress: { host: options.linkHost, port: options.linkPort },
       podNetwork: options.podNetwork,
       heartbeatIntervalMs: options.heartbeatIntervalMs,
+      nodeCertificateLifeMs: options.nodeCertificateLifeMs,
       version: {
         version,
         gitCommit: '',
