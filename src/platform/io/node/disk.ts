@@ -99,8 +99,9 @@ async function syncFolder(absolute: string): Promise<void> {
 /**
  * A write up to this size is a copy into the page cache, which takes less time than
  * to hand it to another thread and to be told; what waits for the disk is `sync`.
+ * Small enough that a run of large writes (a snapshot) lets others go in between.
  */
-const copiedAtOnceBytesMax = 256 * 1024;
+const copiedAtOnceBytesMax = 32 * 1024;
 
 /** Writes all parts from `offset`: as a rule one call to the system. */
 async function writeAll(

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { assert } from '#base/mod.ts';
+import { NetError } from '../net.ts';
 import { netErrorOf } from './net-errors.ts';
 
 /** How much of a body that nobody wants is read, and for how long, before it is cut off. */
@@ -19,20 +20,130 @@ export function expectsBody(message: IncomingMessage): boolean {
   );
 }
 
+/** Held here for a consumer that is slower than the connection, before that is made to wait. */
+const heldMaxBytes = 64 * 1024;
+
 /** The body, to be read once. Raises NetError where the other side breaks off. */
-export async function* bodyOf(
+export function bodyOf(
   message: IncomingMessage,
   onFirstRead: () => void,
-): AsyncGenerator<Uint8Array> {
-  onFirstRead();
-  try {
-    for await (const part of message.iterator({ destroyOnReturn: false })) {
-      assert(part instanceof Uint8Array, 'a body is bytes');
-      yield part;
-    }
-  } catch (thrown) {
-    throw netErrorOf(thrown, 'the body broke off');
+): AsyncIterableIterator<Uint8Array> {
+  return new BodyReader(message, onFirstRead);
+}
+
+interface Waiting {
+  resolve(result: IteratorResult<Uint8Array>): void;
+  reject(error: Error): void;
+}
+
+/** A stream's own iterator costs as much as the rest of a small request. */
+class BodyReader implements AsyncIterableIterator<Uint8Array> {
+  readonly #message: IncomingMessage;
+  readonly #onFirstRead: () => void;
+  readonly #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #waiting: Waiting | undefined;
+  #state: 'unread' | 'reading' | 'ended' = 'unread';
+  #failure: Error | undefined;
+
+  constructor(message: IncomingMessage, onFirstRead: () => void) {
+    this.#message = message;
+    this.#onFirstRead = onFirstRead;
   }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    assert(this.#waiting === undefined, 'one part of a body is asked for at a time');
+    if (this.#state === 'unread') this.#begin();
+    const part = this.#held.shift();
+    if (part !== undefined) {
+      this.#heldBytes -= part.length;
+      if (this.#held.length === 0 && this.#state === 'reading') this.#message.resume();
+      return Promise.resolve({ done: false, value: part });
+    }
+    if (this.#failure !== undefined) {
+      return Promise.reject(netErrorOf(this.#failure, 'the body broke off'));
+    }
+    if (this.#state === 'ended') return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  /** The consumer wants no more: what is still to come is left in the connection. */
+  return(): Promise<IteratorResult<Uint8Array>> {
+    if (this.#state === 'reading') {
+      this.#message.pause();
+      this.#stop();
+    }
+    this.#state = 'ended';
+    this.#held.length = 0;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #begin(): void {
+    this.#onFirstRead();
+    const message = this.#message;
+    if (message.destroyed && !message.readableEnded) {
+      this.#fail(message.errored ?? brokenOff());
+      return;
+    }
+    if (message.readableEnded) {
+      this.#state = 'ended';
+      return;
+    }
+    this.#state = 'reading';
+    message.on('end', this.#end);
+    message.on('error', this.#fail);
+    message.on('close', this.#close);
+    message.on('data', this.#take);
+  }
+
+  readonly #take = (part: unknown): void => {
+    assert(part instanceof Uint8Array, 'a body is bytes');
+    const waiting = this.#waiting;
+    if (waiting !== undefined) {
+      this.#waiting = undefined;
+      waiting.resolve({ done: false, value: part });
+      return;
+    }
+    this.#held.push(part);
+    this.#heldBytes += part.length;
+    if (this.#heldBytes >= heldMaxBytes) this.#message.pause();
+  };
+
+  readonly #end = (): void => {
+    this.#stop();
+    this.#waiting?.resolve({ done: true, value: undefined });
+    this.#waiting = undefined;
+  };
+
+  readonly #close = (): void => {
+    this.#fail(brokenOff());
+  };
+
+  readonly #fail = (error: Error): void => {
+    this.#stop();
+    this.#failure = error;
+    this.#waiting?.reject(netErrorOf(error, 'the body broke off'));
+    this.#waiting = undefined;
+  };
+
+  #stop(): void {
+    this.#state = 'ended';
+    const message = this.#message;
+    message.off('end', this.#end);
+    message.off('error', this.#fail);
+    message.off('close', this.#close);
+    message.off('data', this.#take);
+  }
+}
+
+function brokenOff(): Error {
+  return new NetError('NET_CLOSED', 'the body broke off', { retryable: true });
 }
 
 /** Reads the rest of a request's body and drops it; resolves when it ends or is cut off. */
