@@ -1,55 +1,83 @@
 /**
- * Objects in key order. Reading hands out the array itself, so that a list costs
- * nothing; the next change after that works on a copy, so that nobody sees a list
- * change under their hands. A change is a binary search and one move of memory.
+ * Objects in key order, in chunks, so that a change moves little memory however
+ * long the list is. Reading joins the chunks once and hands out that array until
+ * the next change, so that a list costs nothing while nothing changes.
+ *
+ * Invariants:
+ * 1. No chunk is empty; the keys rise within a chunk and from one to the next.
+ * 2. What was read never changes.
  */
 import { assert } from '#base/mod.ts';
 import { compareKeys } from './key.ts';
 import type { ObjectKey, StoredObject } from './types.ts';
 
+/** A chunk that has grown to this is cut in two. */
+const chunkObjectsMax = 512;
+
 export class SortedList {
-  #objects: StoredObject[] = [];
-  #isShared = false;
+  readonly #chunks: StoredObject[][] = [];
+  #length = 0;
+  #joined: readonly StoredObject[] | undefined;
 
   get length(): number {
-    return this.#objects.length;
+    return this.#length;
   }
 
   /** A snapshot: it never changes. */
   read(): readonly StoredObject[] {
-    this.#isShared = true;
-    return this.#objects;
+    this.#joined ??= this.#chunks.flat();
+    return this.#joined;
   }
 
   /** Adds the object, or takes the place of the one with the same key. */
   put(object: StoredObject): void {
-    const objects = this.#own();
-    const last = objects.at(-1);
-    if (last === undefined || compareKeys(last.key, object.key) < 0) {
-      objects.push(object);
+    this.#joined = undefined;
+    const at = this.#chunkOf(object.key);
+    const chunk = this.#chunks[at];
+    if (chunk === undefined) {
+      this.#chunks.push([object]);
+      this.#length += 1;
       return;
     }
-    const index = placeOf(objects, object.key);
-    const found = objects[index];
-    const isReplacement = found !== undefined && compareKeys(found.key, object.key) === 0;
-    if (isReplacement) objects[index] = object;
-    else objects.splice(index, 0, object);
+    const index = placeOf(chunk, object.key);
+    const found = chunk[index];
+    if (found !== undefined && compareKeys(found.key, object.key) === 0) {
+      chunk[index] = object;
+      return;
+    }
+    if (index === chunk.length) chunk.push(object);
+    else chunk.splice(index, 0, object);
+    this.#length += 1;
+    if (chunk.length >= chunkObjectsMax) {
+      this.#chunks.splice(at + 1, 0, chunk.splice(chunkObjectsMax / 2));
+    }
   }
 
   remove(key: ObjectKey): void {
-    const objects = this.#own();
-    const index = placeOf(objects, key);
-    const found = objects[index];
+    this.#joined = undefined;
+    const at = this.#chunkOf(key);
+    const chunk = this.#chunks[at];
+    assert(chunk !== undefined, 'the list has the key');
+    const index = placeOf(chunk, key);
+    const found = chunk[index];
     assert(found !== undefined && compareKeys(found.key, key) === 0, 'the list has the key');
-    objects.splice(index, 1);
+    chunk.splice(index, 1);
+    this.#length -= 1;
+    if (chunk.length === 0) this.#chunks.splice(at, 1);
   }
 
-  #own(): StoredObject[] {
-    if (this.#isShared) {
-      this.#objects = this.#objects.slice();
-      this.#isShared = false;
+  /** The last chunk that does not begin behind the key, or the first one. */
+  #chunkOf(key: ObjectKey): number {
+    let low = 0;
+    let high = this.#chunks.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      const first = this.#chunks[middle]?.[0];
+      assert(first !== undefined, 'a chunk is not empty');
+      if (compareKeys(first.key, key) <= 0) low = middle;
+      else high = middle;
     }
-    return this.#objects;
+    return low;
   }
 }
 
