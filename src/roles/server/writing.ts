@@ -20,11 +20,12 @@ import type {
   Facet,
   FacetValue,
   ObjectKey,
-  Store,
   StoredObject,
   StoreView,
   Transaction,
 } from '#platform/store/mod.ts';
+import { type ServerParts, storeOf } from './dependencies.ts';
+import { serve, type ServedObject } from './served-objects.ts';
 
 /** What a transaction makes of one object, before its revision is known. */
 export interface Draft {
@@ -84,27 +85,33 @@ export function draftRemove(previous: StoredObject): Transaction<Draft> {
 
 export interface Written {
   readonly outcome: Draft['outcome'];
-  /** As served, at the revision of the change. */
-  readonly object: ApiObject;
+  /** As served, at the revision of the change; shared with the watches that tell of it. */
+  readonly served: ServedObject;
 }
 
 /** Decides and commits, or only decides where `dryRun`. */
 export async function commitDraft(
-  store: Store,
+  parts: ServerParts,
   definition: ResourceDefinition,
   dryRun: boolean,
   decide: (view: StoreView) => Transaction<Draft>,
 ): Promise<Written> {
+  const store = storeOf(parts, definition);
   if (dryRun) {
     const { outcome, stored } = decide(store).result;
     const object = foldObject(definition, stored);
     if (outcome === 'created') delete object.metadata.resourceVersion;
-    return { outcome, object };
+    return { outcome, served: serve(object) };
   }
   const { revision, result } = await store.transact(decide);
   const { outcome, stored } = result;
   const at = outcome === 'unchanged' ? stored : { ...stored, revision };
-  return { outcome, object: foldObject(definition, at) };
+  const newest = outcome === 'removed' ? undefined : store.get(stored.key);
+  const isThisChange = newest?.uid === at.uid && newest.revision === at.revision;
+  const served = isThisChange
+    ? parts.served.of(definition, newest)
+    : serve(foldObject(definition, at));
+  return { outcome, served };
 }
 
 function entriesOf(

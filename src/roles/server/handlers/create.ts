@@ -9,14 +9,13 @@ import {
 } from '#platform/api/mod.ts';
 import type { Random } from '#platform/io/mod.ts';
 import { requireParsed } from '../body.ts';
-import { type ServerParts, storeOf } from '../dependencies.ts';
+import type { ServerParts } from '../dependencies.ts';
 import { generatedNameAttemptsMax, generatedNameBaseLengthMax } from '../limits.ts';
 import { requireOpenNamespace } from '../namespaces.ts';
 import { decodeObject, validateObject, warningHeaders } from '../object-decoding.ts';
 import { fieldValidationOf, isDryRun } from '../query.ts';
 import { keyOf } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
-import { serve } from '../served-objects.ts';
 import { commitDraft, draftCreate } from '../writing.ts';
 import { objectAnswer } from './read.ts';
 
@@ -42,7 +41,7 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
     });
     const first = candidates[0] ?? object;
     validateObject(definition, first, { operation: 'create', previous: undefined });
-    const written = await commitDraft(storeOf(parts, definition), definition, dryRun, (view) => {
+    const written = await commitDraft(parts, definition, dryRun, (view) => {
       // Events are in a store of their own; their namespace is in the main one.
       const namespaceView = definition.storage === 'main' ? view : parts.store;
       requireOpenNamespace(parts, definition, namespaceView, namespace, first.metadata.name);
@@ -53,7 +52,7 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
       return draftCreate(definition, keyOf(definition, namespace, free.metadata.name), uid, free);
     });
     const headers = warningHeaders(warnings);
-    return objectAnswer(parts, definition, context, 201, serve(written.object), headers);
+    return objectAnswer(parts, definition, context, 201, written.served, headers);
   };
 }
 

@@ -32,7 +32,8 @@ export function deleteHandler(parts: ServerParts, definition: ResourceDefinition
   return async ({ request, query, parameters }) => {
     const { namespace = '', name = '' } = parameters;
     const deletion = await deletionRequestOf(request, query);
-    const { outcome, object } = await deleteObject(parts, definition, namespace, name, deletion);
+    const { outcome, served } = await deleteObject(parts, definition, namespace, name, deletion);
+    const { object } = served;
     const pretty = isPretty(query);
     if (outcome !== 'removed') return jsonAnswer(200, object, { pretty });
     const details = {
@@ -71,7 +72,7 @@ export function deleteCollectionHandler(
           metadata.name,
           { ...deletion, uid: deletion.uid ?? metadata.uid },
         );
-        items.push(deleted.object);
+        items.push(deleted.served.object);
       } catch (error) {
         // Somebody else was faster: it is gone, or another object has its name now.
         const isGone =
@@ -101,7 +102,7 @@ export function deleteObject(
   deletion: DeletionRequest,
 ): ReturnType<typeof commitDraft> {
   const nowMs = parts.clock.wallMs();
-  return commitDraft(storeOf(parts, definition), definition, deletion.dryRun, (view) =>
+  return commitDraft(parts, definition, deletion.dryRun, (view) =>
     decideDelete(parts, definition, view, keyOf(definition, namespace, name), deletion, nowMs),
   );
 }

@@ -10,7 +10,7 @@ import {
 } from '#platform/api/mod.ts';
 import { isPretty, jsonAnswer } from '../answers.ts';
 import { requireParsed } from '../body.ts';
-import { type ServerParts, storeOf } from '../dependencies.ts';
+import type { ServerParts } from '../dependencies.ts';
 import { isDryRun } from '../query.ts';
 import { keyOf, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
@@ -39,12 +39,12 @@ export function writeScaleHandler(
     const dryRun = isDryRun(context.query.getAll('dryRun'));
     const wanted = await wantedScale(context, method);
     const key = keyOf(definition, namespace, name);
-    const written = await commitDraft(storeOf(parts, definition), definition, dryRun, (view) =>
+    const written = await commitDraft(parts, definition, dryRun, (view) =>
       decideUpdate(parts, definition, view, key, 'main', (previous) =>
         withReplicas(definition, previous, wanted(scaleOf(definition, previous))),
       ),
     );
-    return jsonAnswer(200, scaleOf(definition, written.object), {
+    return jsonAnswer(200, scaleOf(definition, written.served.object), {
       pretty: isPretty(context.query),
     });
   };

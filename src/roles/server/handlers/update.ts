@@ -13,13 +13,12 @@ import {
 } from '#platform/api/mod.ts';
 import type { StoreView, Transaction } from '#platform/store/mod.ts';
 import { contentTypeOf, readBytes, requireParsed } from '../body.ts';
-import { type ServerParts, storeOf } from '../dependencies.ts';
+import type { ServerParts } from '../dependencies.ts';
 import { isReadyToGo } from '../departure.ts';
 import { decodeObject, validateObject, warningHeaders } from '../object-decoding.ts';
 import { fieldValidationOf, isDryRun } from '../query.ts';
 import { keyOf, notFoundError } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
-import { serve } from '../served-objects.ts';
 import { commitDraft, type Draft, draftRemove, draftUpdate } from '../writing.ts';
 import { objectAnswer } from './read.ts';
 
@@ -76,11 +75,11 @@ async function answerUpdate(
   const { namespace = '', name = '' } = context.parameters;
   const dryRun = isDryRun(context.query.getAll('dryRun'));
   const key = keyOf(definition, namespace, name);
-  const written = await commitDraft(storeOf(parts, definition), definition, dryRun, (view) =>
+  const written = await commitDraft(parts, definition, dryRun, (view) =>
     decideUpdate(parts, definition, view, key, scope, revise),
   );
   const headers = warningHeaders(warnings());
-  return objectAnswer(parts, definition, context, 200, serve(written.object), headers);
+  return objectAnswer(parts, definition, context, 200, written.served, headers);
 }
 
 /**
