@@ -14,13 +14,14 @@
  *    It covers every certificate over the key, because their serial numbers begin
  *    with its id; so a renewal writes nothing and works while the disk is full.
  */
-import { isJsonObject, SelvageError, textOf, utf8 } from '#base/mod.ts';
+import { assert, isJsonObject, SelvageError, textOf, utf8 } from '#base/mod.ts';
 import { StatusError } from '#platform/api/mod.ts';
 import { type Clock, type Keys, timestampOf } from '#platform/io/mod.ts';
 import type { Change, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { CertificateAuthority } from './authority.ts';
 import { keyIdOf, keyIdOfSerial, publicKeyHashOf } from './key-id.ts';
 import {
+  nodeCertificateLifeMsMax,
   nodeIdentityResource,
   nodeKey,
   type NodeRecord,
@@ -94,7 +95,8 @@ class StoredNodeCertificates implements NodeCertificates {
 
   constructor(dependencies: NodeCertificatesDependencies) {
     this.#dependencies = dependencies;
-    const { store } = dependencies;
+    const { store, lifeMs } = dependencies;
+    assert(lifeMs > 0 && lifeMs <= nodeCertificateLifeMsMax, 'a life that records outlast');
     for (const object of store.list(nodeIdentityResource)) this.#take(object);
     this.#refusedKeyIds = new Set([...this.#refusedOf.values()].flat());
     this.#watch = store.watch(store.revision, (batch) => {

@@ -137,7 +137,7 @@ async function openFleet(lifeMs: number): Promise<Fleet> {
             })
             .catch((thrown: unknown) => {
               if (thrown instanceof NetError) resolve(false);
-              else reject(thrown as Error);
+              else reject(thrown);
             });
         }),
       ),
