@@ -71,7 +71,7 @@ export async function startFleet(words: readonly string[] = []): Promise<TestFle
   };
   const interrupt = async (): Promise<number | null> => {
     child?.kill('SIGINT');
-    const timeout = wait(endTimeoutMs).then(() => {
+    const timeout = wait(endTimeoutMs, undefined, { ref: false }).then(() => {
       throw new Error(`up has not ended ${endTimeoutMs} ms after the interrupt:\n${printed}`);
     });
     return await Promise.race([ended, timeout]);
