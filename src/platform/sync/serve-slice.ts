@@ -58,7 +58,7 @@ class SliceSender {
       this.#sent = cursor.sequence;
       this.#follow();
       // Also where nothing has changed: the follower then knows that it is current.
-      if (this.#queue.length === 0) this.#sendProgress();
+      if (this.#queue.length === 0 && !this.#isSending) this.#sendProgress();
     } else {
       this.#startAnew();
     }
@@ -138,6 +138,8 @@ class SliceSender {
     this.#drain().then(
       () => {
         this.#isSending = false;
+        // What came in the turn in which the drain ended still waits.
+        if (this.#queue.length > 0 || this.#hasOverflowed) this.#send();
       },
       (thrown: unknown) => {
         // A stream that has failed says so to its close listener; anything else ends it.

@@ -1,0 +1,103 @@
+/**
+ * The hub: owns the nodes of its slice of the fleet. It holds their sessions,
+ * gives pods their nodes, takes in what agents report, concludes which nodes are
+ * there, and lets go of pods that have ended.
+ */
+import { assert, errorText } from '#base/mod.ts';
+import type { CommittedBatch } from '#platform/store/mod.ts';
+import { createEventReports } from './event-reports.ts';
+import { createPodLogs } from './pod-logs.ts';
+import { forgetCursor, Reports } from './reports.ts';
+import { Scheduling } from './scheduling.ts';
+import { Sessions } from './sessions.ts';
+import { Terminations } from './terminations.ts';
+import type { Hub, HubDependencies, HubOptions } from './types.ts';
+import { Verdicts } from './verdicts.ts';
+
+const heartbeatIntervalMsDefault = 2_000;
+const heartbeatsMissedMax = 3;
+const lookEveryMsMax = 1_000;
+
+export function createHub(dependencies: HubDependencies, options: HubOptions = {}): Hub {
+  const { store, client, clock, timers, random, logger, blobs, images, definitions } = dependencies;
+  const heartbeatIntervalMs = options.heartbeatIntervalMs ?? heartbeatIntervalMsDefault;
+  const nodeDefinition = definitions.find(({ kind, group }) => kind === 'Node' && group === '');
+  assert(nodeDefinition !== undefined, 'a hub knows the kind Node');
+
+  const events = createEventReports(client, clock);
+  const verdicts = new Verdicts(
+    { store, clock, timers, logger, events, sessions: () => sessions },
+    {
+      nodeLostAfterMs: options.nodeLostAfterMs ?? heartbeatIntervalMs * heartbeatsMissedMax,
+      lookEveryMs: Math.min(lookEveryMsMax, Math.ceil(heartbeatIntervalMs / 2)),
+    },
+  );
+  const onAlive = (nodeName: string): void => verdicts.look(nodeName);
+  const reports = new Reports({
+    store,
+    random,
+    logger,
+    events,
+    definitions,
+    onNodeReport: onAlive,
+  });
+  const sessions = new Sessions({
+    store,
+    clock,
+    timers,
+    logger,
+    blobs,
+    reports,
+    product: options.product ?? 'selvage-hub',
+    onAlive,
+  });
+  const scheduling = new Scheduling({
+    store,
+    clock,
+    timers,
+    logger,
+    events,
+    images,
+    nodeDefinition,
+  });
+  const terminations = new Terminations(store, logger);
+
+  const lookForDeletedNodes = (batch: CommittedBatch): void => {
+    for (const { type, object } of batch.events) {
+      if (type !== 'delete' || object.key.resource !== 'nodes') continue;
+      const { name } = object.key;
+      sessions.forget(name);
+      events.forgetNode(name);
+      store
+        .transact((view) => ({ changes: forgetCursor(view, name), result: undefined }))
+        .catch((error: unknown) => {
+          logger.log('warn', 'the cursor of a deleted node is left over', {
+            node: name,
+            error: errorText(error),
+          });
+        });
+    }
+  };
+  const watch = store.watch(store.revision, (batch) => {
+    terminations.look(batch);
+    scheduling.look(batch);
+    lookForDeletedNodes(batch);
+  });
+  terminations.lookAtAll();
+  scheduling.request();
+
+  return {
+    accept: (connection) => sessions.accept(connection),
+    podLogs: createPodLogs(sessions, timers),
+    liveness(nodeName) {
+      const heartbeat = sessions.lastHeartbeat(nodeName);
+      return heartbeat === undefined ? undefined : { lastHeartbeatWallMs: heartbeat.wallMs };
+    },
+    async close() {
+      watch.close();
+      verdicts.close();
+      sessions.close();
+      await scheduling.close();
+    },
+  };
+}

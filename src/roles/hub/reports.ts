@@ -1,0 +1,173 @@
+/**
+ * What nodes report, applied to the store.
+ *
+ * Invariants:
+ * 1. A node reports on itself and on pods that are assigned to it, by uid; the
+ *    rest is refused and counted, and never holds up what comes behind it.
+ * 2. Reports and the sequence up to which they were applied are one transaction,
+ *    so an entry that is delivered again is not applied again.
+ */
+import { type JsonObject, type Uid, utf8 } from '#base/mod.ts';
+import { type ResourceDefinition, validateAgainstSchema } from '#platform/api/mod.ts';
+import type { Logger, Random } from '#platform/io/mod.ts';
+import type { Change, ObjectKey, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
+import type { SequencedEntry, UpwardEntry } from '#platform/sync/mod.ts';
+import type { EventReports } from './event-reports.ts';
+import { nodeKey, nodeNameOf, readFacet } from './stored-facets.ts';
+
+const reportBytesMax = 64 * 1024;
+const cursorResource = 'outboxcursors.selvage.dev';
+
+export interface ReportsDependencies {
+  readonly store: Store;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly events: EventReports;
+  readonly definitions: readonly ResourceDefinition[];
+  /** Called after a report of a node itself is durable. */
+  readonly onNodeReport: (nodeName: string) => void;
+}
+
+type Refusal = { readonly sequence: number; readonly reason: string };
+
+const cursorKey = (nodeName: string): ObjectKey => ({
+  resource: cursorResource,
+  namespace: '',
+  name: nodeName,
+});
+
+export class Reports {
+  readonly #dependencies: ReportsDependencies;
+  /** Schema of `status`, by resource. */
+  readonly #statusSchemas: ReadonlyMap<string, Parameters<typeof validateAgainstSchema>[0]>;
+
+  constructor(dependencies: ReportsDependencies) {
+    this.#dependencies = dependencies;
+    const schemas = dependencies.definitions.flatMap((definition) => {
+      const schema = definition.schema.properties?.['status'];
+      return schema === undefined || definition.group !== ''
+        ? []
+        : [[definition.plural, schema] as const];
+    });
+    this.#statusSchemas = new Map(schemas);
+  }
+
+  /** Highest sequence applied of this outbox; 0 for none. */
+  lastApplied(nodeName: string, incarnation: string): number {
+    return appliedOf(this.#dependencies.store, nodeName, incarnation);
+  }
+
+  async apply(
+    nodeName: string,
+    incarnation: string,
+    entries: readonly SequencedEntry[],
+    lastSequence: number,
+  ): Promise<void> {
+    const { store, random, events, logger, onNodeReport } = this.#dependencies;
+    const cursorUid = random.uuid() as Uid;
+    const { result } = await store.transact((view) => {
+      const refusals: Refusal[] = [];
+      const changes = new Map<string, Change>();
+      const applied = appliedOf(view, nodeName, incarnation);
+      const fresh = entries.filter(({ sequence }) => sequence > applied);
+      for (const { sequence, entry } of fresh) {
+        if (entry.type !== 'report') continue;
+        const object = subjectIn(view, nodeName, entry.key, entry.uid);
+        const reason = object === undefined ? undefined : this.#reasonToRefuse(object, entry);
+        if (object === undefined) continue;
+        if (reason !== undefined) {
+          refusals.push({ sequence, reason });
+          continue;
+        }
+        changes.set(`${object.key.resource}/${object.key.namespace}/${object.key.name}`, {
+          type: 'put',
+          key: object.key,
+          uid: object.uid,
+          facet: 'report',
+          bytes: utf8(JSON.stringify(entry.report)),
+        });
+      }
+      const known = view.get(cursorKey(nodeName));
+      const cursor: Change = {
+        type: 'put',
+        key: cursorKey(nodeName),
+        uid: known?.uid ?? cursorUid,
+        facet: 'intent',
+        bytes: utf8(JSON.stringify({ incarnation, sequence: Math.max(applied, lastSequence) })),
+      };
+      return { changes: [...changes.values(), cursor], result: { refusals, fresh } };
+    });
+    for (const { sequence, reason } of result.refusals) {
+      logger.log('warn', 'a report was refused', { node: nodeName, sequence, reason });
+      const node = store.get(nodeKey(nodeName));
+      if (node !== undefined) events.record('hub', node, 'Warning', 'ReportRefused', reason);
+    }
+    let hasNodeReport = false;
+    for (const { entry } of result.fresh) {
+      if (entry.type === 'report') hasNodeReport ||= entry.key.resource === 'nodes';
+      else this.#recordEvent(nodeName, entry);
+    }
+    if (hasNodeReport) onNodeReport(nodeName);
+  }
+
+  #reasonToRefuse(
+    object: StoredObject,
+    entry: UpwardEntry & { readonly type: 'report' },
+  ): string | undefined {
+    const { resource, namespace, name } = object.key;
+    const what = `${resource} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+    const sizeBytes = utf8(JSON.stringify(entry.report)).length;
+    if (sizeBytes > reportBytesMax) {
+      return `the report on ${what} has ${sizeBytes} bytes, above the limit of ${reportBytesMax}`;
+    }
+    const schema = this.#statusSchemas.get(resource);
+    const status = entry.report['status'];
+    if (schema === undefined || status === undefined) return `the report on ${what} has no status`;
+    const [first] = validateAgainstSchema(schema, status, { path: 'status', errorsMax: 1 });
+    return first === undefined
+      ? undefined
+      : `the report on ${what} is not valid: ${first.field}: ${first.message}`;
+  }
+
+  #recordEvent(nodeName: string, entry: UpwardEntry & { type: 'event' | 'gap' }): void {
+    const { store, events } = this.#dependencies;
+    if (entry.type === 'gap') {
+      const node = store.get(nodeKey(nodeName));
+      const message = `${entry.droppedCount} events of this node were dropped for want of space while it was cut off`;
+      if (node !== undefined) events.record('hub', node, 'Warning', 'EventsDropped', message);
+      return;
+    }
+    const object = subjectIn(store, nodeName, entry.regarding.key, entry.regarding.uid);
+    if (object === undefined) return;
+    events.recordOfAgent(nodeName, object, entry.severity, entry.reason, entry.message);
+  }
+}
+
+/** The object where the node may speak of it: itself, or a pod that is assigned to it. */
+function subjectIn(
+  view: Pick<StoreView, 'get'>,
+  nodeName: string,
+  key: ObjectKey,
+  uid: string,
+): StoredObject | undefined {
+  const isItself = key.resource === 'nodes' && key.namespace === '' && key.name === nodeName;
+  if (!isItself && key.resource !== 'pods') return undefined;
+  const object = view.get(key);
+  if (object === undefined || object.uid !== uid) return undefined;
+  return isItself || nodeNameOf(object) === nodeName ? object : undefined;
+}
+
+function appliedOf(view: Pick<StoreView, 'get'>, nodeName: string, incarnation: string): number {
+  const stored = view.get(cursorKey(nodeName));
+  const cursor: JsonObject | undefined =
+    stored === undefined ? undefined : readFacet(stored, 'intent');
+  if (cursor?.['incarnation'] !== incarnation) return 0;
+  const { sequence } = cursor;
+  return typeof sequence === 'number' ? sequence : 0;
+}
+
+/** Takes the cursor of a node that is gone away with it. */
+export function forgetCursor(view: Pick<StoreView, 'get'>, nodeName: string): readonly Change[] {
+  const stored = view.get(cursorKey(nodeName));
+  return stored === undefined ? [] : [{ type: 'delete', key: stored.key, uid: stored.uid }];
+}

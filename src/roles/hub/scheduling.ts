@@ -1,0 +1,273 @@
+/**
+ * Gives pods their nodes: what waits is looked at together, planned by the
+ * scheduler engine and committed as one transaction.
+ *
+ * Invariants:
+ * 1. One pass runs at a time, and only passes write assignments, so a plan's
+ *    account of room holds until it is committed.
+ * 2. The transaction looks at each pod again: one that was deleted, replaced or
+ *    assigned meanwhile is left alone.
+ * 3. An assignment pins each image to the digest that its name stood for.
+ * 4. A pod that must wait says why, once for each reason.
+ */
+import { errorText, type JsonObject } from '#base/mod.ts';
+import { type Placement, planPlacement, type SchedulerPod } from '#engines/scheduler/mod.ts';
+import type { ResourceDefinition } from '#platform/api/mod.ts';
+import type { ImageCatalog, ResolvedImage } from '#platform/blobs/mod.ts';
+import { type Clock, type Logger, timestampOf, type Timer, type Timers } from '#platform/io/mod.ts';
+import type { Change, CommittedBatch, Store, StoredObject } from '#platform/store/mod.ts';
+import type { EventReports } from './event-reports.ts';
+import { schedulerNode, schedulerPod } from './scheduler-input.ts';
+import {
+  imagesOf,
+  isBeingDeleted,
+  isUnplaced,
+  nodeKey,
+  nodeNameOf,
+  podsByNode,
+  podsUnplaced,
+  putFacet,
+  readFacet,
+} from './stored-facets.ts';
+
+export interface SchedulingDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly events: EventReports;
+  readonly images: ImageCatalog;
+  readonly nodeDefinition: ResourceDefinition;
+}
+
+/** Lets what arrives together be planned together. */
+const gatherMs = 2;
+/** For what no change announces. */
+const lookAgainMs = 30_000;
+const podsPerPassMax = 2_000;
+
+/** What a pass has decided for one pod. */
+type Decision =
+  | { readonly type: 'assign'; readonly nodeName: string; readonly images: Record<string, string> }
+  | { readonly type: 'wait'; readonly reason: string; readonly message: string };
+
+export class Scheduling {
+  readonly #dependencies: SchedulingDependencies;
+  #timer: Timer | undefined;
+  #again: Timer | undefined;
+  #pass: Promise<void> | undefined;
+  #isAskedAgain = false;
+  #isClosed = false;
+
+  constructor(dependencies: SchedulingDependencies) {
+    this.#dependencies = dependencies;
+    dependencies.images.onChange(() => this.request());
+  }
+
+  /** Whether the batch may let a waiting pod run, or brings one that waits. */
+  look(batch: CommittedBatch): void {
+    const concerns = batch.events.some(
+      ({ object: { key } }) => key.resource === 'pods' || key.resource === 'nodes',
+    );
+    if (concerns) this.request();
+  }
+
+  /** Asks for a pass; any number of requests make one. */
+  request(): void {
+    if (this.#isClosed) return;
+    if (this.#pass !== undefined) {
+      this.#isAskedAgain = true;
+      return;
+    }
+    if (this.#timer !== undefined) return;
+    if (this.#dependencies.store.lookup(podsUnplaced, 'all').length === 0) return;
+    this.#timer = this.#dependencies.timers.after(gatherMs, () => {
+      this.#timer = undefined;
+      this.#pass = this.#run().finally(() => {
+        this.#pass = undefined;
+        const again = this.#isAskedAgain;
+        this.#isAskedAgain = false;
+        if (again) this.request();
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#again?.cancel();
+    await this.#pass;
+  }
+
+  async #run(): Promise<void> {
+    const { timers, logger } = this.#dependencies;
+    this.#again?.cancel();
+    this.#again = timers.after(lookAgainMs, () => this.request());
+    try {
+      await this.#placeWaiting();
+    } catch (error) {
+      // The pods still wait, and the timer above looks at them again.
+      logger.log('error', 'scheduling failed; it is tried again', { error: errorText(error) });
+    }
+  }
+
+  async #placeWaiting(): Promise<void> {
+    const { store } = this.#dependencies;
+    const waiting = store
+      .lookup(podsUnplaced, 'all')
+      .filter((pod) => !isBeingDeleted(pod))
+      .toSorted((left, right) => left.createdRevision - right.createdRevision)
+      .slice(0, podsPerPassMax);
+    if (waiting.length === 0) return;
+    const resolved = await this.#resolveImages(waiting);
+    const decisions = new Map<StoredObject, Decision>();
+    const toPlan: StoredObject[] = [];
+    for (const pod of waiting) {
+      const missing = imagesOf(pod).find((image) => resolved.get(image) === undefined);
+      const nodeName = nodeNameOf(pod);
+      if (missing !== undefined) decisions.set(pod, imageMissing(missing));
+      else if (nodeName === undefined) toPlan.push(pod);
+      else decisions.set(pod, this.#pinned(pod, nodeName, resolved));
+    }
+    this.#plan(toPlan, resolved, decisions);
+    await this.#commit(decisions);
+  }
+
+  async #resolveImages(
+    pods: readonly StoredObject[],
+  ): Promise<ReadonlyMap<string, ResolvedImage | undefined>> {
+    const resolved = new Map<string, ResolvedImage | undefined>();
+    for (const pod of pods) {
+      for (const image of imagesOf(pod)) {
+        if (resolved.has(image)) continue;
+        resolved.set(image, await this.#dependencies.images.resolve(image));
+      }
+    }
+    return resolved;
+  }
+
+  /** For a pod that was created with a node name: nothing is left but its images. */
+  #pinned(
+    pod: StoredObject,
+    nodeName: string,
+    resolved: ReadonlyMap<string, ResolvedImage | undefined>,
+  ): Decision {
+    return this.#dependencies.store.get(nodeKey(nodeName)) === undefined
+      ? {
+          type: 'wait',
+          reason: 'NodeNotFound',
+          message: `spec.nodeName is ${JSON.stringify(nodeName)}, and there is no such node`,
+        }
+      : { type: 'assign', nodeName, images: digestsOf(pod, resolved) };
+  }
+
+  #plan(
+    pods: readonly StoredObject[],
+    resolved: ReadonlyMap<string, ResolvedImage | undefined>,
+    decisions: Map<StoredObject, Decision>,
+  ): void {
+    if (pods.length === 0) return;
+    const { store, nodeDefinition } = this.#dependencies;
+    const nodes = store
+      .list('nodes')
+      .map((node) => schedulerNode(nodeDefinition, node, store.lookup(podsByNode, node.key.name)));
+    const storedOf = new Map<SchedulerPod, StoredObject>();
+    const inputs = pods.map((pod) => {
+      const platforms = imagesOf(pod).map((image) => resolved.get(image)?.platforms ?? []);
+      const input = schedulerPod(pod, platforms);
+      storedOf.set(input, pod);
+      return input;
+    });
+    for (const placement of planPlacement({ nodes, pods: inputs }).placements) {
+      const pod = storedOf.get(placement.pod);
+      if (pod !== undefined) decisions.set(pod, decisionOf(placement, pod, resolved));
+    }
+  }
+
+  async #commit(decisions: ReadonlyMap<StoredObject, Decision>): Promise<void> {
+    const { store, clock, events } = this.#dependencies;
+    const nowText = timestampOf(clock.wallMs());
+    const { result } = await store.transact((view) => {
+      const changes: Change[] = [];
+      const said: [StoredObject, Decision][] = [];
+      for (const [pod, decision] of decisions) {
+        const now = view.get(pod.key);
+        if (now === undefined || now.uid !== pod.uid || isBeingDeleted(now) || !isUnplaced(now)) {
+          continue;
+        }
+        const verdict = verdictOf(now, decision, nowText);
+        if (verdict !== undefined) changes.push(putFacet(now, 'verdict', verdict));
+        if (decision.type === 'assign') {
+          const { nodeName, images } = decision;
+          if (view.get(nodeKey(nodeName)) === undefined) continue;
+          changes.push(putFacet(now, 'assignment', { nodeName, images }));
+          said.push([now, decision]);
+        } else if (verdict !== undefined) {
+          said.push([now, decision]);
+        }
+      }
+      return { changes, result: said };
+    });
+    for (const [pod, decision] of result) {
+      if (decision.type === 'assign') {
+        const message = `Successfully assigned ${pod.key.namespace}/${pod.key.name} to ${decision.nodeName}`;
+        events.record('scheduler', pod, 'Normal', 'Scheduled', message);
+      } else {
+        events.record('scheduler', pod, 'Warning', 'FailedScheduling', decision.message);
+      }
+    }
+  }
+}
+
+function imageMissing(image: string): Decision {
+  return {
+    type: 'wait',
+    reason: 'ImageUnknown',
+    message: `the registry of this fleet has no image ${image}; push it with: selvage image push <folder> ${image}`,
+  };
+}
+
+function decisionOf(
+  placement: Placement,
+  pod: StoredObject,
+  resolved: ReadonlyMap<string, ResolvedImage | undefined>,
+): Decision {
+  return placement.type === 'placed'
+    ? { type: 'assign', nodeName: placement.nodeName, images: digestsOf(pod, resolved) }
+    : { type: 'wait', reason: 'Unschedulable', message: placement.message };
+}
+
+function digestsOf(
+  pod: StoredObject,
+  resolved: ReadonlyMap<string, ResolvedImage | undefined>,
+): Record<string, string> {
+  const digests: Record<string, string> = {};
+  for (const image of imagesOf(pod)) {
+    const digest = resolved.get(image)?.digest;
+    if (digest !== undefined) digests[image] = digest;
+  }
+  return digests;
+}
+
+/** The verdict with its PodScheduled condition; undefined where it says that already. */
+function verdictOf(pod: StoredObject, decision: Decision, nowText: string): JsonObject | undefined {
+  const before = readFacet(pod, 'verdict') ?? {};
+  const others = Array.isArray(before['conditions']) ? before['conditions'] : [];
+  const isScheduled = (condition: unknown): condition is JsonObject =>
+    typeof condition === 'object' &&
+    condition !== null &&
+    'type' in condition &&
+    condition.type === 'PodScheduled';
+  const known = others.find(isScheduled);
+  const status = decision.type === 'assign' ? 'True' : 'False';
+  const words: JsonObject =
+    decision.type === 'assign' ? {} : { reason: decision.reason, message: decision.message };
+  if (known?.['status'] === status && known['message'] === words['message']) return undefined;
+  const lastTransitionTime =
+    known?.['status'] === status ? (known['lastTransitionTime'] ?? nowText) : nowText;
+  const condition: JsonObject = { type: 'PodScheduled', status, ...words, lastTransitionTime };
+  return {
+    ...before,
+    conditions: [...others.filter((other) => !isScheduled(other)), condition],
+  };
+}

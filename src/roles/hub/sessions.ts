@@ -1,0 +1,203 @@
+/**
+ * The links of the nodes: who is connected, when each was last heard of, and the
+ * streams that agents open.
+ *
+ * Invariants:
+ * 1. A session belongs to the node that its certificate names and serves nothing
+ *    of any other node.
+ * 2. A node has one session; a newer one ends the older.
+ * 3. Heartbeats are kept in memory only.
+ */
+import { assert, errorText, type JsonObject } from '#base/mod.ts';
+import { type BlobStore, isDigest } from '#platform/blobs/mod.ts';
+import type { Clock, Connection, Logger, Timers } from '#platform/io/mod.ts';
+import type { Store } from '#platform/store/mod.ts';
+import { serveOutbox, serveSlice } from '#platform/sync/mod.ts';
+import { type LinkSession, type LinkStream, openLink } from '#platform/wire/mod.ts';
+import type { Reports } from './reports.ts';
+import { nodeKey, nodeNameOf } from './stored-facets.ts';
+
+const nodeSubjectPrefix = 'system:node:';
+const heartbeatBytes = 4;
+
+export interface SessionsDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly blobs: BlobStore;
+  readonly reports: Reports;
+  readonly product: string;
+  /** Called when a node was heard of for the first time on a session. */
+  readonly onAlive: (nodeName: string) => void;
+}
+
+export interface Heartbeat {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+export class Sessions {
+  readonly #dependencies: SessionsDependencies;
+  readonly #sessions = new Map<string, LinkSession>();
+  readonly #heartbeats = new Map<string, Heartbeat>();
+  #isClosed = false;
+
+  constructor(dependencies: SessionsDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  session(nodeName: string): LinkSession | undefined {
+    return this.#sessions.get(nodeName);
+  }
+
+  lastHeartbeat(nodeName: string): Heartbeat | undefined {
+    return this.#heartbeats.get(nodeName);
+  }
+
+  /** Ends the session of a node that is no more. */
+  forget(nodeName: string): void {
+    this.#heartbeats.delete(nodeName);
+    this.#sessions
+      .get(nodeName)
+      ?.close({ code: 'NODE_DELETED', message: `node ${nodeName} is no longer part of the fleet` });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const session of Array.from(this.#sessions.values())) {
+      session.close({ code: 'HUB_STOPPING', message: 'the hub is stopping; come back' });
+    }
+  }
+
+  accept(connection: Connection): void {
+    const { clock, timers, logger, product, store } = this.#dependencies;
+    const { peer } = connection;
+    const nodeName = peer?.commonName.startsWith(nodeSubjectPrefix)
+      ? peer.commonName.slice(nodeSubjectPrefix.length)
+      : undefined;
+    if (this.#isClosed || nodeName === undefined || store.get(nodeKey(nodeName)) === undefined) {
+      logger.log('warn', 'a connection was refused: its certificate names no node of this fleet', {
+        peer: peer?.commonName,
+        address: connection.remoteAddress,
+      });
+      connection.destroy();
+      return;
+    }
+    openLink(
+      { connection, clock, timers, logger },
+      {
+        role: 'parent',
+        product,
+        onOpen: (session) => this.#opened(nodeName, session),
+        onStream: (method, parameters, stream) => {
+          this.#serve(nodeName, method, parameters, stream);
+        },
+      },
+    ).catch((error: unknown) => {
+      logger.log('warn', 'a link did not come about', { node: nodeName, error: errorText(error) });
+    });
+  }
+
+  #opened(nodeName: string, session: LinkSession): void {
+    const { logger } = this.#dependencies;
+    this.#sessions.get(nodeName)?.close({
+      code: 'LINK_REPLACED',
+      message: `node ${nodeName} has opened a newer link`,
+    });
+    this.#sessions.set(nodeName, session);
+    logger.log('info', 'node connected', { node: nodeName, agent: session.remote.product });
+    session.onClose((failure) => {
+      if (this.#sessions.get(nodeName) === session) this.#sessions.delete(nodeName);
+      logger.log('info', 'node disconnected', { node: nodeName, reason: failure?.message });
+    });
+  }
+
+  #serve(
+    nodeName: string,
+    method: string,
+    parameters: Readonly<Record<string, unknown>>,
+    stream: LinkStream,
+  ): void {
+    const { store, timers, reports, logger } = this.#dependencies;
+    switch (method) {
+      case 'node.heartbeat':
+        this.#serveHeartbeats(nodeName, stream);
+        return;
+      case 'slice.follow':
+        serveSlice(stream, parameters, {
+          store,
+          timers,
+          resources: ['nodes', 'pods'],
+          includes: (object) =>
+            object.key.resource === 'nodes'
+              ? object.key.name === nodeName
+              : object.key.resource === 'pods' && nodeNameOf(object) === nodeName,
+        });
+        return;
+      case 'outbox.deliver':
+        serveOutbox(stream, parameters, {
+          lastApplied: (incarnation) => reports.lastApplied(nodeName, incarnation),
+          apply: (incarnation, entries, lastSequence) =>
+            reports.apply(nodeName, incarnation, entries, lastSequence),
+          onRefused: (sequence, reason) => {
+            logger.log('warn', 'a malformed entry of an outbox was passed over', {
+              node: nodeName,
+              sequence,
+              reason,
+            });
+          },
+        });
+        return;
+      case 'blob.fetch':
+        this.#serveBlob(parameters, stream);
+        return;
+      default:
+        stream.fail({ code: 'METHOD_UNKNOWN', message: `this hub has no stream ${method}` });
+    }
+  }
+
+  #serveHeartbeats(nodeName: string, stream: LinkStream): void {
+    const { clock, onAlive } = this.#dependencies;
+    let isFirst = true;
+    stream.onClose(() => {});
+    stream.onMessage((message) => {
+      if (message.length !== heartbeatBytes) {
+        stream.fail({ code: 'HEARTBEAT_MALFORMED', message: 'a heartbeat has four bytes' });
+        return;
+      }
+      this.#heartbeats.set(nodeName, { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
+      if (isFirst) onAlive(nodeName);
+      isFirst = false;
+      // Fails only with the stream, which says so to its close listener.
+      stream.send(message).catch(() => undefined);
+    });
+  }
+
+  #serveBlob(parameters: Readonly<Record<string, unknown>>, stream: LinkStream): void {
+    const { blobs } = this.#dependencies;
+    const { digest, offset = 0 } = parameters as JsonObject;
+    let isOpen = true;
+    stream.onMessage(() => undefined);
+    stream.onClose(() => {
+      isOpen = false;
+    });
+    if (typeof digest !== 'string' || !isDigest(digest) || !Number.isSafeInteger(offset)) {
+      stream.fail({ code: 'BLOB_MALFORMED', message: 'blob.fetch takes a digest and an offset' });
+      return;
+    }
+    const send = async (): Promise<void> => {
+      assert(typeof offset === 'number', 'the offset was checked');
+      for await (const chunk of blobs.read(digest, offset)) {
+        if (!isOpen) return;
+        await stream.send(chunk);
+      }
+      stream.end();
+    };
+    send().catch((error: unknown) => {
+      if (!isOpen) return;
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'BLOB_FAILED';
+      stream.fail({ code, message: errorText(error) });
+    });
+  }
+}

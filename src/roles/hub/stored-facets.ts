@@ -1,0 +1,94 @@
+/**
+ * Facets of stored objects as the hub reads them, and the indexes that it looks
+ * objects up by. A facet is decoded once for each version of an object.
+ */
+import { isJsonObject, type JsonObject, textOf, utf8 } from '#base/mod.ts';
+import type { Change, Facet, IndexFunction, ObjectKey, StoredObject } from '#platform/store/mod.ts';
+
+type DecodedFacets = Partial<Record<Facet, JsonObject>>;
+
+const decodedOf = new WeakMap<StoredObject, DecodedFacets>();
+
+/** The facet as an object; undefined where it has none. Not to be changed. */
+export function readFacet(object: StoredObject, facet: Facet): JsonObject | undefined {
+  const stored = object.facets[facet];
+  if (stored === undefined) return undefined;
+  let decoded = decodedOf.get(object);
+  if (decoded === undefined) {
+    decoded = {};
+    decodedOf.set(object, decoded);
+  }
+  const known = decoded[facet];
+  if (known !== undefined) return known;
+  const parsed: unknown = JSON.parse(textOf(stored.bytes));
+  const value = isJsonObject(parsed) ? parsed : {};
+  decoded[facet] = value;
+  return value;
+}
+
+/** A change of one facet of an object that exists. */
+export function putFacet(object: StoredObject, facet: Facet, value: JsonObject): Change {
+  return {
+    type: 'put',
+    key: object.key,
+    uid: object.uid,
+    facet,
+    bytes: utf8(JSON.stringify(value)),
+  };
+}
+
+export function nodeKey(name: string): ObjectKey {
+  return { resource: 'nodes', namespace: '', name };
+}
+
+/** The node that a pod is assigned to. */
+export function nodeNameOf(pod: StoredObject): string | undefined {
+  const name = readFacet(pod, 'assignment')?.['nodeName'];
+  return typeof name === 'string' ? name : undefined;
+}
+
+export function metadataOf(object: StoredObject): JsonObject {
+  const metadata = readFacet(object, 'intent')?.['metadata'];
+  return isJsonObject(metadata) ? metadata : {};
+}
+
+export function isBeingDeleted(object: StoredObject): boolean {
+  return metadataOf(object)['deletionTimestamp'] !== undefined;
+}
+
+/** Image references of the containers, in order. */
+export function imagesOf(pod: StoredObject): readonly string[] {
+  return containersOf(pod).flatMap((container) => {
+    const { image } = container;
+    return typeof image === 'string' ? [image] : [];
+  });
+}
+
+export function containersOf(pod: StoredObject): readonly JsonObject[] {
+  const spec = readFacet(pod, 'intent')?.['spec'];
+  const containers = isJsonObject(spec) ? spec['containers'] : undefined;
+  return Array.isArray(containers) ? containers.filter(isJsonObject) : [];
+}
+
+/** Whether the hub has something left to decide: a node, or what its images are. */
+export function isUnplaced(pod: StoredObject): boolean {
+  const assignment = readFacet(pod, 'assignment');
+  if (assignment === undefined) return true;
+  const images = isJsonObject(assignment['images']) ? assignment['images'] : {};
+  return imagesOf(pod).some((image) => !Object.hasOwn(images, image));
+}
+
+export const podsByNode = 'podsByNode';
+export const podsUnplaced = 'podsUnplaced';
+
+/** For `openStore`: the hub finds pods by node, and those that wait for a decision. */
+export const hubIndexes: Readonly<Record<string, IndexFunction>> = {
+  [podsByNode](object) {
+    if (object.key.resource !== 'pods') return [];
+    const nodeName = nodeNameOf(object);
+    return nodeName === undefined ? [] : [nodeName];
+  },
+  [podsUnplaced](object) {
+    return object.key.resource === 'pods' && isUnplaced(object) ? ['all'] : [];
+  },
+};

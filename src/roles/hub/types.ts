@@ -1,0 +1,61 @@
+/** What a hub is given and what it offers to the process around it. */
+import type { ResourceDefinition } from '#platform/api/mod.ts';
+import type { BlobStore, ImageCatalog } from '#platform/blobs/mod.ts';
+import type { Client } from '#platform/client/mod.ts';
+import type { Clock, Connection, Logger, Random, Timers } from '#platform/io/mod.ts';
+import type { Store } from '#platform/store/mod.ts';
+
+export interface HubDependencies {
+  /** The main store, opened with `hubIndexes`. */
+  readonly store: Store;
+  /** For Events only: everything else is a transaction of the store. */
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly blobs: BlobStore;
+  readonly images: ImageCatalog;
+  readonly definitions: readonly ResourceDefinition[];
+}
+
+export interface HubOptions {
+  /** What the agents were told; 2000 where absent. */
+  readonly heartbeatIntervalMs?: number;
+  /** Silence after which a node counts as lost; three heartbeats where absent. */
+  readonly nodeLostAfterMs?: number;
+  /** Said in the handshake, for people. */
+  readonly product?: string;
+}
+
+export interface LogRequest {
+  readonly podUid: string;
+  readonly container: string;
+  readonly follow: boolean;
+  readonly tailLines?: number;
+}
+
+export interface LogListener {
+  onBytes(bytes: Uint8Array): void;
+  onEnd(failure: { readonly code: string; readonly message: string } | undefined): void;
+}
+
+export interface LogStream {
+  close(): void;
+  pause(): void;
+  resume(): void;
+}
+
+export interface Hub {
+  /** Takes over a connection of a node that has shown its certificate. */
+  accept(connection: Connection): void;
+  /** Logs of a container, from the agent of its node. */
+  readonly podLogs: {
+    /** Calls the listener only after it has returned. */
+    open(nodeName: string, request: LogRequest, listener: LogListener): LogStream;
+  };
+  /** When the node was last heard of in this process; undefined for never. */
+  liveness(nodeName: string): { readonly lastHeartbeatWallMs: number } | undefined;
+  /** Ends sessions and work; what is under way in the store comes back first. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,122 @@
+/**
+ * What the hub concludes about its nodes: Ready while it hears of them.
+ *
+ * Invariants:
+ * 1. Only a change of the conclusion is written; heartbeats never touch the log.
+ * 2. A hub that has just started knows nothing: every node gets the whole time
+ *    of grace before it counts as lost.
+ */
+import { errorText, type JsonObject } from '#base/mod.ts';
+import { type Clock, type Logger, timestampOf, type Timer, type Timers } from '#platform/io/mod.ts';
+import type { Store, StoredObject } from '#platform/store/mod.ts';
+import type { EventReports } from './event-reports.ts';
+import type { Sessions } from './sessions.ts';
+import { nodeKey, putFacet, readFacet } from './stored-facets.ts';
+
+export interface VerdictsDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly events: EventReports;
+  readonly sessions: () => Sessions;
+}
+
+export interface VerdictsOptions {
+  readonly nodeLostAfterMs: number;
+  readonly lookEveryMs: number;
+}
+
+interface Conclusion {
+  readonly ready: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+export class Verdicts {
+  readonly #dependencies: VerdictsDependencies;
+  readonly #options: VerdictsOptions;
+  readonly #startedMs: number;
+  #timer: Timer | undefined;
+  #isClosed = false;
+
+  constructor(dependencies: VerdictsDependencies, options: VerdictsOptions) {
+    this.#dependencies = dependencies;
+    this.#options = options;
+    this.#startedMs = dependencies.clock.monotonicMs();
+    this.#plan();
+  }
+
+  /** Looks at one node now, e.g. because it has just been heard of. */
+  look(nodeName: string): void {
+    const node = this.#dependencies.store.get(nodeKey(nodeName));
+    if (node !== undefined && !this.#isClosed) this.#conclude(node);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+  }
+
+  #plan(): void {
+    const { timers, store } = this.#dependencies;
+    this.#timer = timers.after(this.#options.lookEveryMs, () => {
+      for (const node of store.list('nodes')) this.#conclude(node);
+      this.#plan();
+    });
+  }
+
+  #conclude(node: StoredObject): void {
+    const conclusion = this.#conclusionOf(node);
+    if (conclusion === undefined || readFacet(node, 'verdict')?.['ready'] === conclusion.ready) {
+      return;
+    }
+    const { store, clock, events, logger } = this.#dependencies;
+    const verdict: JsonObject = { ...conclusion, sinceTime: timestampOf(clock.wallMs()) };
+    store
+      .transact((view) => {
+        const now = view.get(node.key);
+        const isSettled =
+          now === undefined ||
+          now.uid !== node.uid ||
+          readFacet(now, 'verdict')?.['ready'] === conclusion.ready;
+        return {
+          changes: isSettled ? [] : [putFacet(now, 'verdict', verdict)],
+          result: !isSettled,
+        };
+      })
+      .then(({ result }) => {
+        if (!result) return;
+        const isReady = conclusion.ready === 'True';
+        const reason = isReady ? 'NodeReady' : 'NodeNotReady';
+        events.record('hub', node, isReady ? 'Normal' : 'Warning', reason, conclusion.message);
+        logger.log('info', 'a node changed', { node: node.key.name, ready: conclusion.ready });
+      })
+      .catch((error: unknown) => {
+        logger.log('error', 'a verdict could not be written', {
+          node: node.key.name,
+          error: errorText(error),
+        });
+      });
+  }
+
+  /** Undefined: it is too early to say anything else than before. */
+  #conclusionOf(node: StoredObject): Conclusion | undefined {
+    const { clock, sessions } = this.#dependencies;
+    const { name } = node.key;
+    const heartbeat = sessions().lastHeartbeat(name);
+    const silentMs = clock.monotonicMs() - (heartbeat?.monotonicMs ?? this.#startedMs);
+    if (silentMs > this.#options.nodeLostAfterMs) {
+      const hasJoinedOnly = node.facets.report === undefined;
+      return {
+        ready: 'Unknown',
+        reason: hasJoinedOnly ? 'NeverReported' : 'NodeLost',
+        message: hasJoinedOnly
+          ? `node ${name} has joined and was not heard of since`
+          : `node ${name} was not heard of for ${this.#options.nodeLostAfterMs / 1000} s`,
+      };
+    }
+    if (heartbeat === undefined || node.facets.report === undefined) return undefined;
+    return { ready: 'True', reason: 'AgentReady', message: `the agent of ${name} is connected` };
+  }
+}
