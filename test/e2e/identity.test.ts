@@ -138,6 +138,24 @@ async function ask(
   return { status, text, session: kept, isResumed };
 }
 
+/** A watch of the node's own Node, open until the server ends it. */
+async function watchOwnNode(node: string): Promise<{ readonly ended: Promise<void> }> {
+  const { ca } = rawApiFor(fleet.kubeconfig);
+  const options = { host: '127.0.0.1', port: fleet.apiPort, ca, ...credentialsOf(node) };
+  const socket = connect(options);
+  const target = `/api/v1/nodes?watch=true&fieldSelector=metadata.name%3D${node}`;
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.on('error', () => {});
+  await new Promise<void>((resolve, reject) => {
+    socket.on('data', (chunk: Buffer) => {
+      if (chunk.includes('"ADDED"')) resolve();
+    });
+    socket.once('close', () => reject(new Error('the watch ended before it told anything')));
+  });
+  return { ended };
+}
+
 test('certificates are renewed by themselves, again and again, while the pods run', async () => {
   await fleet.kubectl.ok(['apply', '-f', manifest]);
   const started = await eventually('two running pods', 30_000, async () => {
@@ -185,6 +203,7 @@ test('a revoked node is cut within a second, stays out, and is told what to do',
   const before = await ask(credentials);
   assert.equal(before.status, 200, before.text);
   assert.ok(before.session !== undefined, 'the server offers to resume sessions');
+  const watch = await watchOwnNode('mill-1');
   const linesBefore = logOf('mill-1').length;
   const said = await runDocumented('node revoke');
   const revokedMs = Date.now();
@@ -197,7 +216,8 @@ test('a revoked node is cut within a second, stays out, and is told what to do',
       ? true
       : undefined,
   );
-  assert.ok(Date.now() - revokedMs <= 1_500);
+  await watch.ended;
+  assert.ok(Date.now() - revokedMs <= 1_500, 'link and watch are cut at once');
 
   for (const session of [undefined, before.session]) {
     const answer = await ask(credentials, session);

@@ -177,7 +177,9 @@ class Front {
     if (!judgement.trusted) return judgement.why;
     const { peer } = judgement;
     if (peer.notAfterMs <= Date.now()) return 'the certificate has expired';
-    if (this.#tls.isRevoked?.(peer.serialNumber) === true) return 'the certificate was revoked';
+    if (this.#tls.isRevoked?.(peer.serialNumber) === true) {
+      return 'the certificate was revoked and stays so: have the machine join again with a new key';
+    }
     return peer;
   }
 
@@ -193,7 +195,7 @@ class Front {
     if (!target.startsWith('/')) return badRequest('the target of a request is a path');
     const peer = this.#identify(message.socket);
     if (typeof peer === 'string') {
-      const message401 = `the client certificate was not accepted: ${peer}; use one that this server issued`;
+      const message401 = `the client certificate was not accepted: ${peer}. Use a valid one that this server issued`;
       return statusAnswer(401, 'Unauthorized', message401);
     }
     const aborts: (() => void)[] = [];

@@ -28,6 +28,8 @@ type CryptoKey = webcrypto.CryptoKey;
 
 const requestMaxLength = 16_384;
 const namesMax = 64;
+/** P-256 as the system's library calls it. */
+const curveOfKeys = 'prime256v1';
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const generate = promisify(generateKeyPair);
 
@@ -108,6 +110,9 @@ async function readRequest(requestPem: string): Promise<CertificateRequest> {
       format: 'der',
       type: 'spki',
     });
+    if (publicKey.asymmetricKeyDetails?.namedCurve !== curveOfKeys) {
+      throw new Error('its key is not one of the curve P-256');
+    }
     return {
       subject: { commonName, organizations: request.subjectName.getField('O') },
       publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),

@@ -8,6 +8,17 @@ const keys = createNodeKeys();
 const racersMax = 10_000;
 const group = '/apis/selvage.dev/v1';
 
+/** Well signed, by a key of a curve that is not issued for. */
+const requestOfCurve384 = `-----BEGIN CERTIFICATE REQUEST-----
+MIIBEDCBmAIBADAZMRcwFQYDVQQDDA5zeXN0ZW06bm9kZTpuMTB2MBAGByqGSM49
+AgEGBSuBBAAiA2IABBxok4qZw5veNbIV2+MQmHVbfWtHmIxDSqDOcyOHeYq6oQhO
+gZmqjDCyZTaxTEauodGF9L2UsN+wHx/gIjA5Pb+VcMzSQDj57WgiCpDonqon78Mp
+hFXCzqU6iQva3c13S6AAMAoGCCqGSM49BAMCA2cAMGQCMCKyPBd90GYQbF4dNSPY
+oEoqrNaWfcya1hIvzXieL9Y01x2OSqeT4L3Q2bxl8CrM2AIwJD9R36werPfTKjB2
+p+XODznxuVtqULVyY7Uq1cAnfKwisok0WJRHDq72yixMAVOA
+-----END CERTIFICATE REQUEST-----
+`;
+
 async function newRequest(): Promise<string> {
   const subject = { commonName: 'system:node:any', organizations: [] };
   return keys.createRequest(await keys.createKeyPair(), subject);
@@ -97,4 +108,19 @@ test('a node renews without credentials; revoking is a matter of administrators,
     const shown = await server.call('GET', '/api/v1/nodes/node-7');
     assert.match(shown.text, /"selvage.dev\/revoked":/);
     assert.match(shown.text, /"unschedulable":true/);
+  }));
+
+test('a request over a key that cannot be certified is refused and the token stays good', () =>
+  withServer(async (server) => {
+    const headers = { authorization: `Bearer ${await newToken(server)}` };
+    const joinWith = (certificateRequestPem: string) =>
+      server.call('POST', `${group}/nodejoins`, {
+        as: 'nobody',
+        headers,
+        body: { nodeName: 'n1', certificateRequestPem },
+      });
+    const refused = await joinWith(requestOfCurve384);
+    assert.equal(refused.status, 422);
+    assert.match(textField(refused, 'message'), /its key is not one of the curve P-256/);
+    assert.equal((await joinWith(await newRequest())).status, 201);
   }));
