@@ -1,0 +1,266 @@
+/**
+ * The agents of the `store` benchmark: N nodes in one process, each joined with a
+ * token, on a link of its own, reporting on its pods through a real outbox as fast
+ * as the server takes it. Their outboxes are in memory (tmpfs): in the field each
+ * agent has a disk of its own.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent as HttpsAgent } from 'node:https';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { joinFleet } from '#platform/identity/mod.ts';
+import { type Disk, silentLogger } from '#platform/io/mod.ts';
+import {
+  createNodeClock,
+  createNodeDisk,
+  createNodeHttpClient,
+  createNodeKeys,
+  createNodeNet,
+  createNodeRandom,
+  createNodeTimers,
+} from '#platform/io/node/mod.ts';
+import { openOutbox, type Outbox } from '#platform/sync/mod.ts';
+import { type LinkSession, maintainLink } from '#platform/wire/mod.ts';
+import type { LoadResult } from './store-load.ts';
+import { repositoryFolder } from './support/benchmark.ts';
+import { ask, type Endpoint } from './support/endpoint.ts';
+import { costBetween, costOf, readInput, until } from './support/processes.ts';
+import { runSelvage } from './support/selvage.ts';
+import { quantile } from './support/statistics.ts';
+
+export interface ReportsInput {
+  readonly endpoint: Endpoint;
+  readonly kubeconfigPath: string;
+  readonly serverPid: number;
+  readonly nodes: number;
+  readonly podsPerNode: number;
+  /** Of one report as JSON. */
+  readonly reportBytes: number;
+  readonly warmupMs: number;
+  readonly measureMs: number;
+}
+
+/** Latencies are those of a round of reports on all pods of a node. */
+export type ReportsResult = LoadResult;
+
+interface PodReference {
+  readonly name: string;
+  readonly uid: string;
+}
+
+interface Agent {
+  readonly name: string;
+  readonly outbox: Outbox;
+  readonly pods: readonly PodReference[];
+  close(): Promise<void>;
+}
+
+const heartbeatIntervalMs = 2000;
+/** The hub looks images up before it leaves a pod to its node: one that there is. */
+const imageFolder = join(repositoryFolder, 'examples/edge-microservice');
+const image = 'edge-service-image:latest';
+const input = await readInput<ReportsInput>();
+const { endpoint } = input;
+const clock = createNodeClock();
+const timers = createNodeTimers();
+const random = createNodeRandom();
+const keys = createNodeKeys();
+const keptAlive = new HttpsAgent({ keepAlive: true, maxSockets: 8 });
+
+async function post(path: string, body: unknown): Promise<Record<string, unknown>> {
+  const { status, text } = await ask(endpoint, 'POST', path, body, keptAlive);
+  assert.equal(status, 201, `${path}: ${text}`);
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
+async function createPod(nodeName: string, name: string): Promise<PodReference> {
+  const created = await post('/api/v1/namespaces/default/pods', {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name },
+    spec: { nodeName, containers: [{ name: 'main', image }] },
+  });
+  return { name, uid: (created['metadata'] as { uid: string }).uid };
+}
+
+/** `node.heartbeat`, so that the hub takes the node for alive. */
+function beat(session: LinkSession): void {
+  const stream = session.open('control', 'node.heartbeat', {});
+  let counter = 0;
+  const timer = setInterval(() => {
+    counter += 1;
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, counter);
+    stream.send(bytes).catch(() => undefined);
+  }, heartbeatIntervalMs);
+  stream.onMessage(() => undefined);
+  stream.onClose(() => clearInterval(timer));
+}
+
+async function startAgent(disk: Disk, name: string): Promise<Agent> {
+  const { token } = await post('/apis/selvage.dev/v1/jointokens', { site: 'bench' });
+  const identity = await joinFleet({ disk, keys, httpClient: createNodeHttpClient() }, name, {
+    server: { host: endpoint.host, port: endpoint.port },
+    caPem: endpoint.trustPem,
+    token: String(token),
+  });
+  const pods = await Promise.all(
+    Array.from({ length: input.podsPerNode }, (_, index) => createPod(name, `${name}-${index}`)),
+  );
+  const outbox = await openOutbox({
+    disk: disk.within('outbox'),
+    random,
+    clock,
+    timers,
+    logger: silentLogger,
+  });
+  let isUp = false;
+  const link = maintainLink(
+    { net: createNodeNet(), clock, timers, random, logger: silentLogger },
+    {
+      address: identity.hubAddress,
+      tls: () => identity.tls,
+      product: 'selvage-bench',
+      onSession(session) {
+        isUp = true;
+        beat(session);
+        outbox.deliver(session);
+      },
+      onStream: (_method, _parameters, stream) =>
+        stream.fail({ code: 'BENCH', message: 'this agent serves nothing' }),
+    },
+  );
+  await until(`${name} has a link`, 10_000, () => isUp);
+  return {
+    name,
+    outbox,
+    pods,
+    async close() {
+      link.close();
+      await outbox.close();
+    },
+  };
+}
+
+function reportOf(turn: number): { status: { phase: string; message: string } } {
+  const make = (filling: string): { status: { phase: string; message: string } } => ({
+    status: { phase: 'Running', message: `${turn}:${filling}` },
+  });
+  return make('x'.repeat(input.reportBytes - JSON.stringify(make('')).length));
+}
+
+const latencies: number[] = [];
+const phase = { isOver: false, isMeasured: false };
+let roundsInAll = 0;
+
+async function drained(outbox: Outbox): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (outbox.pendingCount > 0) {
+    assert.ok(performance.now() < deadline, 'the server takes what is delivered');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  }
+}
+
+/** Reports on every pod, waits until the server has all of it, and again. */
+async function report(agent: Agent): Promise<void> {
+  let turn = 0;
+  for (; !phase.isOver; turn += 1) {
+    const began = performance.now();
+    const body = reportOf(turn);
+    await Promise.all(
+      agent.pods.map(({ name, uid }) => {
+        const key = { resource: 'pods', namespace: 'default', name };
+        return agent.outbox.put({ type: 'report', key, uid, report: body });
+      }),
+    );
+    await drained(agent.outbox);
+    roundsInAll += 1;
+    if (phase.isMeasured) latencies.push(performance.now() - began);
+  }
+  const path = `/api/v1/namespaces/default/pods/${agent.pods.at(-1)?.name ?? ''}`;
+  const { text } = await ask(endpoint, 'GET', path);
+  const { status } = JSON.parse(text) as { status: { message: string } };
+  assert.equal(status.message, reportOf(turn - 1).status.message, 'the last report is served');
+}
+
+const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+
+const metadata = { name: 'bench' };
+const apiVersion = 'selvage.dev/v1';
+await post('/apis/selvage.dev/v1/regions', { apiVersion, kind: 'Region', metadata });
+await post('/apis/selvage.dev/v1/sites', {
+  apiVersion,
+  kind: 'Site',
+  metadata,
+  spec: { region: 'bench' },
+});
+/** The hub has nothing left to decide. */
+async function allScheduled(): Promise<boolean> {
+  const { text } = await ask(endpoint, 'GET', '/api/v1/namespaces/default/pods');
+  interface Listed {
+    readonly status?: { readonly conditions?: readonly { type: string; status: string }[] };
+  }
+  const { items } = JSON.parse(text) as { items: readonly Listed[] };
+  return items.every(({ status }) =>
+    status?.conditions?.some(
+      ({ type, status: value }) => type === 'PodScheduled' && value === 'True',
+    ),
+  );
+}
+
+runSelvage(['image', 'push', imageFolder, '--kubeconfig', input.kubeconfigPath]);
+const folder = mkdtempSync('/dev/shm/selvage-bench-');
+const disk = createNodeDisk(folder);
+try {
+  const agents: Agent[] = [];
+  for (let index = 0; index < input.nodes; index += 1) {
+    const name = `bench-${index}`;
+    await disk.makeDirectory(join(name, 'identity'));
+    agents.push(await startAgent(disk.within(name), name));
+  }
+  await until('all pods are assigned', 30_000, allScheduled);
+  const running = Promise.all(agents.map((agent) => report(agent)));
+  await Promise.race([running, pause(input.warmupMs)]);
+  phase.isMeasured = true;
+  const cpuBefore = process.cpuUsage();
+  const costBefore = costOf(input.serverPid);
+  const began = performance.now();
+  await Promise.race([running, pause(input.measureMs)]);
+  phase.isMeasured = false;
+  const seconds = (performance.now() - began) / 1000;
+  const cpu = process.cpuUsage(cpuBefore);
+  const serverCost = costBetween(costBefore, costOf(input.serverPid));
+  phase.isOver = true;
+  await running;
+  for (const agent of agents) await agent.close();
+
+  const sorted = Float64Array.from(latencies).sort();
+  const written = sorted.length * input.podsPerNode;
+  const inAll = process.cpuUsage();
+  const result: ReportsResult = {
+    written,
+    seconds,
+    writesPerSecond: written / seconds,
+    p50Ms: quantile(sorted, 0.5),
+    p90Ms: quantile(sorted, 0.9),
+    p99Ms: quantile(sorted, 0.99),
+    p999Ms: quantile(sorted, 0.999),
+    maxMs: sorted.at(-1) ?? Number.NaN,
+    writtenInAll: roundsInAll * input.podsPerNode,
+    serverCost,
+    generatorCpuMs: (cpu.user + cpu.system) / 1000,
+    generatorCpuMsInAll: (inAll.user + inAll.system) / 1000,
+    tls: 'TLSv1.3',
+  };
+  process.stdout.write(JSON.stringify(result));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+// Watches and keep-alive sockets of the ports would hold the process.
+process.exit(0);

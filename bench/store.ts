@@ -1,0 +1,393 @@
+/**
+ * Durable writes of 1 KB objects through the whole HTTPS API, and batched status
+ * reports from agents, against Debian's etcd over TLS through its JSON gateway
+ * with its fsync on: ours and the peer in turn, the same load generator outside
+ * both. `npm run bench -- store [--rounds 5] [--seconds 3] [--only TEXT]`
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { LoadInput, LoadResult, Mode } from './store-load.ts';
+import type { ReportsInput, ReportsResult } from './store-reports.ts';
+import { type Benchmark, environmentFacts, printTable, writeResults } from './support/benchmark.ts';
+import { requireEtcd, type RunningEtcd, startEtcd } from './support/etcd.ts';
+import {
+  type Cost,
+  costBetween,
+  costOf,
+  machineCpuMs,
+  runPart,
+  type Started,
+} from './support/processes.ts';
+import { type RunningSelvage, startSelvage } from './support/selvage.ts';
+import { type Spread, spreadOf, spreadText } from './support/statistics.ts';
+
+type System = 'selvage' | 'etcd';
+
+interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  readonly system: System;
+  readonly mode: Mode | 'reports';
+  readonly clients: number;
+  readonly perRequest: number;
+}
+
+interface Measured {
+  readonly scenario: string;
+  readonly round: number;
+  readonly result: LoadResult;
+  /** Of the server, shared by what it acknowledged in the measured time. */
+  readonly perWrite: Cost;
+  /** Share of the whole machine's time that others took, and that was stolen from it. */
+  readonly othersShare: number;
+  readonly stolenShare: number;
+}
+
+const objectBytes = 1024;
+const objects = 1024;
+const warmupMs = 1000;
+const apiPort = 29_443;
+const etcdPort = 29_543;
+const reportNodes = 16;
+const podsPerNode = 64;
+const opsPerTransactionMax = 128;
+/** Clients of the peer's batches: more gave no more here. */
+const batchClients = 16;
+
+function scenarioPairs(): readonly (readonly Scenario[])[] {
+  const pairs: Scenario[][] = [];
+  for (const mode of ['create', 'update'] as const) {
+    for (const clients of [1, 64, 256]) {
+      const title = `${mode}, ${clients} client${clients === 1 ? '' : 's'}`;
+      pairs.push(
+        (['selvage', 'etcd'] as const).map((system) => ({
+          name: `${mode}-${clients}/${system}`,
+          title,
+          system,
+          mode,
+          clients,
+          perRequest: 1,
+        })),
+      );
+    }
+  }
+  const reports = { title: 'status reports', mode: 'reports', clients: reportNodes } as const;
+  const peer = { system: 'etcd' as const, title: 'status reports' };
+  pairs.push([
+    { ...reports, name: 'reports/selvage', system: 'selvage', perRequest: podsPerNode },
+    { ...peer, name: 'reports/etcd-put', mode: 'update', clients: 64, perRequest: 1 },
+    {
+      ...peer,
+      name: `reports/etcd-txn${opsPerTransactionMax}`,
+      mode: 'batch',
+      clients: batchClients,
+      perRequest: opsPerTransactionMax,
+    },
+  ]);
+  return pairs;
+}
+
+interface Servers {
+  readonly selvage: RunningSelvage;
+  readonly etcd: RunningEtcd;
+}
+
+interface Timing {
+  readonly measureMs: number;
+}
+
+function load(
+  servers: Servers,
+  scenario: Scenario,
+  label: string,
+  timing: Timing,
+): Promise<LoadResult> {
+  const { endpoint, pid: serverPid } = servers[scenario.system];
+  const { measureMs } = timing;
+  if (scenario.mode === 'reports') {
+    const input: ReportsInput = {
+      endpoint,
+      serverPid,
+      kubeconfigPath: servers.selvage.kubeconfigPath,
+      nodes: scenario.clients,
+      podsPerNode,
+      reportBytes: objectBytes,
+      warmupMs,
+      measureMs,
+    };
+    return runPart<ReportsResult>(join(import.meta.dirname, 'store-reports.ts'), input);
+  }
+  const { system, mode, clients, perRequest } = scenario;
+  const input: LoadInput = {
+    endpoint,
+    serverPid,
+    system,
+    mode,
+    clients,
+    objectBytes,
+    objects: mode === 'batch' ? clients * perRequest : objects,
+    perRequest,
+    warmupMs,
+    measureMs,
+    label,
+  };
+  return runPart<LoadResult>(join(import.meta.dirname, 'store-load.ts'), input);
+}
+
+async function measure(
+  servers: Servers,
+  scenario: Scenario,
+  round: number,
+  timing: Timing,
+): Promise<Measured> {
+  const { pid } = servers[scenario.system];
+  // What the run before left behind (a snapshot, a compaction) is not this one's.
+  await new Promise((resolve) => {
+    setTimeout(resolve, 500);
+  });
+  const began = performance.now();
+  const before = costOf(pid);
+  const otherBefore = costOf(servers[scenario.system === 'etcd' ? 'selvage' : 'etcd'].pid);
+  const machineBefore = machineCpuMs();
+  const result = await load(
+    servers,
+    scenario,
+    `r${round}${scenario.mode}${scenario.clients}`,
+    timing,
+  );
+  const machine = machineCpuMs();
+  const cost = costBetween(before, costOf(pid));
+  const { serverCost, written } = result;
+  const other = costBetween(
+    otherBefore,
+    costOf(servers[scenario.system === 'etcd' ? 'selvage' : 'etcd'].pid),
+  );
+  const machineMs = (performance.now() - began) * Number(environmentFacts()['cpus']);
+  const ours = cost.cpuMs + other.cpuMs + result.generatorCpuMsInAll;
+  return {
+    scenario: scenario.name,
+    round,
+    result,
+    perWrite: {
+      cpuMs: serverCost.cpuMs / written,
+      writtenBytes: serverCost.writtenBytes / written,
+      storageBytes: serverCost.storageBytes / written,
+    },
+    othersShare: Math.max(0, machine.busyMs - machineBefore.busyMs - ours) / machineMs,
+    stolenShare: (machine.stolenMs - machineBefore.stolenMs) / machineMs,
+  };
+}
+
+async function withServers<Result>(
+  folder: string,
+  wrapper: (system: System) => readonly string[],
+  body: (servers: Servers) => Promise<Result>,
+): Promise<Result> {
+  const started: Started[] = [];
+  try {
+    const selvage = await startSelvage(join(folder, 'selvage'), apiPort, {
+      wrapper: wrapper('selvage'),
+    });
+    started.push(selvage);
+    const etcd = await startEtcd(join(folder, 'etcd'), etcdPort, wrapper('etcd'));
+    started.push(etcd);
+    return await body({ selvage, etcd });
+  } finally {
+    for (const server of started) await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Calls of fsync and fdatasync in the output of `strace -c`. */
+function syncsIn(path: string): number {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  const columns = lines.map((line) => line.trim().split(/\s+/));
+  return columns
+    .filter((words) => words.at(-1) === 'fsync' || words.at(-1) === 'fdatasync')
+    .reduce((sum, words) => sum + Number(words[3]), 0);
+}
+
+/** Syncs per write with 64 clients: a round of its own, since tracing slows both down. */
+async function countSyncs(
+  scenarios: readonly Scenario[],
+  timing: Timing,
+): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const scenario of scenarios) {
+    const folder = mkdtempSync(join(tmpdir(), 'selvage-bench-'));
+    const output = `${folder}.strace`;
+    const strace = [
+      'strace',
+      '-f',
+      '--seccomp-bpf',
+      '-c',
+      '-e',
+      'trace=fsync,fdatasync',
+      '-o',
+      output,
+    ];
+    const wrapper = (system: System): readonly string[] =>
+      system === scenario.system ? strace : [];
+    const result = await withServers(folder, wrapper, (servers) =>
+      load(servers, scenario, 'sync', timing),
+    );
+    counts[scenario.name] = syncsIn(output) / result.writtenInAll;
+    rmSync(output);
+  }
+  return counts;
+}
+
+interface Summary {
+  readonly scenario: Scenario;
+  readonly writesPerSecond: Spread;
+  readonly p50Ms: Spread;
+  readonly p99Ms: Spread;
+  readonly cpuMicrosecondsPerWrite: Spread;
+  readonly storageBytesPerWrite: Spread;
+}
+
+function summaryOf(scenario: Scenario, runs: readonly Measured[]): Summary {
+  const over = (value: (run: Measured) => number): Spread => spreadOf(runs.map(value));
+  return {
+    scenario,
+    writesPerSecond: over((run) => run.result.writesPerSecond),
+    p50Ms: over((run) => run.result.p50Ms),
+    p99Ms: over((run) => run.result.p99Ms),
+    cpuMicrosecondsPerWrite: over((run) => run.perWrite.cpuMs * 1000),
+    storageBytesPerWrite: over((run) => run.perWrite.storageBytes),
+  };
+}
+
+function printSummaries(summaries: readonly Summary[]): void {
+  const head = ['', 'writes/s', 'p50 ms', 'p99 ms', 'server CPU µs/write', 'to disk B/write'];
+  const rows = summaries.map((summary) => [
+    `${summary.scenario.title}: ${summary.scenario.name.split('/')[1] ?? ''}`,
+    spreadText(summary.writesPerSecond, 0),
+    spreadText(summary.p50Ms, 2),
+    spreadText(summary.p99Ms, 2),
+    spreadText(summary.cpuMicrosecondsPerWrite, 0),
+    spreadText(summary.storageBytesPerWrite, 0),
+  ]);
+  printTable([head, ...rows]);
+}
+
+/** Ours against each way of the peer: the medians' ratio, and how often a round bore it out. */
+function printRatios(pairs: readonly (readonly Summary[])[], runs: readonly Measured[]): void {
+  const inRound = (name: string, round: number): number =>
+    runs.find((run) => run.scenario === name && run.round === round)?.result.writesPerSecond ??
+    Number.NaN;
+  const rounds = [...new Set(runs.map((run) => run.round))];
+  const rows = [['ours to the peer', 'writes', 'over rounds', 'p99']];
+  for (const [ours, ...peers] of pairs) {
+    if (ours === undefined) continue;
+    for (const peer of peers) {
+      const ratios = rounds.map(
+        (round) => inRound(ours.scenario.name, round) / inRound(peer.scenario.name, round),
+      );
+      rows.push([
+        `${ours.scenario.title}: ${peer.scenario.name.split('/')[1] ?? ''}`,
+        `${(ours.writesPerSecond.median / peer.writesPerSecond.median).toFixed(2)}x`,
+        spreadText(spreadOf(ratios), 2),
+        `${(ours.p99Ms.median / peer.p99Ms.median).toFixed(2)}x`,
+      ]);
+    }
+  }
+  printTable(rows);
+}
+
+export const benchmark: Benchmark = async (commandLine) => {
+  const { values } = parseArgs({
+    args: [...commandLine],
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '3' },
+      only: { type: 'string', default: '' },
+    },
+  });
+  const rounds = Number(values.rounds);
+  const timing: Timing = { measureMs: Number(values.seconds) * 1000 };
+  const etcd = requireEtcd();
+  const facts = { ...environmentFacts(), etcd };
+  console.log(JSON.stringify(facts));
+  const pairs = scenarioPairs().filter(([first]) => first?.name.startsWith(values.only) === true);
+
+  const runs: Measured[] = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    console.log(`round ${round} of ${rounds}, both systems empty`);
+    const folder = mkdtempSync(join(tmpdir(), 'selvage-bench-'));
+    await withServers(
+      folder,
+      () => [],
+      async (servers) => {
+        for (const pair of pairs) {
+          // Who goes first changes with the round.
+          const order = round % 2 === 0 ? pair.toReversed() : pair;
+          for (const scenario of order) {
+            const run = await measure(servers, scenario, round, timing);
+            runs.push(run);
+            const { writesPerSecond, p99Ms } = run.result;
+            const noise = `others took ${(run.othersShare * 100).toFixed(0)} %`;
+            console.log(
+              `  ${scenario.name}: ${writesPerSecond.toFixed(0)}/s, p99 ${p99Ms.toFixed(2)} ms, ${noise}`,
+            );
+          }
+        }
+      },
+    );
+  }
+
+  const summaries = pairs.map((pair) =>
+    pair.map((scenario) =>
+      summaryOf(
+        scenario,
+        runs.filter((run) => run.scenario === scenario.name),
+      ),
+    ),
+  );
+  console.log('\nmedian (least..most) over the rounds');
+  printSummaries(summaries.flat());
+  console.log('');
+  printRatios(summaries, runs);
+
+  const traced = pairs.flat().filter(({ clients, mode }) => clients === 64 || mode !== 'create');
+  const canTrace = hasStrace();
+  const syncsPerWrite = canTrace
+    ? await countSyncs(
+        traced.filter(({ clients, name }) => clients !== 1 && clients !== 256 && name !== ''),
+        timing,
+      )
+    : {};
+  console.log(
+    canTrace ? '\nsyncs per write, traced (not measured)' : '\nno strace: syncs not counted',
+  );
+  for (const [name, count] of Object.entries(syncsPerWrite)) {
+    console.log(`  ${name}: ${count.toFixed(4)}`);
+  }
+  const others = spreadOf(runs.map((run) => run.othersShare * 100));
+  const stolen = spreadOf(runs.map((run) => run.stolenShare * 100));
+  console.log(
+    `noise: others took ${spreadText(others, 0)} % of the CPUs, the host ${spreadText(stolen, 1)} %`,
+  );
+  const path = writeResults('store', {
+    facts,
+    timing,
+    warmupMs,
+    rounds,
+    objectBytes,
+    runs,
+    syncsPerWrite,
+  });
+  console.log(`raw results: ${path}`);
+};
+
+function hasStrace(): boolean {
+  try {
+    execFileSync('strace', ['-V'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
