@@ -47,6 +47,11 @@ export class WatchEncoder {
   /** Undefined where the event concerns nothing that is selected. */
   event(event: ObjectEvent): Uint8Array | undefined {
     const { served } = this.#parts;
+    if (this.#selection.isEverything && event.type === 'put') {
+      // Nothing enters or leaves: what it was before need not be looked at.
+      const type = event.previous === undefined ? 'ADDED' : 'MODIFIED';
+      return this.line(type, served.of(this.#definition, event.object));
+    }
     const before =
       event.previous === undefined ? undefined : served.of(this.#definition, event.previous);
     const after = event.type === 'delete' ? undefined : served.of(this.#definition, event.object);
