@@ -1,7 +1,7 @@
 // The main job as a new user tries it: a fleet of real processes, the real
 // kubectl, real HTTP. One fleet for the whole file; the tests follow each other.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
@@ -63,6 +63,12 @@ async function fleetStatus(): Promise<FleetStatus> {
   return JSON.parse(result.stdout) as FleetStatus;
 }
 
+/** A process that has ended and that nobody has reaped yet does not run. */
+function isRunning(pid: number | undefined): boolean {
+  if (pid === undefined || !existsSync(`/proc/${pid}/stat`)) return false;
+  return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
+
 async function answerOf(pod: Pod): Promise<string> {
   const response = await fetch(`http://${pod.status.podIP}:8080/`, {
     signal: AbortSignal.timeout(2_000),
@@ -106,11 +112,13 @@ test('four nodes are Ready, with their place and abilities as columns and labels
 
 test('the founding Deployment runs on two nodes and answers within five seconds', async () => {
   await fleet.kubectl.ok(['apply', '-f', manifest]);
+  const deadline = Date.now() + 5_000;
   const running = await readyPods(2, 5_000);
   assert.equal(new Set(running.map((pod) => pod.spec.nodeName)).size, 2);
   assert.equal(new Set(running.map((pod) => pod.status.podIP)).size, 2);
   for (const pod of running) {
-    const answer = await answerOf(pod);
+    // Without a readiness probe a pod is Ready as soon as its process runs.
+    const answer = await eventually('it answers', deadline - Date.now(), () => answerOf(pod));
     assert.ok(answer.includes(pod.metadata.name), answer);
   }
 });
@@ -222,7 +230,7 @@ test('status lists every process, and lab takes one away and brings it back', as
     ['server', 'agent', 'agent', 'agent', 'agent', 'pod', 'pod'],
   );
   for (const entry of before) {
-    assert.ok(entry.pid !== undefined && existsSync(`/proc/${entry.pid}`), entry.name);
+    assert.ok(isRunning(entry.pid), entry.name);
     assert.equal(entry.state, 'running');
     assert.match(entry.startTime ?? '', /^\d{4}-\d\d-\d\dT/);
   }
@@ -267,11 +275,11 @@ test('an interrupt stops everything it started, and up continues the same fleet'
   const uids = (await readyPods(2, 10_000)).map((pod) => pod.metadata.uid).sort();
   const running = (await fleetStatus()).processes.map((entry) => entry.pid);
   assert.equal(await fleet.interrupt(), 0);
-  for (const pid of running) assert.ok(!existsSync(`/proc/${pid}`), `pid ${pid} is gone`);
+  for (const pid of running) assert.ok(!isRunning(pid), `pid ${pid} is gone`);
   await fleet.again();
   const continued = await readyPods(2, 20_000);
   assert.deepEqual(continued.map((pod) => pod.metadata.uid).sort(), uids);
-  for (const pod of continued) await answerOf(pod);
+  for (const pod of continued) await eventually('it answers', 5_000, () => answerOf(pod));
 });
 
 test('delete -f takes the Deployment, its pods and their processes away', async () => {

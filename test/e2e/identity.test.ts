@@ -281,5 +281,8 @@ test('a join file joins one machine, and its commands are the ones of the docume
   const nowhere = await shell('./selvage join-token --site nowhere || exit $?');
   assert.equal(nowhere.status, 1);
   assert.match(nowhere.stderr, /sites\.selvage\.dev "nowhere" not found/);
+  const unwritable = await shell('./selvage join-token --site mill --file /proc/x.json || exit $?');
+  assert.equal(unwritable.status, 1);
+  assert.match(unwritable.stderr, /^selvage: \/proc\/x\.json cannot be written .* --file/);
   assert.deepEqual([...ran].sort(), [...blocks].sort(), 'every block of the document was run');
 });
