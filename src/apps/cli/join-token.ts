@@ -2,7 +2,7 @@
  * `selvage join-token --site SITE`: writes the file by which one machine joins the
  * fleet as a node of that site. The file holds a secret, so it is never printed.
  */
-import { textOf, utf8 } from '#base/mod.ts';
+import { errorText, textOf, utf8 } from '#base/mod.ts';
 import { openApi, requestApi } from './api-access.ts';
 import {
   type CliContext,
@@ -43,9 +43,15 @@ export async function joinToken(
   };
   const join: JoinFile = { server: access.address, caPem: access.tls.trustPem, token };
   const { folder, name } = splitPath(options.file);
-  await context
-    .diskAt(folder)
-    .writeFileAtomic(name, utf8(`${JSON.stringify(join)}\n`), joinFileMode);
+  const disk = context.diskAt(folder);
+  try {
+    await disk.makeDirectory('');
+    await disk.writeFileAtomic(name, utf8(`${JSON.stringify(join)}\n`), joinFileMode);
+  } catch (error) {
+    throw new CommandFailure(
+      `${options.file} cannot be written (${errorText(error)}). Name another file with --file; the token that was made expires at ${expiresAt} unused.`,
+    );
+  }
   if (options.format !== 'text') {
     printStructured(context.standardOutput, options.format, {
       file: options.file,
