@@ -142,12 +142,17 @@ async function readLayout(disk: Disk, name: string): Promise<ImageContent> {
 
 /**
  * Pushes every blob that the registry lacks, then the manifests from the leaves
- * up, then the name. Answers how many bytes went over.
+ * up, then the name. Answers how many bytes went over: 0 where the registry has
+ * this very image under its name.
  */
 export async function pushImage(access: ApiAccess, image: ImageContent): Promise<number> {
   const colon = image.name.lastIndexOf(':');
   const repository = colon > image.name.lastIndexOf('/') ? image.name.slice(0, colon) : image.name;
   const tag = colon > image.name.lastIndexOf('/') ? image.name.slice(colon + 1) : 'latest';
+  const present = await requestApi(access, 'HEAD', `/v2/${repository}/manifests/${tag}`);
+  if (present.status === 200 && present.headers['docker-content-digest'] === image.root.digest) {
+    return 0;
+  }
   let sentBytes = 0;
   const manifests: { digest: string; mediaType: string }[] = [];
   const visit = async (digest: string, mediaType: string): Promise<void> => {

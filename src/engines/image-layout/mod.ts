@@ -1,7 +1,6 @@
 export { ImageLayoutError, type ImageLayoutErrorCode } from './errors.ts';
 export { parseImageFile, type ImageFile } from './image-file.ts';
 export { flattenLayers, layerArchive } from './layers.ts';
-export { pathFault } from './paths.ts';
 export {
   packScriptImage,
   type ImageDescriptor,

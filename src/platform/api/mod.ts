@@ -15,47 +15,14 @@ export {
   apiGroupOf,
   apiResourceListOf,
   coreVersionsOf,
-  subresourceShape,
 } from './discovery.ts';
 export { ApiModelError, type ApiModelErrorCode } from './errors.ts';
-export {
-  decodeFacet,
-  decodeFacets,
-  defaultFacetLayout,
-  encodeFacet,
-  facetsOf,
-  foldObject,
-  intentOf,
-} from './facets.ts';
-export {
-  childPath,
-  equalJson,
-  fieldDuplicate,
-  fieldForbidden,
-  fieldInvalid,
-  fieldNotSupported,
-  fieldRequired,
-  fieldTooLong,
-  fieldTypeInvalid,
-  indexPath,
-  invalidError,
-  keyPath,
-  refuseInvalid,
-} from './field-errors.ts';
-export {
-  dnsLabelProblem,
-  dnsSubdomainProblem,
-  labelValueProblem,
-  qualifiedNameProblem,
-} from './formats.ts';
-export { applyJsonPatch, defaultJsonPatchLimits, type JsonPatchLimits } from './json-patch.ts';
+export { decodeFacet, encodeFacet, facetsOf, foldObject } from './facets.ts';
+export { equalJson, invalidError, refuseInvalid } from './field-errors.ts';
+export { dnsSubdomainProblem } from './formats.ts';
+export { applyJsonPatch, type JsonPatchLimits } from './json-patch.ts';
 export { applyMergePatch, createMergePatch } from './merge-patch.ts';
-export {
-  annotationsBytesMax,
-  immutableMetadataErrors,
-  labelErrors,
-  validateMetadata,
-} from './metadata.ts';
+export { validateMetadata } from './metadata.ts';
 export {
   type ApiObject,
   type GroupVersionResource,
@@ -70,7 +37,6 @@ export {
 } from './openapi.ts';
 export {
   type CreateContext,
-  isSameObject,
   prepareForCreate,
   prepareForUpdate,
   requireTypeOf,
@@ -84,12 +50,7 @@ export {
   parseQuantity,
   type Quantity,
   type QuantityNotation,
-  quantityOfMilliUnits,
-  quantityOfUnits,
-  subtractQuantities,
   tryParseQuantity,
-  unitsOf,
-  zeroQuantity,
 } from './quantity.ts';
 export {
   apiVersionOf,
@@ -109,7 +70,6 @@ export {
   type FieldRequirement,
   type FieldSelector,
   formatLabelSelector,
-  labelSelectorOf,
   type LabelOperator,
   type LabelRequirement,
   type LabelRequirements,
@@ -145,12 +105,7 @@ export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
 export { type ConfigMap } from './core/config-map.ts';
 export { type Event, type ObjectReference } from './core/event.ts';
 export { type Namespace, namespaceFinalizer } from './core/namespace.ts';
-export {
-  isOwnedNodeLabel,
-  type NodeAssignment,
-  type NodeReport,
-  type NodeVerdict,
-} from './core/node-facets.ts';
+export { type NodeAssignment, type NodeReport, type NodeVerdict } from './core/node-facets.ts';
 export {
   type Node,
   type NodeInfo,
@@ -176,7 +131,7 @@ export {
   type Toleration,
 } from './core/pod-types.ts';
 export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
-export { type LabelSelector, labelSelectorText, selectsLabels } from './meta/label-selector.ts';
+export { type LabelSelector, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';
 export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';

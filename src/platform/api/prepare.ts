@@ -131,16 +131,6 @@ export function requireTypeOf(definition: ResourceDefinition, object: ApiObject)
   );
 }
 
-/** Whether two versions differ in anything but metadata.resourceVersion. */
-export function isSameObject(left: ApiObject, right: ApiObject): boolean {
-  const { resourceVersion: _left, ...leftMetadata } = left.metadata;
-  const { resourceVersion: _right, ...rightMetadata } = right.metadata;
-  return equalJson(
-    { ...left, metadata: leftMetadata } as unknown as JsonObject,
-    { ...right, metadata: rightMetadata } as unknown as JsonObject,
-  );
-}
-
 function requirePreconditions(
   definition: ResourceDefinition,
   before: ObjectMeta,

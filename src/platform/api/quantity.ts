@@ -50,7 +50,6 @@ const binarySuffixesFromLargest = Object.entries(binaryPowerOfSuffix).toReversed
 const quantityPattern =
   /^(?<sign>[+-]?)(?<whole>\d*)(?:\.(?<fraction>\d*))?(?:(?<suffix>[numkMGTPE]|[KMGTPE]i)|[eE](?<exponent>[+-]?\d{1,3}))?$/;
 
-const zero: Quantity = { nano: 0n, notation: 'DecimalSI' };
 
 /** Undefined where `text` is not an amount. A JSON number stands for its decimal text. */
 export function tryParseQuantity(text: string | number): Quantity | undefined {
@@ -96,10 +95,6 @@ export function parseQuantity(text: string | number): Quantity {
   return quantity;
 }
 
-export function zeroQuantity(): Quantity {
-  return zero;
-}
-
 /** Negative, zero or positive as `left` is below, equal to or above `right`. */
 export function compareQuantities(left: Quantity, right: Quantity): number {
   if (left.nano === right.nano) return 0;
@@ -114,29 +109,9 @@ export function addQuantities(left: Quantity, right: Quantity): Quantity {
   };
 }
 
-export function subtractQuantities(left: Quantity, right: Quantity): Quantity {
-  return {
-    nano: left.nano - right.nano,
-    notation: left.nano === 0n ? right.notation : left.notation,
-  };
-}
-
 /** Thousandths, rounded up; exact up to 2^53 of them and saturated beyond. For CPU. */
 export function milliUnitsOf(quantity: Quantity): number {
   return saturated(divideUpSigned(quantity.nano, 1_000_000n));
-}
-
-/** Whole units, rounded up; exact up to 2^53 and saturated beyond. For bytes and counts. */
-export function unitsOf(quantity: Quantity): number {
-  return saturated(divideUpSigned(quantity.nano, nanoPerUnit));
-}
-
-export function quantityOfMilliUnits(milliUnits: number): Quantity {
-  return { nano: BigInt(Math.ceil(milliUnits)) * 1_000_000n, notation: 'DecimalSI' };
-}
-
-export function quantityOfUnits(units: number, notation: QuantityNotation = 'DecimalSI'): Quantity {
-  return { nano: BigInt(Math.ceil(units)) * nanoPerUnit, notation };
 }
 
 /** The canonical text: no fraction, the largest suffix that keeps it whole. */

@@ -1,21 +1,9 @@
 export { openBlobStore, type BlobStoreOptions } from './blob-store.ts';
-export { digestOf, isDigest, parseDigest } from './digest.ts';
+export { digestOf, isDigest } from './digest.ts';
 export { BlobError, type BlobErrorCode } from './errors.ts';
 export { createImageCatalog, type ImageTag, type TaggedImages } from './image-catalog.ts';
-export {
-  isRepository,
-  isTag,
-  parseImageReference,
-  repositoryLengthMax,
-  tagLengthMax,
-  type ImageReference,
-} from './image-reference.ts';
-export {
-  digestsNamedBy,
-  manifestBytesMax,
-  parseManifest,
-  type ParsedManifest,
-} from './manifest.ts';
+export { type ImageReference } from './image-reference.ts';
+export { manifestBytesMax, parseManifest, type ParsedManifest } from './manifest.ts';
 export {
   mediaTypes,
   platformText,

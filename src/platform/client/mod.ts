@@ -1,5 +1,5 @@
 export { createClient, type ClientOptions } from './client.ts';
-export { ClientError, type ClientErrorCode } from './errors.ts';
+export { type ClientErrorCode } from './errors.ts';
 export {
   createEventRecorder,
   type EventRecorder,

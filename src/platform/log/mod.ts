@@ -1,10 +1,4 @@
-export {
-  LogBusyError,
-  LogCompactedError,
-  LogDamagedError,
-  LogFullError,
-  LogLatchedError,
-} from './errors.ts';
+export { LogBusyError, LogFullError } from './errors.ts';
 export { openLog } from './log.ts';
 export {
   type AppendOutcome,

@@ -1,12 +1,5 @@
-export {
-  CompactedError,
-  FutureRevisionError,
-  StoreBusyError,
-  StoreFullError,
-  StoreLatchedError,
-  TransactionTooLargeError,
-} from './errors.ts';
-export { compareKeys, keyText } from './key.ts';
+export { CompactedError, FutureRevisionError } from './errors.ts';
+export { keyText } from './key.ts';
 export { type Retention } from './retention.ts';
 export { openStore, type StoreOptions, type StorePorts } from './store.ts';
 export {

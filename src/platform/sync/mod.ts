@@ -1,4 +1,3 @@
-export { SyncError } from './errors.ts';
 export { openOutbox, type OutboxDependencies, type OutboxLimits } from './outbox.ts';
 export { openReplica, type ReplicaDependencies } from './replica.ts';
 export { serveOutbox } from './serve-outbox.ts';

@@ -1,5 +1,4 @@
 export { createConnectionPair } from './connection-pair.ts';
-export { LinkError } from './errors.ts';
 export { defaultLinkLimits, type LinkLimits } from './limits.ts';
 export { maintainLink, type MaintainDependencies, type MaintainOptions } from './maintain-link.ts';
 export { openLink, type LinkDependencies, type LinkOptions } from './open-link.ts';

@@ -1,5 +1,5 @@
 export { createAgent, type Agent, type AgentDependencies, type AgentOptions } from './agent.ts';
-export { AgentError, type AgentErrorCode } from './errors.ts';
+export { type AgentErrorCode } from './errors.ts';
 export { type MachineFacts } from './node-report.ts';
 export {
   type ContainerExit,
