@@ -55,6 +55,8 @@ interface Limits {
 const gatherTurns = 8;
 /** Turns of the event loop in which a batch may go on growing where many write at once. */
 const gatherLoopTurnsMax = 4;
+/** A batch of this many has spread the cost of its sync; waiting on would only add to theirs. */
+const gatheredEnough = 16;
 
 /** Opens or begins the log in the folder `log` of the disk. Throws LogDamagedError. */
 export async function openLog(ports: LogPorts, options: LogOptions = {}): Promise<Log> {
@@ -241,6 +243,7 @@ class DiskLog implements Log {
     if (this.#timers === undefined || previousCount === 1) return;
     for (let turn = 0; turn < gatherLoopTurnsMax; turn += 1) {
       const count = this.#filling.appends.length;
+      if (count >= gatheredEnough) return;
       await sleep(this.#timers, 0);
       if (this.#filling.appends.length === count) return;
     }
