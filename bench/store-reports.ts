@@ -39,6 +39,8 @@ export interface ReportsInput {
   readonly reportBytes: number;
   readonly warmupMs: number;
   readonly measureMs: number;
+  /** Makes the names of this run unique. */
+  readonly label: string;
 }
 
 /** Latencies are those of a round of reports on all pods of a node. */
@@ -99,7 +101,7 @@ function beat(session: LinkSession): void {
 }
 
 async function startAgent(disk: Disk, name: string): Promise<Agent> {
-  const { token } = await post('/apis/selvage.dev/v1/jointokens', { site: 'bench' });
+  const { token } = await post('/apis/selvage.dev/v1/jointokens', { site: input.label });
   const identity = await joinFleet({ disk, keys, httpClient: createNodeHttpClient() }, name, {
     server: { host: endpoint.host, port: endpoint.port },
     caPem: endpoint.trustPem,
@@ -191,14 +193,14 @@ const pause = (ms: number): Promise<void> =>
     setTimeout(resolve, ms);
   });
 
-const metadata = { name: 'bench' };
+const metadata = { name: input.label };
 const apiVersion = 'selvage.dev/v1';
 await post('/apis/selvage.dev/v1/regions', { apiVersion, kind: 'Region', metadata });
 await post('/apis/selvage.dev/v1/sites', {
   apiVersion,
   kind: 'Site',
   metadata,
-  spec: { region: 'bench' },
+  spec: { region: input.label },
 });
 /** The hub has nothing left to decide. */
 async function allScheduled(): Promise<boolean> {
@@ -220,7 +222,7 @@ const disk = createNodeDisk(folder);
 try {
   const agents: Agent[] = [];
   for (let index = 0; index < input.nodes; index += 1) {
-    const name = `bench-${index}`;
+    const name = `${input.label}-${index}`;
     await disk.makeDirectory(join(name, 'identity'));
     agents.push(await startAgent(disk.within(name), name));
   }

@@ -44,16 +44,21 @@ interface Measured {
   /** Share of the whole machine's time that others took, and that was stolen from it. */
   readonly othersShare: number;
   readonly stolenShare: number;
+  readonly attempts: number;
 }
 
 const objectBytes = 1024;
 const objects = 1024;
-const warmupMs = 1000;
+const warmupMs = 1500;
 const apiPort = 29_443;
 const etcdPort = 29_543;
 const reportNodes = 16;
 const podsPerNode = 64;
 const opsPerTransactionMax = 128;
+/** A run of which others took this share of the CPUs is run again. */
+const disturbedShare = 0.1;
+const attemptsMax = 2;
+const quietLooksMax = 6;
 /** Clients of the peer's batches: more gave no more here. */
 const batchClients = 16;
 
@@ -117,6 +122,7 @@ function load(
       reportBytes: objectBytes,
       warmupMs,
       measureMs,
+      label,
     };
     return runPart<ReportsResult>(join(import.meta.dirname, 'store-reports.ts'), input);
   }
@@ -137,27 +143,52 @@ function load(
   return runPart<LoadResult>(join(import.meta.dirname, 'store-load.ts'), input);
 }
 
+/** Resolves when the machine has little else to do, or after a while all the same. */
+async function quiet(): Promise<void> {
+  const cpuCount = Number(environmentFacts()['cpus']);
+  for (let look = 0; look < quietLooksMax; look += 1) {
+    const before = machineCpuMs();
+    const began = performance.now();
+    await new Promise((resolve) => {
+      setTimeout(resolve, 500);
+    });
+    const machineMs = (performance.now() - began) * cpuCount;
+    if ((machineCpuMs().busyMs - before.busyMs) / machineMs < disturbedShare) return;
+  }
+}
+
+/** One run; again where others took much of the machine, and then the least disturbed of them. */
 async function measure(
   servers: Servers,
   scenario: Scenario,
   round: number,
   timing: Timing,
 ): Promise<Measured> {
+  let best: Measured | undefined;
+  for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
+    await quiet();
+    const label = `r${round}a${attempt}${scenario.mode}${scenario.clients}`;
+    const run = await measureOnce(servers, scenario, round, timing, label);
+    if (best === undefined || run.othersShare < best.othersShare) best = run;
+    if (best.othersShare < disturbedShare) return { ...best, attempts: attempt };
+  }
+  if (best === undefined) throw new Error('a run is attempted at least once');
+  return { ...best, attempts: attemptsMax };
+}
+
+async function measureOnce(
+  servers: Servers,
+  scenario: Scenario,
+  round: number,
+  timing: Timing,
+  label: string,
+): Promise<Measured> {
   const { pid } = servers[scenario.system];
-  // What the run before left behind (a snapshot, a compaction) is not this one's.
-  await new Promise((resolve) => {
-    setTimeout(resolve, 500);
-  });
   const began = performance.now();
   const before = costOf(pid);
   const otherBefore = costOf(servers[scenario.system === 'etcd' ? 'selvage' : 'etcd'].pid);
   const machineBefore = machineCpuMs();
-  const result = await load(
-    servers,
-    scenario,
-    `r${round}${scenario.mode}${scenario.clients}`,
-    timing,
-  );
+  const result = await load(servers, scenario, label, timing);
   const machine = machineCpuMs();
   const cost = costBetween(before, costOf(pid));
   const { serverCost, written } = result;
@@ -178,6 +209,7 @@ async function measure(
     },
     othersShare: Math.max(0, machine.busyMs - machineBefore.busyMs - ours) / machineMs,
     stolenShare: (machine.stolenMs - machineBefore.stolenMs) / machineMs,
+    attempts: 1,
   };
 }
 
