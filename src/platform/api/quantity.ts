@@ -50,7 +50,6 @@ const binarySuffixesFromLargest = Object.entries(binaryPowerOfSuffix).toReversed
 const quantityPattern =
   /^(?<sign>[+-]?)(?<whole>\d*)(?:\.(?<fraction>\d*))?(?:(?<suffix>[numkMGTPE]|[KMGTPE]i)|[eE](?<exponent>[+-]?\d{1,3}))?$/;
 
-
 /** Undefined where `text` is not an amount. A JSON number stands for its decimal text. */
 export function tryParseQuantity(text: string | number): Quantity | undefined {
   const source = typeof text === 'number' ? String(text) : text;
