@@ -347,6 +347,8 @@ export const benchmark: Benchmark = async (commandLine) => {
   const pairs = scenarioPairs().filter(([first]) => first?.name.startsWith(values.only) === true);
 
   const runs: Measured[] = [];
+  const keep = (syncsPerWrite: Readonly<Record<string, number>>): string =>
+    writeResults('store', { facts, timing, warmupMs, rounds, objectBytes, runs, syncsPerWrite });
   for (let round = 1; round <= rounds; round += 1) {
     console.log(`round ${round} of ${rounds}, both systems empty`);
     const folder = mkdtempSync(join(tmpdir(), 'selvage-bench-'));
@@ -369,6 +371,8 @@ export const benchmark: Benchmark = async (commandLine) => {
         }
       },
     );
+    // After every round: an interrupted run has measured something too.
+    keep({});
   }
 
   const summaries = pairs.map((pair) =>
@@ -403,15 +407,7 @@ export const benchmark: Benchmark = async (commandLine) => {
   console.log(
     `noise: others took ${spreadText(others, 0)} % of the CPUs, the host ${spreadText(stolen, 1)} %`,
   );
-  const path = writeResults('store', {
-    facts,
-    timing,
-    warmupMs,
-    rounds,
-    objectBytes,
-    runs,
-    syncsPerWrite,
-  });
+  const path = keep(syncsPerWrite);
   console.log(`raw results: ${path}`);
 };
 
