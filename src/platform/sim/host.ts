@@ -23,7 +23,7 @@ import type {
 import { SimulationError } from './errors.ts';
 import type { Kernel, Lifetime } from './kernel.ts';
 import { seededRandom } from './seeded-random.ts';
-import { simClock, simTimers, type ClockFace } from './sim-clock.ts';
+import { clockFaceAt, setClockRate, simClock, simTimers, type ClockFace } from './sim-clock.ts';
 import { MachineDisk } from './sim-disk.ts';
 import { simHttpClient, simHttpServer } from './sim-http.ts';
 import { simKeys, type KeyRing } from './sim-keys.ts';
@@ -54,6 +54,7 @@ export interface WorldLogLine {
 
 interface MutableLifetime extends Lifetime {
   alive: boolean;
+  frozenUntilMs: number;
 }
 
 interface HostOptions {
@@ -92,9 +93,9 @@ export class Host implements NetMachine {
     this.#kernel = kernel;
     this.name = name;
     this.address = `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`;
-    this.clockFace = { bootedAtMs: kernel.nowMs, wallOffsetMs: 0 };
+    this.clockFace = clockFaceAt(kernel.nowMs);
     this.#clock = simClock(kernel, this.clockFace);
-    this.#machine = { name, alive: true };
+    this.#machine = { name, alive: true, frozenUntilMs: 0 };
     const seed = kernel.seed;
     const machine = (): Lifetime => this.#machine;
     this.machineDisk = new MachineDisk(kernel, seededRandom(seed, `disk ${name}`), machine);
@@ -102,7 +103,7 @@ export class Host implements NetMachine {
       machineName: name,
       clock: this.#clock,
       random: seededRandom(seed, `spawn ${name}`),
-      timersFor: (process) => simTimers(kernel, process),
+      timersFor: (process) => simTimers(kernel, process, this.clockFace),
       diskFor: (process) => this.machineDisk.portFor(process),
     });
     network.addMachine(this);
@@ -140,12 +141,14 @@ export class Host implements NetMachine {
     }
     if (!this.#machine.alive) {
       this.#machineBoots += 1;
-      this.#machine = { name: this.name, alive: true };
-      this.clockFace.bootedAtMs = this.#kernel.nowMs;
+      this.#machine = { name: this.name, alive: true, frozenUntilMs: 0 };
+      // The same oscillator and the same wrong date, and clocks that begin anew.
+      const { rate, wallOffsetMs } = this.clockFace;
+      Object.assign(this.clockFace, clockFaceAt(this.#kernel.nowMs), { rate, wallOffsetMs });
     }
     this.#incarnation += 1;
     this.#kernel.note(this.name, 'boot', `${this.#machineBoots} ${this.#incarnation}`);
-    const process: MutableLifetime = { name: this.name, alive: true };
+    const process: MutableLifetime = { name: this.name, alive: true, frozenUntilMs: 0 };
     this.#process = process;
     this.#ports = this.#portsOf(process);
     return this.#ports;
@@ -166,6 +169,30 @@ export class Host implements NetMachine {
     this.machineDisk.cutPower();
   }
 
+  /** Our process does nothing for so long, as one that is stopped or starved. False when none runs. */
+  freeze(durationMs: number): boolean {
+    if (this.#process === undefined) return false;
+    this.#kernel.note(this.name, 'freeze', `${durationMs}`);
+    this.#process.frozenUntilMs = this.#kernel.nowMs + durationMs;
+    return true;
+  }
+
+  thaw(): void {
+    if (this.#process !== undefined) this.#process.frozenUntilMs = 0;
+  }
+
+  /** The machine's monotonic and boot clocks run that fast from now on; 1 is right. */
+  setClockRate(rate: number): void {
+    this.#kernel.note(this.name, 'clock-rate', `${rate}`);
+    setClockRate(this.#kernel.nowMs, this.clockFace, rate);
+  }
+
+  /** Sets the wall clock wrong by so much; 0 is right. */
+  setWallOffset(offsetMs: number): void {
+    this.#kernel.note(this.name, 'clock-jump', `${offsetMs}`);
+    this.clockFace.wallOffsetMs = offsetMs;
+  }
+
   #endProcess(isMachineUp: boolean): void {
     const process = this.#process;
     if (process === undefined) return;
@@ -181,7 +208,7 @@ export class Host implements NetMachine {
     const seed = this.#kernel.seed;
     return {
       clock: this.#clock,
-      timers: simTimers(this.#kernel, process),
+      timers: simTimers(this.#kernel, process, this.clockFace),
       random: seededRandom(seed, `process ${stream}`),
       disk: this.machineDisk.portFor(process),
       net: network.portFor(this, process),

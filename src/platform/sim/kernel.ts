@@ -6,7 +6,9 @@
  * 1. Events run in the order of (time, insertion); time never goes back.
  * 2. All microtasks that an event caused have run before the next event does.
  * 3. An event of a dead lifetime never runs.
- * 4. Instants are multiples of 1/1024 ms, so that sums and differences of them are
+ * 4. While a lifetime is frozen none of its events runs; then all that came meanwhile
+ *    do, in the order in which they would have.
+ * 5. Instants are multiples of 1/1024 ms, so that sums and differences of them are
  *    exact and every machine computes the same ones.
  */
 import { assert, errorText } from '#base/mod.ts';
@@ -24,6 +26,8 @@ export interface Lifetime {
   /** Stands in the trace. */
   readonly name: string;
   readonly alive: boolean;
+  /** Its events wait until then, as those of a stopped process do. */
+  readonly frozenUntilMs?: number;
 }
 
 export interface ScheduledEvent {
@@ -31,8 +35,8 @@ export interface ScheduledEvent {
 }
 
 interface Event extends ScheduledEvent {
-  readonly atMs: number;
-  readonly sequence: number;
+  atMs: number;
+  sequence: number;
   readonly owner: Lifetime | undefined;
   readonly kind: string;
   readonly detail: string;
@@ -160,6 +164,16 @@ export class Kernel {
     return event;
   }
 
+  /** Runs `run` at once, or when `process` is no longer frozen; never once it is dead. */
+  whenThawed(process: Lifetime, kind: string, run: () => void): void {
+    if (this.isFrozen(process)) this.schedule(0, process, kind, '', run);
+    else run();
+  }
+
+  isFrozen(process: Lifetime): boolean {
+    return (process.frozenUntilMs ?? 0) > this.#nowMs;
+  }
+
   /** Adds a line of its own to the trace: a fault that was injected, a log line. */
   note(owner: string, kind: string, detail: string): void {
     this.trace.record(`${this.#nowMs * ticksPerMs} ${owner} ${kind} ${detail}`);
@@ -198,6 +212,14 @@ export class Kernel {
         const { run, owner } = event;
         if (run === undefined || owner?.alive === false) continue;
         assert(event.atMs >= this.#nowMs, 'time does not go back');
+        const frozenUntilMs = owner?.frozenUntilMs ?? 0;
+        if (frozenUntilMs > event.atMs) {
+          event.atMs = frozenUntilMs;
+          event.sequence = this.#sequence;
+          this.#sequence += 1;
+          this.#heap.push(event);
+          continue;
+        }
         this.#nowMs = event.atMs;
         atInstant = event.atMs === instantMs ? atInstant + 1 : 0;
         instantMs = event.atMs;

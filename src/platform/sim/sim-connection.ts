@@ -184,7 +184,8 @@ export class Endpoint implements Connection {
   receive(item: Uint8Array | typeof end): void {
     if (!this.#isUsable) return;
     this.#unread.push(item);
-    this.#readOn();
+    if (this.#kernel.isFrozen(this.process)) this.#readOnLater();
+    else this.#readOn();
   }
 
   #readOnLater(): void {

@@ -103,10 +103,10 @@ export class MachineDisk {
         try {
           result = work();
         } catch (thrown) {
-          if (process.alive) reject(thrown);
+          if (process.alive) this.#kernel.whenThawed(process, 'disk.told', () => reject(thrown));
           return;
         }
-        if (process.alive) resolve(result);
+        if (process.alive) this.#kernel.whenThawed(process, 'disk.told', () => resolve(result));
       });
     });
   }

@@ -62,7 +62,27 @@ export interface NetCounts {
   messages: number;
   resets: number;
   stalls: number;
+  /** Transmissions that were lost and made again: over a stream loss is delay. */
+  lost: number;
+  /** Messages that took much longer than others. */
+  delayed: number;
+  /** Messages that arrived before an earlier one of another connection on the same way. */
+  reordered: number;
+  /** Connections reset just after something was taken in, before its answer came back. */
+  lostAnswers: number;
 }
+
+/** What happens to single messages. Each is a probability from 0 to 1. */
+export interface Weather {
+  lossRate: number;
+  delayRate: number;
+  lostAnswerRate: number;
+}
+
+const retransmitAfterMs = 200;
+const retransmissionsMax = 6;
+const delayMsMax = 2_000;
+const lostAnswerWithinMs = 40;
 
 const wildcards = ['0.0.0.0', '::'];
 
@@ -76,7 +96,18 @@ function peerOf(facts: CertificateFacts): PeerIdentity {
 }
 
 export class Network {
-  readonly counts: NetCounts = { connects: 0, messages: 0, resets: 0, stalls: 0 };
+  readonly counts: NetCounts = {
+    connects: 0,
+    messages: 0,
+    resets: 0,
+    stalls: 0,
+    lost: 0,
+    delayed: 0,
+    reordered: 0,
+    lostAnswers: 0,
+  };
+  readonly weather: Weather = { lossRate: 0, delayRate: 0, lostAnswerRate: 0 };
+  readonly #newest = new Map<string, { connectionNumber: number; arrivalMs: number }>();
   readonly #kernel: Kernel;
   readonly #random: SeededRandom;
   readonly #keyRing: KeyRing;
@@ -218,7 +249,9 @@ export class Network {
       const back = this.#pipe(target, machine, connectionNumber);
       const toClient = (kind: string, action: () => void): void =>
         back.send(kind, where, () => {
-          if (process.alive && !isDone) action();
+          this.#kernel.whenThawed(process, kind, () => {
+            if (process.alive && !isDone) action();
+          });
         });
       // The exchange: hello, the server's certificate, then the client's with its first bytes.
       there.send('net.hello', where, () => {
@@ -275,7 +308,7 @@ export class Network {
     if (refusal !== undefined && options.acceptRefused !== true) return refuse(refusal);
     connections.add(far);
     far.onClosed(() => connections.delete(far));
-    listening.accept(far, refusal);
+    this.#kernel.whenThawed(process, 'net.accept', () => listening.accept(far, refusal));
   }
 
   #verifyServer(
@@ -336,6 +369,49 @@ export class Network {
     return latencyMs;
   }
 
+  #drawLatencyMs(from: string, to: string, connectionNumber: number): number {
+    const { counts, weather } = this;
+    let latencyMs = this.#latencyMs(from, to) * (1 + this.#random.unit() * 0.3);
+    if (weather.lossRate > 0) {
+      let again = 0;
+      while (again < retransmissionsMax && this.#random.chance(weather.lossRate)) {
+        latencyMs += retransmitAfterMs * 2 ** again;
+        again += 1;
+      }
+      counts.lost += again;
+    }
+    if (weather.delayRate > 0 && this.#random.chance(weather.delayRate)) {
+      counts.delayed += 1;
+      latencyMs += this.#random.between(0, delayMsMax);
+    }
+    const way = `${from}>${to}`;
+    const newest = this.#newest.get(way);
+    const arrivalMs = this.#kernel.nowMs + latencyMs;
+    if (newest === undefined) {
+      this.#newest.set(way, { connectionNumber, arrivalMs });
+    } else if (arrivalMs >= newest.arrivalMs) {
+      newest.arrivalMs = arrivalMs;
+      newest.connectionNumber = connectionNumber;
+    } else if (newest.connectionNumber !== connectionNumber) {
+      counts.reordered += 1;
+    }
+    return latencyMs;
+  }
+
+  /** Resets a connection soon: what was just taken in has its effect, its answer is lost. */
+  #loseAnswer(connectionNumber: number): void {
+    const delayMs = this.#random.between(0, lostAnswerWithinMs);
+    this.#kernel.schedule(delayMs, undefined, 'net.lose-answer', `${connectionNumber}`, () => {
+      let struck = false;
+      for (const endpoint of this.#endpoints) {
+        if (endpoint.outgoing.connectionNumber !== connectionNumber) continue;
+        endpoint.abort(new NetError('NET_CLOSED', 'the connection was reset', { retryable: true }));
+        struck = true;
+      }
+      if (struck) this.counts.lostAnswers += 1;
+    });
+  }
+
   #pipe(from: NetMachine, to: NetMachine, connectionNumber: number): Pipe {
     const link = `${from.name}>${to.name}`;
     return new Pipe(
@@ -347,7 +423,12 @@ export class Network {
         toLifetime: to.machineLifetime(),
         drawLatencyMs: () => {
           this.counts.messages += 1;
-          return this.#latencyMs(from.name, to.name) * (1 + this.#random.unit() * 0.3);
+          return this.#drawLatencyMs(from.name, to.name, connectionNumber);
+        },
+        arrived: (kind) => {
+          const { lostAnswerRate } = this.weather;
+          if (lostAnswerRate === 0 || kind !== 'net.data') return;
+          if (this.#random.chance(lostAnswerRate)) this.#loseAnswer(connectionNumber);
         },
         isCut: () => this.#cutLinks.has(link),
         awaitHeal: (resume) => {

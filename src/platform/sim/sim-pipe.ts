@@ -19,6 +19,8 @@ export interface PipeLink {
   readonly toLifetime: Lifetime;
   drawLatencyMs(): number;
   isCut(): boolean;
+  /** Called after a message has arrived at a machine that is on. */
+  arrived(kind: string): void;
   /** Has `resume` called when the link is healed. */
   awaitHeal(resume: () => void): void;
   /** Whether the machine at the far end is on, be it again. */
@@ -33,6 +35,8 @@ interface Message {
 
 export class Pipe {
   readonly link: PipeLink;
+  /** The same for both directions. */
+  readonly connectionNumber: number;
   /** Told once when the far machine has come back and knows nothing of this connection. */
   onReset: () => void = () => {};
   /** Told once when nobody has taken anything for too long. */
@@ -47,6 +51,7 @@ export class Pipe {
   constructor(kernel: Kernel, link: PipeLink, connectionNumber: number) {
     this.#kernel = kernel;
     this.link = link;
+    this.connectionNumber = connectionNumber;
     this.#owner = { name: `${link.from}>${link.to}#${connectionNumber}`, alive: true };
   }
 
@@ -75,6 +80,7 @@ export class Pipe {
     if (message === undefined) return;
     if (this.link.toLifetime.alive) {
       message.arrive();
+      this.link.arrived(message.kind);
     } else if (this.link.isFarMachineOn()) {
       this.onReset();
     } else {

@@ -168,6 +168,11 @@ export class ProcessTable {
         return this.#start(owner, parentPid, spec);
       },
       inspect: (pid) => later('spawn.inspect', () => this.#running.get(pid)?.entry),
+      commandLine: (pid) =>
+        later('spawn.commandLine', () => {
+          const spec = this.specOf(pid);
+          return spec === undefined ? undefined : [spec.program, ...spec.arguments];
+        }),
       table: () => later('spawn.table', () => this.list()),
       signal: (identity, signal) => later('spawn.signal', () => this.#signal(identity, signal)),
     };

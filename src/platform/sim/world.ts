@@ -8,9 +8,9 @@ import { SimulationError } from './errors.ts';
 import { Host, type WorldLogLine } from './host.ts';
 import { Kernel } from './kernel.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
-import { simClock, simTimers } from './sim-clock.ts';
+import { clockFaceAt, simClock, simTimers } from './sim-clock.ts';
 import type { KeyRing } from './sim-keys.ts';
-import { Network, type NetCounts } from './sim-net.ts';
+import { Network, type NetCounts, type Weather } from './sim-net.ts';
 import { defaultProgram, type SimPrograms } from './sim-spawn.ts';
 
 const hostsMax = 50_000;
@@ -35,6 +35,8 @@ export interface WorldFaults {
   resetConnections(a: string, b: string): number;
   setLatency(a: string, b: string, latencyMs: number): void;
   isCut(from: string, to: string): boolean;
+  /** What happens to messages everywhere; may be changed at any time. */
+  readonly weather: Weather;
 }
 
 export interface World {
@@ -77,7 +79,7 @@ export function createWorld(options: WorldOptions): World {
 
   return {
     seed,
-    clock: simClock(kernel, { bootedAtMs: 0, wallOffsetMs: 0 }),
+    clock: simClock(kernel, clockFaceAt(0)),
     timers: simTimers(kernel, undefined),
     programs,
     netCounts: network.counts,
@@ -97,6 +99,7 @@ export function createWorld(options: WorldOptions): World {
       },
       setLatency: (a, b, latencyMs) => network.setLatency(a, b, latencyMs),
       isCut: (from, to) => network.isCut(from, to),
+      weather: network.weather,
     },
     random: (name) => seededRandom(seed, `scenario ${name}`),
     host: (name) => {
