@@ -80,6 +80,11 @@ export function spawnContract(name: string, open: () => Promise<SpawnHarness>): 
     assert.equal(entry.startTicks, handle.startTicks);
     assert.equal(entry.isZombie, false);
     assert.ok(entry.command.length > 0 && entry.command.length <= 15);
+    const spec = opened.programOf('run-on');
+    const line = await spawn.commandLine(handle.pid);
+    assert.ok(line !== undefined && line.length > 0);
+    // A shell may have replaced itself by the last of its words.
+    assert.ok([spec.program, ...spec.arguments].at(-1)?.endsWith(line.at(-1) ?? 'nothing'));
     const table = await spawn.table();
     const pids = table.map((process) => process.pid);
     assert.deepEqual(
@@ -94,6 +99,7 @@ export function spawnContract(name: string, open: () => Promise<SpawnHarness>): 
     await eventually(opened, 'it ends', () => exits.length > 0, 10_000);
     assert.deepEqual(exits, [{ code: undefined, signal: 'SIGTERM' }]);
     assert.equal(await spawn.inspect(handle.pid), undefined);
+    assert.equal(await spawn.commandLine(handle.pid), undefined);
     assert.equal(await spawn.signal(handle, 'SIGKILL'), false);
   });
 

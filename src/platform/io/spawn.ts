@@ -45,6 +45,8 @@ export interface Spawn {
   start(spec: ProcessSpec): Promise<ProcessHandle>;
   /** What the kernel says now of a pid; undefined where there is none. */
   inspect(pid: number): Promise<ProcessEntry | undefined>;
+  /** The program and its arguments as it was started; undefined where it is gone or has ended. */
+  commandLine(pid: number): Promise<readonly string[] | undefined>;
   /** Every process of the machine, by pid. */
   table(): Promise<readonly ProcessEntry[]>;
   /** False where that very process is gone. */

@@ -46,6 +46,17 @@ function readEntry(pid: number): ProcessEntry | undefined {
   }
 }
 
+/** A zombie and a thread of the kernel have none. */
+function readCommandLine(pid: number): readonly string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return text === '' ? undefined : text.replace(/\0$/, '').split('\0');
+  } catch {
+    // It ended between two looks.
+    return undefined;
+  }
+}
+
 interface Opened {
   readonly stdio: StdioOptions;
   close(): void;
@@ -138,6 +149,7 @@ export function createNodeSpawn(): Spawn {
   return {
     start,
     inspect: async (pid) => readEntry(pid),
+    commandLine: async (pid) => readCommandLine(pid),
     table: async () => {
       const pids = readdirSync('/proc')
         .filter((name) => /^[0-9]+$/.test(name))
