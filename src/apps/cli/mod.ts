@@ -1,6 +1,7 @@
 export {
   type AgentProcessOptions,
   type CliContext,
+  CommandFailure,
   type ExitCode,
   exitCodes,
   type JoinFile,

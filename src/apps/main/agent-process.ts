@@ -27,6 +27,7 @@ import {
   createStreamLogger,
 } from '#platform/io/node/mod.ts';
 import { createAgent } from '#roles/agent/mod.ts';
+import { claimFolder } from './claim-folder.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 const joinAttemptsMax = 10;
@@ -42,6 +43,7 @@ export async function runAgentProcess(
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info').with({
     node: options.nodeName,
   });
+  await claimFolder(options.stateFolder, `the agent of node ${options.nodeName}`);
   const disk = createNodeDisk(options.stateFolder);
   await disk.makeDirectory('');
   const identity = await ensureIdentity(disk, options, logger);

@@ -14,6 +14,7 @@ import {
   createNodeTimers,
   createStreamLogger,
 } from '#platform/io/node/mod.ts';
+import { claimFolder } from './claim-folder.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 /** Runs the server until SIGTERM or SIGINT. */
@@ -23,6 +24,7 @@ export async function runServerProcess(
 ): Promise<ExitCode> {
   const stop = untilToldToStop();
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info');
+  await claimFolder(options.stateFolder, 'the server');
   const disk = createNodeDisk(options.stateFolder);
   const server = await assembleServer(
     {

@@ -1,5 +1,6 @@
 export { createNodeClock } from './clock.ts';
 export { createNodeDisk } from './disk.ts';
+export { lockFolder } from './folder-lock.ts';
 export { createNodeHttpClient } from './http-client.ts';
 export { createNodeHttpServer } from './http-server.ts';
 export { createNodeKeys } from './keys.ts';
