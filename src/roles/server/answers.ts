@@ -76,15 +76,18 @@ export function statusErrorOf(thrown: unknown, logger: Logger): StatusError {
 function translate(error: SelvageError): StatusError | undefined {
   switch (error.code) {
     case 'STORE_FULL':
+    case 'DISK_NO_SPACE':
       return new StatusError(
         'InsufficientStorage',
-        'the server has no space left on disk: nothing was changed, reads go on',
+        'the server has no space left on its disk: nothing was changed and reads go on; ' +
+          'make room under its state folder and try again',
         { cause: error },
       );
     case 'STORE_LATCHED':
       return new StatusError(
         'ServiceUnavailable',
-        'the server takes no more changes since a write to its disk failed; it has to be restarted',
+        'the server takes no more changes since a write to its disk failed: whether this change is kept is ' +
+          'unknown and reads go on; check the disk under its state folder and restart the server',
         { cause: error },
       );
     case 'STORE_BUSY':
