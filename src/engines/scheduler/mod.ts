@@ -1,3 +1,4 @@
+export { tolerates } from './filters.ts';
 export { planPlacement } from './plan-placement.ts';
 export {
   type Amounts,

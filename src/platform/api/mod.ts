@@ -106,6 +106,7 @@ export { type ConfigMap } from './core/config-map.ts';
 export { type Event, type ObjectReference } from './core/event.ts';
 export { type Namespace, namespaceFinalizer } from './core/namespace.ts';
 export { type NodeAssignment, type NodeReport, type NodeVerdict } from './core/node-facets.ts';
+export { taintsOfIntent, taintsOfVerdict, unreachableTaintKey } from './core/node-taints.ts';
 export {
   type Node,
   type NodeInfo,
@@ -113,6 +114,7 @@ export {
   type NodeStatus,
   type Taint,
 } from './core/node-types.ts';
+export { stopAfterMsOf } from './core/on-cut.ts';
 export { podStatusWord } from './core/pod-columns.ts';
 export { type PodAssignment, type PodReport, type PodVerdict } from './core/pod-facets.ts';
 export {

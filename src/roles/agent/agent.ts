@@ -37,6 +37,15 @@ export interface AgentDependencies {
   readonly logger: Logger;
   /** Absolute path of the JavaScript runtime that bundles are run by. */
   readonly javascriptRuntimePath: string;
+  /** Where an observer may come between the parts; production hands in none. */
+  readonly seams?: AgentSeams;
+}
+
+export interface AgentSeams {
+  /** What the agent gets in place of its copy of its slice. */
+  replica?(replica: Replica): Replica;
+  /** What the agent gets in place of its outbox. */
+  outbox?(outbox: Outbox): Outbox;
 }
 
 export interface AgentOptions {
@@ -60,6 +69,8 @@ export interface Agent {
 
 const heartbeatIntervalMsDefault = 2_000;
 const startupGraceMsDefault = 5_000;
+/** A slice that has brought something is complete when nothing more came for this long. */
+const caughtUpMs = 100;
 /** How long a new session may take to say what has changed, before pods start from what is here. */
 const settleMs = 1_000;
 
@@ -68,7 +79,7 @@ export async function createAgent(
   dependencies: AgentDependencies,
   options: AgentOptions,
 ): Promise<Agent> {
-  const { disk, spawn, clock, timers, random, logger } = dependencies;
+  const { disk, spawn, clock, timers, random, logger, seams } = dependencies;
   const runtime = await openScriptRuntime(
     { disk, spawn, clock, timers, logger },
     { javascriptRuntimePath: dependencies.javascriptRuntimePath },
@@ -77,15 +88,27 @@ export async function createAgent(
   await disk.makeDirectory('replica');
   await disk.makeDirectory('outbox');
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
-  const replica = await openReplica({ disk: disk.within('replica'), random, logger });
-  const outbox = await openOutbox({ disk: disk.within('outbox'), clock, random, logger });
+  const openedReplica = await openReplica({ disk: disk.within('replica'), random, logger });
+  const replica = seams?.replica?.(openedReplica) ?? openedReplica;
+  const openedOutbox = await openOutbox({ disk: disk.within('outbox'), clock, random, logger });
+  const outbox = seams?.outbox?.(openedOutbox) ?? openedOutbox;
   const fetcher = createBlobFetcher({ blobs, timers, session: () => connection.session });
   const images = await openImageCache(
     { disk, blobs, fetcher, clock, timers, logger },
     { platforms: runtime.platforms },
   );
   const supervisor = await openSupervisor(
-    { disk, replica, outbox, runtime, images, clock, timers, logger },
+    {
+      disk,
+      replica,
+      outbox,
+      runtime,
+      images,
+      clock,
+      timers,
+      logger,
+      contact: () => connection.contact(),
+    },
     { nodeName: options.nodeName, hostAddress: options.facts.hostAddress },
   );
   const reporter = createNodeReporter(
@@ -105,7 +128,9 @@ export async function createAgent(
     reporter.lookAgain().catch((error: unknown) => {
       logger.log('error', 'the node report could not be kept', { error: errorText(error) });
     });
-    gate.openNow();
+    // What came while there was no link comes in several steps: the last may say that
+    // a pod is not to be started.
+    gate.openAfterQuiet(caughtUpMs);
   });
   const podLogs = createPodLogs({ disk, timers, runtime, hasPod: (uid) => supervisor.hasPod(uid) });
   const connection = connectToHub(dependencies, {
@@ -145,13 +170,14 @@ async function closeAll(replica: Replica, outbox: Outbox): Promise<void> {
 }
 
 interface Gate {
-  openNow(): void;
+  /** When this was not called for so long. */
+  openAfterQuiet(quietMs: number): void;
   /** No later than this from now. */
   openWithin(delayMs: number): void;
   close(): void;
 }
 
-/** Runs `onOpen` once: when told to, else after `graceMs`. */
+/** Runs `onOpen` once: when what came has settled, else after `graceMs`. */
 function openGate(timers: Timers, graceMs: number, onOpen: () => void): Gate {
   let isDone = false;
   const pending: Timer[] = [];
@@ -160,13 +186,18 @@ function openGate(timers: Timers, graceMs: number, onOpen: () => void): Gate {
     gate.close();
     onOpen();
   };
+  let quiet: Timer | undefined;
   const gate: Gate = {
-    openNow,
+    openAfterQuiet(quietMs) {
+      quiet?.cancel();
+      quiet = isDone ? undefined : timers.after(quietMs, openNow);
+    },
     openWithin(delayMs) {
       if (!isDone) pending.push(timers.after(delayMs, openNow));
     },
     close() {
       isDone = true;
+      quiet?.cancel();
       for (const timer of pending.splice(0)) timer.cancel();
     },
   };

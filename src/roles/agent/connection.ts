@@ -36,9 +36,18 @@ export interface ConnectionOptions {
   ) => void;
 }
 
+/** Monotonic times. */
+export interface HubContact {
+  /** When the newest heartbeat that was answered was sent; undefined for none so far. */
+  readonly lastMs: number | undefined;
+  /** Since when there is a link; undefined while there is none. */
+  readonly linkedSinceMs: number | undefined;
+}
+
 export interface HubConnection {
   /** Undefined while there is no link. */
   readonly session: LinkSession | undefined;
+  contact(): HubContact;
   close(): void;
 }
 
@@ -50,16 +59,23 @@ export function connectToHub(
   options: ConnectionOptions,
 ): HubConnection {
   let session: LinkSession | undefined;
+  let lastMs: number | undefined;
+  let linkedSinceMs: number | undefined;
   const link = maintainLink(dependencies, {
     address: options.address,
     tls: options.tls,
     product: options.product,
     onSession(opened) {
       session = opened;
+      linkedSinceMs = dependencies.clock.monotonicMs();
       opened.onClose(() => {
-        if (session === opened) session = undefined;
+        if (session !== opened) return;
+        session = undefined;
+        linkedSinceMs = undefined;
       });
-      beat(opened, dependencies.timers, options.heartbeatIntervalMs);
+      beat(opened, dependencies, options.heartbeatIntervalMs, (sentMs) => {
+        lastMs = sentMs;
+      });
       options.onSession(opened);
     },
     onStream: options.onStream,
@@ -68,19 +84,31 @@ export function connectToHub(
     get session() {
       return session;
     },
+    contact: () => ({ lastMs, linkedSinceMs }),
     close: () => link.close(),
   };
 }
 
 /** `node.heartbeat`: a counter of four bytes, big end first, that the hub sends back. */
-function beat(session: LinkSession, timers: Timers, intervalMs: number): void {
+function beat(
+  session: LinkSession,
+  { timers, clock }: Pick<ConnectionDependencies, 'timers' | 'clock'>,
+  intervalMs: number,
+  onAnswered: (sentMs: number) => void,
+): void {
   const stream = session.open('control', 'node.heartbeat', {});
   let counter = 0;
   let answered = 0;
+  /** Of the heartbeats that are not answered yet, by counter. */
+  const sentMs = new Map<number, number>();
   let timer: Timer | undefined;
   let isOver = false;
   stream.onMessage((message) => {
-    if (message.length === 4) answered = readUint32(message);
+    if (message.length !== 4) return;
+    answered = readUint32(message);
+    const atMs = sentMs.get(answered);
+    for (const earlier of sentMs.keys()) if (earlier <= answered) sentMs.delete(earlier);
+    if (atMs !== undefined) onAnswered(atMs);
   });
   const end = (): void => {
     isOver = true;
@@ -102,6 +130,7 @@ function beat(session: LinkSession, timers: Timers, intervalMs: number): void {
       return;
     }
     counter += 1;
+    sentMs.set(counter, clock.monotonicMs());
     // A heartbeat that waits for credit is one that is not answered.
     stream.send(uint32(counter)).catch(() => undefined);
     timer = timers.after(intervalMs, next);

@@ -6,6 +6,7 @@
 import { assert, errorText } from '#base/mod.ts';
 import type { CommittedBatch } from '#platform/store/mod.ts';
 import { createEventReports } from './event-reports.ts';
+import { NodePods } from './node-pods.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { forgetCursor, Reports } from './reports.ts';
 import { Scheduling } from './scheduling.ts';
@@ -16,7 +17,10 @@ import { Verdicts } from './verdicts.ts';
 
 const heartbeatIntervalMsDefault = 2_000;
 const heartbeatsMissedMax = 3;
-const lookEveryMsMax = 1_000;
+/** In heartbeats: so long after its last one a node is there without doubt. */
+const freshHeartbeats = 1.5;
+/** Agents wait at most 15 s between two attempts to connect. */
+const reconnectWithinMs = 16_000;
 
 export function createHub(dependencies: HubDependencies, options: HubOptions = {}): Hub {
   const { store, client, clock, timers, random, logger, blobs, images, definitions } = dependencies;
@@ -29,7 +33,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     { store, clock, timers, logger, events, sessions: () => sessions },
     {
       nodeLostAfterMs: options.nodeLostAfterMs ?? heartbeatIntervalMs * heartbeatsMissedMax,
-      lookEveryMs: Math.min(lookEveryMsMax, Math.ceil(heartbeatIntervalMs / 2)),
+      firstHeardWithinMs: reconnectWithinMs,
     },
   );
   const onAlive = (nodeName: string): void => verdicts.look(nodeName);
@@ -60,7 +64,19 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     images,
     nodeDefinition,
   });
-  const terminations = new Terminations(store, logger);
+  const terminations = new Terminations({ store, clock, logger, events });
+  const nodePods = new NodePods(
+    {
+      store,
+      clock,
+      timers,
+      random,
+      logger,
+      events,
+      lastHeardMs: (nodeName) => sessions.lastHeartbeat(nodeName)?.monotonicMs,
+    },
+    { freshWithinMs: heartbeatIntervalMs * freshHeartbeats, reconnectWithinMs },
+  );
 
   const lookForDeletedNodes = (batch: CommittedBatch): void => {
     for (const { type, object } of batch.events) {
@@ -80,10 +96,12 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
   };
   const watch = store.watch(store.revision, (batch) => {
     terminations.look(batch);
+    nodePods.look(batch);
     scheduling.look(batch);
     lookForDeletedNodes(batch);
   });
   terminations.lookAtAll();
+  nodePods.lookAtAll();
   scheduling.request();
 
   return {
@@ -97,6 +115,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
       watch.close();
       verdicts.close();
       sessions.close();
+      await nodePods.close();
       await scheduling.close();
     },
   };

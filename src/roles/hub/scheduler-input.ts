@@ -125,7 +125,8 @@ function taintOf(taint: JsonObject): SchedulerTaint {
   };
 }
 
-function tolerationOf(toleration: JsonObject): SchedulerToleration {
+/** A toleration of a pod as the engine takes it. */
+export function tolerationOf(toleration: JsonObject): SchedulerToleration {
   const { key, value, effect } = toleration;
   return {
     operator: toleration['operator'] === 'Exists' ? 'Exists' : 'Equal',

@@ -1,44 +1,103 @@
 /**
- * Removes pods that are deleted and whose node has said that nothing of them runs
- * any more. Nothing else removes an assigned pod.
+ * Removes pods that are deleted and of which nothing runs any more.
+ *
+ * Invariants:
+ * 1. An assigned pod goes when its node has said that nothing of it runs, or when
+ *    its Node is deleted: that is how an operator says that the machine is gone
+ *    for good, and such a node is not let in again.
+ * 2. Nothing else removes an assigned pod, however long its node is silent.
  */
 import { errorText } from '#base/mod.ts';
-import type { Logger } from '#platform/io/mod.ts';
-import type { CommittedBatch, Store, StoredObject } from '#platform/store/mod.ts';
-import { isBeingDeleted, metadataOf, readFacet } from './stored-facets.ts';
+import { type Clock, type Logger, timestampOf } from '#platform/io/mod.ts';
+import type {
+  Change,
+  CommittedBatch,
+  Store,
+  StoredObject,
+  StoreView,
+} from '#platform/store/mod.ts';
+import type { EventReports } from './event-reports.ts';
+import {
+  isBeingDeleted,
+  isUnplaced,
+  metadataOf,
+  nodeKey,
+  nodeNameOf,
+  podsByNode,
+  putFacet,
+  readFacet,
+} from './stored-facets.ts';
+
+export interface TerminationsDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: EventReports;
+}
+
+type View = Pick<StoreView, 'get'>;
 
 export class Terminations {
-  readonly #store: Store;
-  readonly #logger: Logger;
+  readonly #dependencies: TerminationsDependencies;
 
-  constructor(store: Store, logger: Logger) {
-    this.#store = store;
-    this.#logger = logger;
+  constructor(dependencies: TerminationsDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** For a hub that starts: what was reported before it did. */
   lookAtAll(): void {
-    for (const pod of this.#store.list('pods')) if (mayGo(pod)) this.#remove(pod);
+    const { store } = this.#dependencies;
+    for (const pod of store.list('pods')) {
+      if (mayGo(store, pod)) this.#remove(pod);
+      // One that waits for its images may name a node that is still to come.
+      else if (isOrphan(store, pod) && !isUnplaced(pod)) this.#fence(pod);
+    }
   }
 
   look(batch: CommittedBatch): void {
+    const { store } = this.#dependencies;
     for (const { type, object } of batch.events) {
-      if (type === 'put' && object.key.resource === 'pods' && mayGo(object)) this.#remove(object);
+      const { resource, name } = object.key;
+      if (type === 'put' && resource === 'pods' && mayGo(store, object)) this.#remove(object);
+      if (type === 'delete' && resource === 'nodes') {
+        for (const pod of store.lookup(podsByNode, name)) this.#fence(pod);
+      }
     }
   }
 
   #remove(pod: StoredObject): void {
-    this.#store
+    this.#commit(pod, (view, now) => (mayGo(view, now) ? [removalOf(now)] : []));
+  }
+
+  /** The pod of a node that is no more: it goes, once its finalizers are done. */
+  #fence(pod: StoredObject): void {
+    const { clock, events } = this.#dependencies;
+    const deletionTimestamp = timestampOf(clock.wallMs());
+    const isNews = !isBeingDeleted(pod);
+    this.#commit(pod, (view, now) => {
+      if (!isOrphan(view, now)) return [];
+      if (!hasFinalizers(now)) return [removalOf(now)];
+      if (isBeingDeleted(now)) return [];
+      const intent = readFacet(now, 'intent') ?? {};
+      const metadata = { ...metadataOf(now), deletionTimestamp, deletionGracePeriodSeconds: 0 };
+      return [putFacet(now, 'intent', { ...intent, metadata })];
+    });
+    if (!isNews) return;
+    const nodeName = nodeNameOf(pod) ?? '';
+    const message = `node ${nodeName} was deleted from the fleet, and the pod with it`;
+    events.record('node-controller', pod, 'Warning', 'NodeDeleted', message);
+  }
+
+  #commit(pod: StoredObject, decide: (view: View, now: StoredObject) => readonly Change[]): void {
+    const { store, logger } = this.#dependencies;
+    store
       .transact((view) => {
         const now = view.get(pod.key);
-        const goes = now !== undefined && now.uid === pod.uid && mayGo(now);
-        return {
-          changes: goes ? [{ type: 'delete', key: pod.key, uid: pod.uid }] : [],
-          result: undefined,
-        };
+        const isSame = now !== undefined && now.uid === pod.uid;
+        return { changes: isSame ? decide(view, now) : [], result: undefined };
       })
       .catch((error: unknown) => {
-        this.#logger.log('error', 'a terminated pod could not be removed', {
+        logger.log('error', 'a terminated pod could not be removed', {
           pod: `${pod.key.namespace}/${pod.key.name}`,
           error: errorText(error),
         });
@@ -46,9 +105,21 @@ export class Terminations {
   }
 }
 
-function mayGo(pod: StoredObject): boolean {
-  if (!isBeingDeleted(pod)) return false;
-  if (readFacet(pod, 'report')?.['terminated'] !== true) return false;
+function removalOf(pod: StoredObject): Change {
+  return { type: 'delete', key: pod.key, uid: pod.uid };
+}
+
+function mayGo(view: View, pod: StoredObject): boolean {
+  if (!isBeingDeleted(pod) || hasFinalizers(pod)) return false;
+  return readFacet(pod, 'report')?.['terminated'] === true || isOrphan(view, pod);
+}
+
+function isOrphan(view: View, pod: StoredObject): boolean {
+  const nodeName = nodeNameOf(pod);
+  return nodeName !== undefined && view.get(nodeKey(nodeName)) === undefined;
+}
+
+function hasFinalizers(pod: StoredObject): boolean {
   const { finalizers } = metadataOf(pod);
-  return !Array.isArray(finalizers) || finalizers.length === 0;
+  return Array.isArray(finalizers) && finalizers.length > 0;
 }

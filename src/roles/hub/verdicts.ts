@@ -3,8 +3,8 @@
  *
  * Invariants:
  * 1. Only a change of the conclusion is written; heartbeats never touch the log.
- * 2. A hub that has just started knows nothing: every node gets the whole time
- *    of grace before it counts as lost.
+ * 2. A hub that has just started knows nothing: a node that it has not heard of
+ *    yet gets the time that nodes take to come back before it counts as lost.
  */
 import { errorText, type JsonObject } from '#base/mod.ts';
 import { type Clock, type Logger, timestampOf, type Timer, type Timers } from '#platform/io/mod.ts';
@@ -24,7 +24,8 @@ export interface VerdictsDependencies {
 
 export interface VerdictsOptions {
   readonly nodeLostAfterMs: number;
-  readonly lookEveryMs: number;
+  /** For nodes that this hub has not heard of since it started. */
+  readonly firstHeardWithinMs: number;
 }
 
 interface Conclusion {
@@ -32,6 +33,9 @@ interface Conclusion {
   readonly reason: string;
   readonly message: string;
 }
+
+const lookEveryMsMax = 1_000;
+const lookEveryMsMin = 10;
 
 export class Verdicts {
   readonly #dependencies: VerdictsDependencies;
@@ -44,7 +48,7 @@ export class Verdicts {
     this.#dependencies = dependencies;
     this.#options = options;
     this.#startedMs = dependencies.clock.monotonicMs();
-    this.#plan();
+    this.#planIn(lookEveryMsMin);
   }
 
   /** Looks at one node now, e.g. because it has just been heard of. */
@@ -59,8 +63,19 @@ export class Verdicts {
   }
 
   #plan(): void {
+    const { store, clock } = this.#dependencies;
+    const nowMs = clock.monotonicMs();
+    let nextMs = nowMs + lookEveryMsMax;
+    for (const { key } of store.list('nodes')) {
+      const lostAtMs = this.#lostAtMs(key.name);
+      if (lostAtMs > nowMs) nextMs = Math.min(nextMs, lostAtMs + 1);
+    }
+    this.#planIn(Math.max(lookEveryMsMin, nextMs - nowMs));
+  }
+
+  #planIn(delayMs: number): void {
     const { timers, store } = this.#dependencies;
-    this.#timer = timers.after(this.#options.lookEveryMs, () => {
+    this.#timer = timers.after(delayMs, () => {
       for (const node of store.list('nodes')) this.#conclude(node);
       this.#plan();
     });
@@ -100,20 +115,30 @@ export class Verdicts {
       });
   }
 
+  /** When the node counts as lost if it stays silent. */
+  #lostAtMs(nodeName: string): number {
+    const { nodeLostAfterMs, firstHeardWithinMs } = this.#options;
+    const heartbeat = this.#dependencies.sessions().lastHeartbeat(nodeName);
+    return heartbeat === undefined
+      ? this.#startedMs + Math.max(nodeLostAfterMs, firstHeardWithinMs)
+      : heartbeat.monotonicMs + nodeLostAfterMs;
+  }
+
   /** Undefined: it is too early to say anything else than before. */
   #conclusionOf(node: StoredObject): Conclusion | undefined {
     const { clock, sessions } = this.#dependencies;
     const { name } = node.key;
     const heartbeat = sessions().lastHeartbeat(name);
-    const silentMs = clock.monotonicMs() - (heartbeat?.monotonicMs ?? this.#startedMs);
-    if (silentMs > this.#options.nodeLostAfterMs) {
+    const nowMs = clock.monotonicMs();
+    if (nowMs > this.#lostAtMs(name)) {
+      const silentMs = nowMs - (heartbeat?.monotonicMs ?? this.#startedMs);
       const hasJoinedOnly = node.facets.report === undefined;
       return {
         ready: 'Unknown',
         reason: hasJoinedOnly ? 'NeverReported' : 'NodeLost',
         message: hasJoinedOnly
           ? `node ${name} has joined and was not heard of since`
-          : `node ${name} was not heard of for ${this.#options.nodeLostAfterMs / 1000} s`,
+          : `node ${name} was not heard of for ${(silentMs / 1000).toFixed(1)} s`,
       };
     }
     if (heartbeat === undefined || node.facets.report === undefined) return undefined;

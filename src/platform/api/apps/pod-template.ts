@@ -7,6 +7,7 @@ import {
   validateLabelSelector,
 } from '../meta/label-selector.ts';
 import { templateMetadataSchema } from '../meta/metadata.ts';
+import { validateOnCut } from '../core/on-cut.ts';
 import { applyPodSpecDefaults } from '../core/pod-defaults.ts';
 import { podSpecSchema } from '../core/pod-spec.ts';
 import type { PodSpec } from '../core/pod-types.ts';
@@ -39,6 +40,7 @@ export function validateTemplateAndSelector(
   const errors = [
     ...validateLabelSelector(selector, 'spec.selector'),
     ...validatePodSpec(template.spec, 'spec.template.spec'),
+    ...validateOnCut(template.metadata?.annotations, 'spec.template.metadata.annotations'),
   ];
   if (!selectsLabels(selector, template.metadata?.labels ?? {})) {
     errors.push({

@@ -7,13 +7,16 @@
  *    assignment, and both win over anything else of the same key.
  * 2. An agent can set the three discovery labels and runtime labels only,
  *    whatever else its report contains.
+ * 3. The taints of the hub follow from its verdict; a write of the whole object
+ *    does not store them among the users'.
  */
 import type { JsonObject } from '#base/mod.ts';
 import type { FacetLayout } from '../definition.ts';
 import type { ApiObject } from '../object.ts';
 import { intentMetadata } from '../meta/intent-metadata.ts';
 import type { ConditionStatus } from '../meta/condition.ts';
-import type { NodeStatus } from './node-types.ts';
+import { isOwnedTaintKey, taintsOfIntent, taintsOfVerdict } from './node-taints.ts';
+import type { NodeStatus, Taint } from './node-types.ts';
 
 export type NodeAssignment = { region: string; site: string; podCIDR: string };
 
@@ -58,7 +61,9 @@ export const nodeFacets: FacetLayout = {
     );
     if (labels.length > 0) metadata['labels'] = Object.fromEntries(labels);
     else delete metadata['labels'];
-    const { unschedulable, taints } = object.spec ?? {};
+    const { unschedulable } = object.spec ?? {};
+    const all = object.spec?.['taints'] as Taint[] | undefined;
+    const taints = all?.filter(({ key }) => !isOwnedTaintKey(key));
     return {
       intent: {
         apiVersion: object.apiVersion,
@@ -66,7 +71,7 @@ export const nodeFacets: FacetLayout = {
         metadata,
         spec: {
           ...(unschedulable === undefined ? {} : { unschedulable }),
-          ...(taints === undefined ? {} : { taints }),
+          ...(taints === undefined || taints.length === 0 ? {} : { taints }),
         },
       },
     };
@@ -81,6 +86,8 @@ export const nodeFacets: FacetLayout = {
       ...labelsOfReport(observed),
       ...labelsOfTopology(topology),
     };
+    const { taints: _stored, ...spec } = (intent?.['spec'] ?? {}) as JsonObject;
+    const taints = [...taintsOfIntent(intent), ...taintsOfVerdict(verdict)];
     return {
       ...stored,
       metadata: {
@@ -88,7 +95,8 @@ export const nodeFacets: FacetLayout = {
         ...(Object.keys(labels).length > 0 ? { labels } : {}),
       },
       spec: {
-        ...(intent?.['spec'] as JsonObject | undefined),
+        ...spec,
+        ...(taints.length > 0 ? { taints } : {}),
         ...(topology?.podCIDR ? { podCIDR: topology.podCIDR } : {}),
       },
       status: foldStatus(observed, verdict as NodeVerdict | undefined),

@@ -18,6 +18,7 @@ import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
 import { allVerbs } from '../meta/resources.ts';
 import { duplicates } from '../meta/rules.ts';
 import { isOwnedNodeLabel, nodeFacets } from './node-facets.ts';
+import { isOwnedTaintKey } from './node-taints.ts';
 import type { Node } from './node-types.ts';
 
 const taintSchema = record(
@@ -125,7 +126,7 @@ export const nodeDefinition: ResourceDefinition = {
     if (node.spec.unschedulable === false) delete node.spec.unschedulable;
   },
   validate: (object, { previous }) => [
-    ...validateTaints(object as Node),
+    ...validateTaints(object as Node, previous as Node | undefined),
     ...validateOwnedLabels(object, previous),
     ...validatePodCidr(object as Node, previous as Node | undefined),
   ],
@@ -142,11 +143,21 @@ function label(key: string): (object: ApiObject) => string {
   return (object) => object.metadata.labels?.[key] ?? '<none>';
 }
 
-function validateTaints(node: Node): FieldError[] {
-  return duplicates(
-    (node.spec.taints ?? []).map(({ key, effect }) => `${key}:${effect}`),
-    (position) => `spec.taints[${position}]`,
-  );
+/** A taint of the hub that was there is the echo of a read and is dropped; a new one is refused. */
+function validateTaints(node: Node, previous: Node | undefined): FieldError[] {
+  const taints = node.spec.taints ?? [];
+  const nameOf = ({ key, effect }: (typeof taints)[number]): string => `${key}:${effect}`;
+  const before = new Set((previous?.spec.taints ?? []).map(nameOf));
+  const errors = duplicates(taints.map(nameOf), (position) => `spec.taints[${position}]`);
+  for (const [position, taint] of taints.entries()) {
+    if (!isOwnedTaintKey(taint.key) || before.has(nameOf(taint))) continue;
+    errors.push({
+      field: `spec.taints[${position}].key`,
+      reason: 'FieldValueForbidden',
+      message: `the hub alone sets ${taint.key}, from what it hears of the node; choose a key of your own`,
+    });
+  }
+  return errors;
 }
 
 /** An owned label that is as it was is the echo of a read; another value is an attempt. */

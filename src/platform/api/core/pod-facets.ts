@@ -25,11 +25,18 @@ export type PodReport = {
   status: PodStatus;
   /** Every container is gone and stays gone: the hub may remove the object. */
   terminated?: true;
+  /** What became of the pod while its node was lost: the answer to the verdict of that id. */
+  answersLost?: { id: string; isRunning: boolean };
 };
 
 export type PodVerdict = {
   status?: { phase?: PodPhase; reason?: string; message?: string };
   conditions?: PodCondition[];
+  /**
+   * Given up with its node and replaced: the node starts nothing of it, and
+   * answers whether it still runs.
+   */
+  lost?: { id: string };
 };
 
 export const podFacets: FacetLayout = {

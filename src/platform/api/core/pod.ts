@@ -2,6 +2,7 @@
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
 import { allVerbs } from '../meta/resources.ts';
+import { validateOnCut } from './on-cut.ts';
 import { podColumns, podSelectableFields } from './pod-columns.ts';
 import { applyPodSpecDefaults } from './pod-defaults.ts';
 import { podFacets } from './pod-facets.ts';
@@ -40,6 +41,7 @@ export const podDefinition: ResourceDefinition = {
     const pod = object as Pod;
     return [
       ...validatePodSpec(pod.spec, 'spec'),
+      ...validateOnCut(pod.metadata.annotations, 'metadata.annotations'),
       ...(previous === undefined ? [] : validatePodSpecChange((previous as Pod).spec, pod.spec)),
     ];
   },

@@ -1,6 +1,12 @@
 /** What the hub wants of this node, as the replica has it. */
 import { isJsonObject, textOf, type JsonObject } from '#base/mod.ts';
-import type { Container, PodReport, PodSpec } from '#platform/api/mod.ts';
+import {
+  type Container,
+  type PodReport,
+  type PodSpec,
+  type PodVerdict,
+  stopAfterMsOf,
+} from '#platform/api/mod.ts';
 import type { Facet, ObjectKey, StoredObject } from '#platform/store/mod.ts';
 
 export interface DesiredPod {
@@ -14,6 +20,10 @@ export interface DesiredPod {
   readonly isDeleting: boolean;
   /** From image reference to the digest of its index. */
   readonly images: Readonly<Record<string, string>>;
+  /** The hub has given the pod up with this node, and waits to hear what became of it. */
+  readonly lossId: string | undefined;
+  /** Without the hub for so long, the pod stops; undefined where it goes on. */
+  readonly stopAfterMs: number | undefined;
   /** What the owner has of this node's report. */
   readonly report: PodReport | undefined;
 }
@@ -34,6 +44,7 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     ? metadata['deletionGracePeriodSeconds']
     : spec.terminationGracePeriodSeconds;
   const images = assignment['images'];
+  const { annotations } = metadata;
   return {
     key: object.key,
     uid: object.uid,
@@ -42,6 +53,8 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     graceMs: typeof asked === 'number' ? Math.min(asked * 1000, graceMsMax) : graceMsDefault,
     isDeleting,
     images: isJsonObject(images) ? (images as Record<string, string>) : {},
+    lossId: (facetOf(object, 'verdict') as PodVerdict | undefined)?.lost?.id,
+    stopAfterMs: stopAfterMsOf(isJsonObject(annotations) ? annotations : undefined),
     report: facetOf(object, 'report') as unknown as PodReport | undefined,
   };
 }

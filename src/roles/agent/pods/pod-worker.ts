@@ -8,7 +8,10 @@
  * 2. A container is started again only after its last run's end was read, and
  *    with a restart count one higher.
  * 3. Nothing is stopped because it is missing somewhere: only `gone`, which the
- *    supervisor says when the owner's record said so, or a deletion.
+ *    supervisor says when the owner's record said so, a deletion, or the pod's
+ *    own wish to stop when the hub was not heard of for so long.
+ * 4. Of a pod that the hub has given up nothing starts; what runs goes on, and
+ *    the report says whether it does.
  */
 import { assert, errorText, type JsonObject } from '#base/mod.ts';
 import type { Container, PodReport } from '#platform/api/mod.ts';
@@ -41,12 +44,16 @@ export interface WorkerContext {
   desired(uid: string): DesiredPod | 'gone' | undefined;
   /** Undefined while no address is free. Kept from the first call on. */
   address(uid: string): string | undefined;
+  /** Since when the hub is silent, and for how long there is a link; 0 for none. */
+  contact(): { readonly silentMs: number; readonly linkedForMs: number };
   /** Everything of the pod is gone. */
   finished(uid: string): void;
 }
 
 const killAgainAfterMs = 2_000;
 const retryAfterMs = 5_000;
+/** A link of this age has brought what changed while there was none. */
+const linkSettledMs = 1_000;
 
 /** What a worker remembers of one container between passes; all of it may be lost. */
 interface ContainerMemory {
@@ -69,6 +76,8 @@ export class PodWorker {
   readonly #uid: string;
   #record: PodRecord | undefined;
   #lastDesired: DesiredPod | undefined;
+  /** Stopped for want of the hub; starts again when it is back. */
+  #isCutOff = false;
   #isRunning = false;
   #running: Promise<void> = Promise.resolve();
   #isNudged = false;
@@ -139,7 +148,16 @@ export class PodWorker {
       await this.#end(desired === 'gone' ? undefined : desired);
       return;
     }
+    if (desired.lossId !== undefined) {
+      if (this.#record === undefined) await this.#answerNeverStarted(desired, desired.lossId);
+      else await this.#report(desired);
+      return;
+    }
     if (!(await this.#takeUp(desired))) return;
+    if (await this.#obeysCut(desired)) {
+      await this.#report(desired);
+      return;
+    }
     for (const container of desired.containers) {
       if (this.#isClosed) return;
       await this.#attend(desired, container);
@@ -165,6 +183,31 @@ export class PodWorker {
     const record = { key: desired.key, uid: desired.uid, ip, startedAtMs: clock.wallMs() };
     await writePodRecord(disk, record);
     this.#record = record;
+    return true;
+  }
+
+  /** True while the pod is to be stopped because the hub is silent; stops it. */
+  async #obeysCut(desired: DesiredPod): Promise<boolean> {
+    const { stopAfterMs } = desired;
+    if (stopAfterMs === undefined) return false;
+    const { silentMs, linkedForMs } = this.#context.contact();
+    if (silentMs < stopAfterMs && (!this.#isCutOff || linkedForMs >= linkSettledMs)) {
+      if (this.#isCutOff) this.#memories.clear();
+      this.#isCutOff = false;
+      this.#lookAgainIn(stopAfterMs - silentMs);
+      return false;
+    }
+    const message = `the hub was not heard of for ${stopAfterMs / 1000} s, and the pod asks to be stopped then`;
+    if (!this.#isCutOff) {
+      this.#isCutOff = true;
+      for (const memory of this.#memories.values()) memory.killAtMs = undefined;
+      await this.#event(desired, 'Warning', 'StoppedByCutPolicy', message);
+    }
+    await this.#stopRunning(desired, desired.graceMs);
+    for (const { name } of desired.containers) {
+      this.#memory(name).waiting = { reason: 'StoppedByCutPolicy', message };
+    }
+    this.#lookAgainIn(linkSettledMs);
     return true;
   }
 
@@ -346,8 +389,23 @@ export class PodWorker {
 
   /** Stops what runs; then says so, or forgets the pod where its object is gone. */
   async #end(desired: DesiredPod | undefined): Promise<void> {
-    const { runtime, disk, clock } = this.#dependencies;
-    const graceMs = desired?.graceMs ?? this.#lastDesired?.graceMs ?? graceMsDefault;
+    const { runtime, disk } = this.#dependencies;
+    const regarding = desired ?? this.#lastDesired;
+    const runningCount = await this.#stopRunning(regarding, regarding?.graceMs ?? graceMsDefault);
+    if (desired !== undefined) {
+      if (this.#record !== undefined) await this.#report(desired, runningCount === 0);
+      else await this.#reportNeverStarted(desired);
+    } else if (runningCount === 0) {
+      await runtime.removePod(this.#uid);
+      await disk.remove(`pods/${this.#uid}`);
+      void this.close();
+      this.#context.finished(this.#uid);
+    }
+  }
+
+  /** Asks what runs to end, kills it when the grace is over; answers how many ran. */
+  async #stopRunning(regarding: DesiredPod | undefined, graceMs: number): Promise<number> {
+    const { runtime, clock } = this.#dependencies;
     const runs = runtime.list().filter((run) => run.podUid === this.#uid);
     const running = runs.filter((run) => run.exit === undefined);
     for (const run of running) {
@@ -355,7 +413,6 @@ export class PodWorker {
       const nowMs = clock.monotonicMs();
       if (memory.killAtMs === undefined) {
         memory.killAtMs = nowMs + graceMs;
-        const regarding = desired ?? this.#lastDesired;
         if (regarding !== undefined) {
           await this.#event(regarding, 'Normal', 'Killing', `Stopping container ${run.container}`);
         }
@@ -371,15 +428,14 @@ export class PodWorker {
         this.#lookAgainIn(memory.killAtMs - nowMs);
       }
     }
-    if (desired !== undefined) {
-      if (this.#record !== undefined) await this.#report(desired, running.length === 0);
-      else await this.#reportNeverStarted(desired);
-    } else if (running.length === 0) {
-      await runtime.removePod(this.#uid);
-      await disk.remove(`pods/${this.#uid}`);
-      void this.close();
-      this.#context.finished(this.#uid);
-    }
+    return running.length;
+  }
+
+  /** Of a pod that the hub has given up before this node took it up. */
+  async #answerNeverStarted(desired: DesiredPod, lossId: string): Promise<void> {
+    if (desired.report?.answersLost?.id === lossId) return;
+    const answersLost = { id: lossId, isRunning: false };
+    await this.#putReport(desired, { status: { phase: 'Pending' }, answersLost });
   }
 
   async #reportNeverStarted(desired: DesiredPod): Promise<void> {
@@ -411,7 +467,13 @@ export class PodWorker {
       record.report?.status.conditions ?? [],
       clock.wallMs(),
     );
-    const report: PodReport = isTerminated ? { status, terminated: true } : { status };
+    const { lossId } = desired;
+    const isRunning = containers.every(({ run }) => run !== undefined && run.exit === undefined);
+    const report: PodReport = {
+      status,
+      ...(isTerminated ? { terminated: true } : {}),
+      ...(lossId === undefined ? {} : { answersLost: { id: lossId, isRunning } }),
+    };
     if (JSON.stringify(report) === JSON.stringify(record.report)) return;
     await this.#putReport(desired, report);
     // After the outbox has it: a crash between the two repeats the report and loses none.

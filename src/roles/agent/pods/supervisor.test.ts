@@ -22,6 +22,7 @@ import { createBlobFetcher } from '../images/blob-fetch.ts';
 import { openImageCache, type ImageCache } from '../images/image-cache.ts';
 import type { Runtime } from '../runtimes/types.ts';
 import { openScriptRuntime } from '../runtimes/script/script-runtime.ts';
+import type { HubContact } from '../connection.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
 
 const programs = {
@@ -119,6 +120,7 @@ async function openNode() {
     close: () => Promise.resolve(),
   };
   let current: Opened | undefined;
+  let contact: HubContact | undefined;
   const key = (name: string): ObjectKey => ({ resource: 'pods', namespace: 'default', name });
   return {
     replica,
@@ -137,7 +139,14 @@ async function openNode() {
         { platforms: runtime.platforms },
       );
       const supervisor = await openSupervisor(
-        { ...ports, replica, outbox, runtime, images },
+        {
+          ...ports,
+          replica,
+          outbox,
+          runtime,
+          images,
+          contact: () => contact ?? { lastMs: clock.monotonicMs(), linkedSinceMs: 0 },
+        },
         { nodeName: 'n1', hostAddress: '127.0.0.1' },
       );
       supervisor.begin();
@@ -162,6 +171,10 @@ async function openNode() {
           },
         },
       });
+    },
+    /** Undefined: the hub answers all the time. */
+    setContact(now: HubContact | undefined): void {
+      contact = now;
     },
     reports(uid: string): readonly PodReport[] {
       return entries.flatMap((entry) =>
@@ -188,6 +201,11 @@ async function openNode() {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function givenUp(pod: StoredObject, id: string): StoredObject {
+  const verdict = { revision: 2 as never, bytes: utf8(JSON.stringify({ lost: { id } })) };
+  return { ...pod, facets: { ...pod.facets, verdict } };
 }
 
 function get(host: string): Promise<Record<string, string>> {
@@ -307,4 +325,50 @@ test('what cannot start says why, and absence from an incomplete slice stops not
   // The owner's complete slice, without the pod: now it is known to be gone.
   node.putNode();
   await node.until('ended', () => again.runtime.get(key) === undefined);
+});
+
+test('of a pod that was given up nothing starts, what runs goes on, and the node says which', async () => {
+  await using node = await openNode();
+  const { runtime } = await node.open();
+  node.putNode();
+  node.replica.change('put', node.podOf('runs', 'uid-1'));
+  await node.until('running', () => node.reports('uid-1').at(-1)?.status.phase === 'Running');
+  const before = runtime.get({ podUid: 'uid-1', container: 'main' });
+  node.replica.change('put', givenUp(node.podOf('runs', 'uid-1'), 'loss-1'));
+  node.replica.change('put', givenUp(node.podOf('never', 'uid-2'), 'loss-1'));
+  await node.until('both answered', () =>
+    ['uid-1', 'uid-2'].every((uid) => node.reports(uid).at(-1)?.answersLost?.id === 'loss-1'),
+  );
+  assert.deepEqual(
+    ['uid-1', 'uid-2'].map((uid) => node.reports(uid).at(-1)?.answersLost?.isRunning),
+    [true, false],
+  );
+  assert.deepEqual(runtime.get({ podUid: 'uid-1', container: 'main' }), before);
+  assert.equal(runtime.get({ podUid: 'uid-2', container: 'main' }), undefined);
+  node.replica.change('put', node.podOf('never', 'uid-2'));
+  await node.until('it starts once it counts again', () => {
+    return node.reports('uid-2').at(-1)?.status.phase === 'Running';
+  });
+});
+
+test('a pod that is to stop when cut off stops by itself, says so, and starts with the hub', async () => {
+  await using node = await openNode();
+  const { runtime } = await node.open();
+  const key = { podUid: 'uid-1', container: 'main' };
+  node.putNode();
+  const annotations = { 'selvage.dev/on-cut': 'stop-after=1s' };
+  node.replica.change('put', node.podOf('stops', 'uid-1', {}, { annotations }));
+  node.replica.change('put', node.podOf('stays', 'uid-2'));
+  const phase = (uid: string) => node.reports(uid).at(-1)?.status.phase;
+  await node.until('both run', () => phase('uid-1') === 'Running' && phase('uid-2') === 'Running');
+  node.setContact({ lastMs: createNodeClock().monotonicMs(), linkedSinceMs: undefined });
+  await node.until('it has stopped', () => runtime.get(key)?.exit !== undefined);
+  await node.until('it says why', () => {
+    const waiting = node.reports('uid-1').at(-1)?.status.containerStatuses?.[0]?.state?.waiting;
+    return waiting?.reason === 'StoppedByCutPolicy';
+  });
+  assert.ok(node.events('uid-1').includes('StoppedByCutPolicy'));
+  assert.equal(runtime.get({ podUid: 'uid-2', container: 'main' })?.exit, undefined);
+  node.setContact(undefined);
+  await node.until('it runs again', () => runtime.get(key)?.exit === undefined);
 });

@@ -9,6 +9,7 @@
  */
 import type { NodeAssignment } from '#platform/api/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
+import type { HubContact } from '../connection.ts';
 import type { Replica } from '#platform/sync/mod.ts';
 import { lowestFreeAddress } from './addresses.ts';
 import { desiredPodOf, facetOf, type DesiredPod } from './desired-pod.ts';
@@ -17,6 +18,8 @@ import { PodWorker, type WorkerContext, type WorkerDependencies } from './pod-wo
 
 export interface SupervisorDependencies extends WorkerDependencies {
   readonly replica: Replica;
+  /** What is known of the link to the hub. */
+  readonly contact: () => HubContact;
 }
 
 export interface SupervisorOptions {
@@ -65,6 +68,15 @@ export async function openSupervisor(
 
   const context: WorkerContext = {
     ...options,
+    contact() {
+      const { lastMs, linkedSinceMs } = dependencies.contact();
+      const nowMs = clock.monotonicMs();
+      return {
+        // An agent that has not reached its hub since it started cannot know for how long.
+        silentMs: lastMs === undefined ? Infinity : nowMs - lastMs,
+        linkedForMs: linkedSinceMs === undefined ? 0 : nowMs - linkedSinceMs,
+      };
+    },
     desired(uid) {
       const pod = desired.get(uid);
       if (pod !== undefined) return pod;

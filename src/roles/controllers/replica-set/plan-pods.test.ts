@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Pod, PodPhase } from '#platform/api/mod.ts';
-import { availableInMs, planPods, rankForRemoval } from './plan-pods.ts';
+import { availableInMs, endedPodsMax, planPods, rankForRemoval } from './plan-pods.ts';
 
 type Traits = {
   name: string;
@@ -78,4 +78,30 @@ test('a pod counts as available once it has been ready for long enough', () => {
   assert.equal(availableInMs(ready, 0, nowMs), 0);
   assert.equal(availableInMs(ready, 8, nowMs), 3_000);
   assert.equal(availableInMs(pod({ name: 'q', node: 'a' }), 0, nowMs), undefined);
+});
+
+test('a pod that was given up with its node is replaced and left to the node', () => {
+  const lost = pod({ name: 'lost', node: 'a', readySince: early });
+  lost.status = { ...lost.status, reason: 'NodeLost' };
+  const runs = pod({ name: 'runs', node: 'b', readySince: early });
+  assert.deepEqual(planPods(2, [lost, runs]), { create: 1, remove: [] });
+  assert.deepEqual(planPods(0, [lost, runs]).remove, [runs]);
+});
+
+test('a pod that counts again makes the one that replaced it a surplus', () => {
+  const old = pod({ name: 'old', node: 'a', readySince: early });
+  const replacement = pod({ name: 'new', node: 'b', readySince: late });
+  assert.deepEqual(planPods(1, [old, replacement]), { create: 0, remove: [replacement] });
+});
+
+test('pods that ended do not pile up: the newest few stay', () => {
+  const ended = Array.from({ length: endedPodsMax + 2 }, (_, i) =>
+    pod({ name: `e${i}`, node: 'a', phase: 'Failed', created: `2026-01-01T00:00:0${i}Z` }),
+  );
+  const { create, remove } = planPods(1, ended);
+  assert.equal(create, 1);
+  assert.deepEqual(
+    remove.map(({ metadata }) => metadata.name),
+    ['e1', 'e0'],
+  );
 });

@@ -4,9 +4,15 @@
  * Invariants:
  * 1. Never more pods than wanted come out of a plan, counting those that exist.
  * 2. Deleted first are the pods that are missed least.
+ * 3. A pod that was given up with its node does not count, and is not deleted
+ *    either: whether it still runs is the node's to say.
+ * 4. Of the pods that have ended, the newest few stay to be looked at.
  */
 import { conditionOf, type Pod } from '#platform/api/mod.ts';
 import { wallMsOf } from '#platform/api/mod.ts';
+
+/** Pods of one set that have ended and are kept. */
+export const endedPodsMax = 3;
 
 /** Pods made or deleted in one go; the rest follows in the next. */
 export const changesMax = 500;
@@ -16,20 +22,32 @@ export interface PodPlan {
   readonly remove: readonly Pod[];
 }
 
-/** Whether the pod counts: not on its way out and not ended. */
+/** Whether the pod counts: not on its way out, not ended, not given up with its node. */
 export function isActive(pod: Pod): boolean {
-  const phase = pod.status?.phase;
   return (
-    pod.metadata.deletionTimestamp === undefined && phase !== 'Succeeded' && phase !== 'Failed'
+    pod.metadata.deletionTimestamp === undefined &&
+    !hasEnded(pod) &&
+    pod.status?.reason !== 'NodeLost'
   );
+}
+
+function hasEnded({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 /** `pods` are the set's own pods; those whose deletion was asked for are not among them. */
 export function planPods(wanted: number, pods: readonly Pod[]): PodPlan {
   const active = pods.filter(isActive);
   const missing = wanted - active.length;
-  if (missing >= 0) return { create: Math.min(missing, changesMax), remove: [] };
-  return { create: 0, remove: rankForRemoval(active).slice(0, Math.min(-missing, changesMax)) };
+  const ended = pods
+    .filter((pod) => hasEnded(pod) && pod.metadata.deletionTimestamp === undefined)
+    .toSorted((left, right) => createdMs(right) - createdMs(left))
+    .slice(endedPodsMax);
+  if (missing >= 0) {
+    return { create: Math.min(missing, changesMax), remove: ended.slice(0, changesMax) };
+  }
+  const surplus = rankForRemoval(active).slice(0, -missing);
+  return { create: 0, remove: [...surplus, ...ended].slice(0, changesMax) };
 }
 
 /** In the order in which they should go. */

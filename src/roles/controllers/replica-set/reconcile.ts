@@ -71,8 +71,10 @@ async function reconcileSet(
   const own = (): Promise<Pod[]> =>
     claim(context.client, resources.pods, context.informers.pods, set, set.spec.selector);
   const pods = await own();
-  const counting = new Set(pods.filter(isActive).map((pod) => pod.metadata.uid ?? ''));
-  for (const uid of asked) if (!counting.has(uid)) asked.delete(uid);
+  const staying = new Set(
+    pods.filter((pod) => !isDeleting(pod)).map((pod) => pod.metadata.uid ?? ''),
+  );
+  for (const uid of asked) if (!staying.has(uid)) asked.delete(uid);
 
   let failure: unknown;
   if (!isDeleting(set)) {
