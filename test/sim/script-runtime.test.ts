@@ -7,6 +7,7 @@ import { silentLogger, sleep, type ProcessIdentity } from '#platform/io/mod.ts';
 import { createWorld } from '#platform/sim/mod.ts';
 import { openScriptRuntime, type ContainerRun, type Runtime } from '#roles/agent/mod.ts';
 import {
+  holdable,
   runtimeContract,
   type RuntimeHarness,
 } from '../../src/roles/agent/runtimes/runtime.contract.ts';
@@ -46,7 +47,7 @@ async function openHarness(): Promise<RuntimeHarness> {
     }),
   );
   const host = world.host('node');
-  const { spawn, disk } = host.ports;
+  const { spawn, disk, clock } = host.ports;
   let runtime: Runtime | undefined;
   const closing = { now: false };
   const pump = async (): Promise<void> => {
@@ -54,13 +55,18 @@ async function openHarness(): Promise<RuntimeHarness> {
   };
   const pumping = pump();
   const passTime = (durationMs: number): Promise<void> => sleep(world.timers, durationMs);
+  const held = holdable(spawn, passTime);
   return {
+    disk,
+    spawn,
+    bootMs: () => clock.bootMs(),
+    holdStarts: (lateMs) => held.hold(lateMs),
     programs: { greeter: '/b/greeter', polite: '/b/polite', stubborn: '/b/stubborn' },
     reopen: async () => {
       runtime?.close();
-      const { clock, timers } = host.ports;
+      const { timers } = host.ports;
       runtime = await openScriptRuntime(
-        { disk, spawn, clock, timers, logger: silentLogger },
+        { disk, spawn: held.spawn, clock, timers, logger: silentLogger },
         { javascriptRuntimePath: '/usr/bin/node' },
       );
       return runtime;

@@ -8,7 +8,11 @@
  * 2. How a run ended stays readable until the container is started or removed
  *    again, whether or not an agent was there when it ended.
  * 3. When the outermost process of a container is killed, everything in it dies.
- * 4. A container reads and writes nothing of the machine but what it was given.
+ * 4. A container with a deadline is over soon after it on the boot clock, whether
+ *    or not an agent lives; nothing that the container does can delay it.
+ * 5. A start during which the agent died has happened once or never happens, and
+ *    the next agent knows which.
+ * 6. A container reads and writes nothing of the machine but what it was given.
  */
 import type { ProcessIdentity } from '#platform/io/mod.ts';
 
@@ -34,11 +38,13 @@ export interface ContainerStart extends ContainerKey {
   readonly environment: Readonly<Record<string, string>>;
   /** How the run before this one ended, to be kept with this one. */
   readonly last?: ContainerExit;
+  /** As `setDeadline` gives it, from the start on. */
+  readonly deadlineBootMs?: number;
 }
 
 export interface ContainerExit {
   readonly exitCode: number;
-  /** `Completed`, `Error`, `StartError` (never ran) or `ContainerStatusUnknown` (killed with its shim). */
+  /** `Completed`, `Error`, `StartError` (never ran), `DeadlineExceeded`, or `ContainerStatusUnknown` (killed with its shim). */
   readonly reason: string;
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
@@ -76,6 +82,11 @@ export interface Runtime {
   get(key: ContainerKey): ContainerRun | undefined;
   /** Asks the workload to end (`graceful`), or ends it. False where it does not run. */
   stop(key: ContainerKey, how: 'graceful' | 'kill'): Promise<boolean>;
+  /**
+   * Until when the container may run, on the boot clock; undefined: as long as it
+   * likes. Held without the agent. False where it does not run.
+   */
+  setDeadline(key: ContainerKey, bootMs: number | undefined): Promise<boolean>;
   /** Forgets the pod's containers, their logs and state. Refused while one runs. */
   removePod(podUid: string): Promise<void>;
   /** Path of the container's log on the disk that the runtime was given. */

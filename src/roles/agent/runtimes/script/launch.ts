@@ -1,8 +1,11 @@
 /**
  * The launch record: what the shim is told on its standard input. It is shell
- * text of assignments and one `set --`, every value in single quotes, so that no
- * byte of a value is ever taken as anything but itself. It goes over standard
- * input and not the command line, which everyone on the machine may read.
+ * text in two parts. The first is assignments for the shim; the second, behind a
+ * line `--`, exports the workload's environment and becomes the workload, and is
+ * read by a shell that has already given up every privilege. Every value stands
+ * in single quotes, so that no byte of it is ever taken as anything but itself,
+ * and none is ever a word of a command line, which everyone on the machine may
+ * read. The last line says that the record is whole: its writer may have died.
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
 
@@ -24,21 +27,28 @@ export interface Launch {
   readonly command: readonly string[];
 }
 
+/** Can stand inside no quoted value: a quote there is written in another way. */
+const endLine = "end=''";
+
+/** Names that the shell which sets the environment keeps for itself. */
+export const reservedVariables: readonly string[] = ['OPTIND'];
+
 /** Values must be free of NUL; names of variables are letters, digits and `_`. */
 export function encodeLaunch(launch: Launch): Uint8Array {
-  const variables = Object.entries(launch.environment).map(([name, value]) => {
+  const exports = Object.entries(launch.environment).map(([name, value]) => {
     assert(/^[A-Za-z_][A-Za-z0-9_]*$/.test(name), `${name} is no name of a variable`);
-    return `${name}=${value}`;
+    assert(!reservedVariables.includes(name), `${name} is the shell's own`);
+    return `export ${name}=${quoted(value)}`;
   });
-  const lines = [
+  const own = [
     `runtime=${quoted(launch.runtime)}`,
     `bundle=${quoted(launch.bundle)}`,
     `userId=${quoted(String(launch.userId))}`,
     `hostname=${quoted(launch.hostname)}`,
     `temporaryBytesMax=${quoted(String(launch.temporaryBytesMax))}`,
-    // The script behind it counts variables as those words before the program.
-    `set -- ${[...variables, ...launch.command].map(quoted).join(' ')}`,
   ];
+  for (const line of own) assert(!line.includes('\n'), 'what the shim is told has no line feeds');
+  const lines = [...own, '--', ...exports, `exec ${launch.command.map(quoted).join(' ')}`, endLine];
   const bytes = utf8(`${lines.join('\n')}\n`);
   assert(bytes.length <= launchBytesMax, `a launch record of ${bytes.length} bytes`);
   return bytes;
@@ -48,25 +58,20 @@ export function encodeLaunch(launch: Launch): Uint8Array {
 export function decodeLaunch(bytes: Uint8Array): Launch {
   const text = strictTextOf(bytes);
   const fields = new Map<string, string>();
-  let words: string[] = [];
-  const line = /(?:([A-Za-z]+)=|set -- )((?:'[^']*'|\\'| )*)\n/gy;
+  const environment: Record<string, string> = {};
+  let command: string[] = [];
+  const line = /(?:([A-Za-z]+)=|--|export ([A-Za-z0-9_]+)=|(exec) )((?:'[^']*'|\\'| )*)\n/gy;
   let end = 0;
   for (const match of text.matchAll(line)) {
-    const values = [...(match[2] ?? '').matchAll(/(?:'[^']*'|\\')+/g)].map(([word]) =>
-      unquoted(word),
-    );
-    if (match[1] === undefined) words = values;
-    else fields.set(match[1], values[0] ?? '');
+    const [, field, variable, exec, quotedWords = ''] = match;
+    const values = [...quotedWords.matchAll(/(?:'[^']*'|\\')+/g)].map(([word]) => unquoted(word));
+    if (field !== undefined) fields.set(field, values[0] ?? '');
+    if (variable !== undefined) environment[variable] = values[0] ?? '';
+    if (exec !== undefined) command = values;
     end = match.index + match[0].length;
   }
-  assert(end === text.length, 'the launch record ends where its lines end');
-  const environment: Record<string, string> = {};
-  const programAt = words.findIndex((word) => !/^[A-Za-z_][A-Za-z0-9_]*=/.test(word));
-  assert(programAt >= 0, 'a launch record names a program');
-  for (const word of words.slice(0, programAt)) {
-    const at = word.indexOf('=');
-    environment[word.slice(0, at)] = word.slice(at + 1);
-  }
+  assert(end === text.length && text.endsWith(`\n${endLine}\n`), 'the launch record is whole');
+  assert(command.length > 0, 'a launch record names a program');
   return {
     runtime: fields.get('runtime') ?? '',
     bundle: fields.get('bundle') ?? '',
@@ -74,7 +79,7 @@ export function decodeLaunch(bytes: Uint8Array): Launch {
     hostname: fields.get('hostname') ?? '',
     temporaryBytesMax: Number(fields.get('temporaryBytesMax')),
     environment,
-    command: words.slice(programAt),
+    command,
   };
 }
 

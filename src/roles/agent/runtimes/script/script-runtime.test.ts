@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { silentLogger, type Disk } from '#platform/io/mod.ts';
+import { silentLogger } from '#platform/io/mod.ts';
 import {
   createNodeClock,
   createNodeDisk,
   createNodeSpawn,
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
-import { runtimeContract, type RuntimeHarness } from '../runtime.contract.ts';
+import { holdable, runtimeContract, type RuntimeHarness } from '../runtime.contract.ts';
 import type { ContainerRun, Runtime } from '../types.ts';
 import { decodeLaunch, encodeLaunch } from './launch.ts';
 import { openScriptRuntime } from './script-runtime.ts';
@@ -38,7 +38,7 @@ const programs = {
     attempt('bundle', () => readFileSync('/app/main.mjs').length > 0);
     for (const path of process.argv.slice(2)) attempt(path, () => readdirSync(path));
     attempt('write', () => writeFileSync('/app/x', 'x'));
-    attempt('spawn', () => spawnSync('/bin/env').status);
+    attempt('spawn', () => spawnSync('/bin/sh', ['-c', ':']).status);
     attempt('kill', () => process.kill(1, 9));
     console.log(JSON.stringify(found));`,
 };
@@ -49,7 +49,7 @@ function passTime(milliseconds: number): Promise<void> {
   });
 }
 
-async function openHarness(): Promise<RuntimeHarness & { disk: Disk; folder: string }> {
+async function openHarness(): Promise<RuntimeHarness & { folder: string }> {
   // Others may not even enter the folder: what a checkout below /root looks like.
   const folder = mkdtempSync(join(tmpdir(), 'runtime-'));
   for (const [name, text] of Object.entries(programs)) {
@@ -59,11 +59,15 @@ async function openHarness(): Promise<RuntimeHarness & { disk: Disk; folder: str
   const clock = createNodeClock();
   const timers = createNodeTimers();
   const spawn = createNodeSpawn();
+  const held = holdable(spawn, passTime);
   const disk = createNodeDisk(join(folder, 'agent'));
   let current: Runtime | undefined;
   return {
     disk,
+    spawn,
     folder,
+    bootMs: () => clock.bootMs(),
+    holdStarts: (lateMs) => held.hold(lateMs),
     programs: {
       greeter: join(folder, 'bundles/greeter'),
       polite: join(folder, 'bundles/polite'),
@@ -72,7 +76,7 @@ async function openHarness(): Promise<RuntimeHarness & { disk: Disk; folder: str
     async reopen() {
       current?.close();
       current = await openScriptRuntime(
-        { disk, spawn, clock, timers, logger: silentLogger },
+        { disk, spawn: held.spawn, clock, timers, logger: silentLogger },
         { javascriptRuntimePath: process.execPath },
       );
       return current;
@@ -152,6 +156,7 @@ test('even without the permission model there is nothing of the machine to see',
   const state = join(harness.folder, 'state');
   mkdirSync(state);
   writeFileSync(join(harness.folder, 'shim.sh'), shimText);
+  writeFileSync(join(state, 'ticket-1'), '');
   const launch = encodeLaunch({
     runtime: process.execPath,
     bundle: join(harness.folder, 'bundles/prober'),
@@ -161,10 +166,14 @@ test('even without the permission model there is nothing of the machine to see',
     environment: {},
     command: ['/runtime/node', '/app/main.mjs', '/', harness.folder, '/root', '/old', '/proc'],
   });
-  const ran = spawnSync('/usr/bin/unshare', shimArguments(join(harness.folder, 'shim.sh'), state), {
-    input: launch,
-    encoding: 'utf8',
-  });
+  const ran = spawnSync(
+    '/usr/bin/unshare',
+    shimArguments(join(harness.folder, 'shim.sh'), state, 1),
+    {
+      input: launch,
+      encoding: 'utf8',
+    },
+  );
   const { '/proc': proc, '/': root, ...found } = JSON.parse(ran.stdout) as Record<string, unknown>;
   assert.deepEqual(found, {
     user: [167_850, 167_850, [167_850]],
@@ -187,10 +196,67 @@ test('even without the permission model there is nothing of the machine to see',
   assert.equal(proc.filter((name) => /^[0-9]+$/.test(String(name))).length, 1, 'only itself');
 });
 
+/** Every command line of the machine's processes that holds `mark`. */
+function commandLinesWith(mark: string): readonly string[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^[0-9]+$/.test(name)) return [];
+    try {
+      const line = readFileSync(`/proc/${name}/cmdline`, 'utf8');
+      return line.includes(mark) ? [line] : [];
+    } catch {
+      // It ended between two looks.
+      return [];
+    }
+  });
+}
+
+test('what is in the environment is at no time in a command line', async () => {
+  await using harness = await openHarness();
+  const runtime = await harness.reopen();
+  const environment = {
+    NAME: 'well-kept-secret',
+    IFS: 'x',
+    PATH: 'p',
+    PS4: '$(id)',
+    END: "\nend=''",
+  };
+  for (let round = 0; round < 5; round += 1) {
+    const key = { podUid: 'uid-1', container: 'main' };
+    const progress = { isOver: false };
+    const starting = runtime
+      .start({
+        ...key,
+        podNamespace: 'default',
+        podName: 'pod-1',
+        image: 'image:1',
+        digest: 'sha256:1',
+        ip: '127.1.9.7',
+        restartCount: round,
+        bundle: harness.programs.greeter,
+        command: ['main.mjs', 'a-word-of-its-own'],
+        environment,
+      })
+      .finally(() => {
+        progress.isOver = true;
+      });
+    let seen = 0;
+    while (!progress.isOver || runtime.get(key)?.exit === undefined) {
+      assert.deepEqual(commandLinesWith('well-kept-secret'), []);
+      seen += commandLinesWith('a-word-of-its-own').length;
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    await starting;
+    assert.ok(seen > 0, 'it was looked at while it ran');
+    assert.match(await harness.readLog(runtime.logPath(key)), /well-kept-secret/);
+  }
+});
+
 test('a launch record gives back what went in, whatever the bytes', () => {
   const launch = {
     runtime: "/a 'b'/node",
-    bundle: '/x\ny',
+    bundle: '/x y',
     userId: 100_001,
     hostname: 'pod',
     temporaryBytesMax: 1024,
@@ -199,5 +265,7 @@ test('a launch record gives back what went in, whatever the bytes', () => {
   };
   assert.deepEqual(decodeLaunch(encodeLaunch(launch)), launch);
   assert.throws(() => encodeLaunch({ ...launch, environment: { 'A;id': 'x' } }), /no name/);
+  assert.throws(() => encodeLaunch({ ...launch, environment: { OPTIND: '1' } }), /shell's own/);
+  assert.throws(() => decodeLaunch(encodeLaunch(launch).subarray(0, -1)), /whole/);
   assert.throws(() => encodeLaunch({ ...launch, hostname: 'a\0b' }), /NUL/);
 });

@@ -4,7 +4,8 @@
  *
  * Invariants:
  * 1. state.json is written before the shim starts and again, with its process,
- *    after: what runs can always be found again.
+ *    after: what runs can always be found again, and a start that an agent's death
+ *    interrupted has happened once or not at all (attempt.ts).
  * 2. A run counts as ended only when its outermost process is gone; how it ended
  *    is in exit.json, and a run without one was killed together with its shim.
  * 3. A process is named by pid and start time; a pid alone is never trusted.
@@ -15,6 +16,7 @@ import {
   type Clock,
   type Disk,
   type Logger,
+  type ProcessEntry,
   type ProcessIdentity,
   type Spawn,
   type Timers,
@@ -29,17 +31,25 @@ import type {
   ContainerStart,
   Runtime,
 } from '../types.ts';
+import { findContainers, type Found } from './adoption.ts';
+import { nextAttempt, offerTicket } from './attempt.ts';
 import { encodeLaunch } from './launch.ts';
 import { shimText } from './shim.ts';
 import {
   readExit,
   readStarted,
-  readState,
+  writeDeadline,
   writeState,
-  type StartedFile,
+  type ExitFile,
   type StateFile,
 } from './state-file.ts';
-import { containerIdOf, shimArguments, userIdOf, workloadCommand } from './workload.ts';
+import {
+  containerIdOf,
+  outerProgram,
+  shimArguments,
+  userIdOf,
+  workloadCommand,
+} from './workload.ts';
 
 export interface ScriptRuntimeDependencies {
   /** The agent's state folder; containers are in `pods/<pod uid>/<container>/`. */
@@ -71,7 +81,20 @@ interface Container {
   isSettling: boolean;
   /** False for a child of this very process, whose end is told and not looked for. */
   isAdopted: boolean;
+  /** On the boot clock. `unknown`: what an earlier agent wrote. */
+  deadlineMs: number | undefined | 'unknown';
 }
+
+interface Inside {
+  readonly init: ProcessIdentity | undefined;
+  readonly workload: ProcessIdentity | undefined;
+}
+
+const reasonOfStage: Readonly<Record<ExitFile['stage'], string | undefined>> = {
+  setup: 'StartError',
+  deadline: 'DeadlineExceeded',
+  workload: undefined,
+};
 
 /** Finds the containers that an earlier agent started, and is then ready to start more. */
 export async function openScriptRuntime(
@@ -127,7 +150,7 @@ export async function openScriptRuntime(
   }
 
   async function readEnd(container: Container): Promise<ContainerExit> {
-    const recorded = await readExit(disk, container.folder);
+    const recorded = await readExit(disk, container.folder, logger);
     const common = {
       startedAtMs: container.state.startedAtMs,
       containerId: containerIdOf(container.state),
@@ -138,7 +161,7 @@ export async function openScriptRuntime(
     }
     const { exitCode, finishedAtMs, stage } = recorded;
     const ended = exitCode === 0 ? 'Completed' : 'Error';
-    return { ...common, exitCode, finishedAtMs, reason: stage === 'setup' ? 'StartError' : ended };
+    return { ...common, exitCode, finishedAtMs, reason: reasonOfStage[stage] ?? ended };
   }
 
   /** Its outermost process is gone. */
@@ -180,30 +203,10 @@ export async function openScriptRuntime(
     }
   }
 
-  /** The outermost process, where an agent ended between starting it and writing it down. */
-  async function outerOf(started: StartedFile): Promise<ProcessIdentity | undefined> {
-    const init = await spawn.inspect(started.initPid);
-    if (init === undefined || init.startTicks !== started.initStartTicks) return undefined;
-    const outer = await spawn.inspect(init.parentPid);
-    return outer === undefined ? undefined : { pid: outer.pid, startTicks: outer.startTicks };
-  }
-
-  async function adopt(podUid: string, name: string): Promise<void> {
-    const folder = `pods/${podUid}/${name}`;
-    const state = await readState(disk, folder);
-    if (state === undefined) return;
-    let process: ProcessIdentity | undefined;
-    if (state.pid !== undefined && state.startTicks !== undefined) {
-      process = { pid: state.pid, startTicks: state.startTicks };
-    } else {
-      // The shim may just be about to say who it is.
-      let started = await readStarted(disk, folder);
-      for (let waitedMs = 0; started === undefined && waitedMs < 1000; waitedMs += 100) {
-        await sleep(timers, 100);
-        started = await readStarted(disk, folder);
-      }
-      if (started !== undefined) process = await outerOf(started);
-    }
+  async function adopt({ folder, state, process, neverRan }: Found): Promise<void> {
+    const { last, ...rest } = state;
+    // Nothing of it was ever seen: as if it had not been asked for.
+    if (neverRan && last === undefined) return;
     const container: Container = {
       folder,
       state,
@@ -211,19 +214,24 @@ export async function openScriptRuntime(
       exit: undefined,
       isSettling: false,
       isAdopted: true,
+      deadlineMs: 'unknown',
     };
-    containers.set(`${podUid}/${name}`, container);
-    if (process === undefined || !(await isAlive(process))) {
+    if (neverRan && last !== undefined) {
+      const { startedAtMs } = last;
+      container.state = { ...rest, startedAtMs, restartCount: state.restartCount - 1 };
+      container.exit = last;
+    } else if (process === undefined) {
       container.exit = await readEnd(container);
+    } else {
+      // So that the next agent, and whoever reads the file, has the process from there.
+      const { pid, startTicks } = process;
+      container.state = { ...state, pid, startTicks };
+      if (state.pid !== pid) await writeState(disk, folder, container.state);
     }
+    containers.set(`${state.podUid}/${state.container}`, container);
   }
 
-  for (const pod of await disk.list('pods')) {
-    if (pod.kind !== 'directory') continue;
-    for (const entry of await disk.list(`pods/${pod.name}`)) {
-      if (entry.kind === 'directory') await adopt(pod.name, entry.name);
-    }
-  }
+  for (const found of await findContainers(disk, spawn, logger)) await adopt(found);
   pollAdopted();
 
   async function start(wanted: ContainerStart): Promise<ContainerRun> {
@@ -244,8 +252,6 @@ export async function openScriptRuntime(
       command: workloadCommand(wanted.command),
     });
     await disk.makeDirectory(folder, ownerOnlyFolder);
-    await disk.remove(`${folder}/started.json`);
-    await disk.remove(`${folder}/exit.json`);
     if ((await disk.list(folder)).some((entry) => entry.name === 'log')) {
       await disk.rename(`${folder}/log`, `${folder}/log.previous`);
     }
@@ -256,6 +262,7 @@ export async function openScriptRuntime(
       podName,
       podUid,
       container: wanted.container,
+      attempt: await nextAttempt(disk, folder, before?.state.attempt ?? 0),
       restartCount,
       image,
       digest,
@@ -264,11 +271,14 @@ export async function openScriptRuntime(
       ...(last === undefined ? {} : { last }),
     };
     await writeState(disk, folder, state);
+    await offerTicket(disk, folder, state);
+    const { deadlineBootMs } = wanted;
+    if (deadlineBootMs !== undefined) await writeDeadline(disk, folder, deadlineBootMs);
     const logPath = disk.absolute(`${folder}/log`);
     const handle = await spawn
       .start({
-        program: '/usr/bin/unshare',
-        arguments: shimArguments(disk.absolute(shimPath), disk.absolute(folder)),
+        program: outerProgram,
+        arguments: shimArguments(disk.absolute(shimPath), disk.absolute(folder), state.attempt),
         environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
         workingDirectory: '/',
         stdoutPath: logPath,
@@ -288,6 +298,7 @@ export async function openScriptRuntime(
       exit: undefined,
       isSettling: false,
       isAdopted: false,
+      deadlineMs: deadlineBootMs,
     };
     containers.set(key, container);
     await writeState(disk, folder, container.state);
@@ -300,14 +311,14 @@ export async function openScriptRuntime(
       });
     });
     const deadlineMs = clock.monotonicMs() + startTimeoutMs;
-    let started = await readStarted(disk, folder);
+    let started = await readStarted(disk, folder, logger);
     while (
       started === undefined &&
       container.exit === undefined &&
       clock.monotonicMs() < deadlineMs
     ) {
       await sleep(timers, startPollMs);
-      started = await readStarted(disk, folder);
+      started = await readStarted(disk, folder, logger);
     }
     if (started === undefined && container.exit === undefined) {
       await spawn.signal(process, 'SIGKILL');
@@ -321,18 +332,48 @@ export async function openScriptRuntime(
     return runOf(container);
   }
 
+  /** By what the shim wrote, else by who is whose child. */
+  async function processesIn({ folder, process }: Container): Promise<Inside> {
+    const started = await readStarted(disk, folder, logger);
+    if (started !== undefined) {
+      return {
+        init: { pid: started.initPid, startTicks: started.initStartTicks },
+        workload: { pid: started.workloadPid, startTicks: started.workloadStartTicks },
+      };
+    }
+    const table = process === undefined ? [] : await spawn.table();
+    const childOf = (parent: ProcessIdentity | undefined): ProcessEntry | undefined =>
+      parent === undefined ? undefined : table.find((entry) => entry.parentPid === parent.pid);
+    const init = childOf(process);
+    // An init that is still preparing has children that are not the workload.
+    const child = childOf(init);
+    return { init, workload: child?.command === 'node' ? child : undefined };
+  }
+
+  async function setDeadline(key: ContainerKey, bootMs: number | undefined): Promise<boolean> {
+    const container = containers.get(idOf(key));
+    if (container === undefined || container.exit !== undefined) return false;
+    const before = container.deadlineMs;
+    container.deadlineMs = bootMs;
+    if (bootMs === undefined) await disk.remove(`${container.folder}/deadline`);
+    else await writeDeadline(disk, container.folder, bootMs);
+    // A later time is found when the earlier one has come; anything else is told.
+    const isLater = typeof before === 'number' && bootMs !== undefined && bootMs >= before;
+    if (!isLater && before !== bootMs) {
+      const { init } = await processesIn(container);
+      if (init !== undefined) await spawn.signal(init, 'SIGINT');
+    }
+    return true;
+  }
+
   async function stop(key: ContainerKey, how: 'graceful' | 'kill'): Promise<boolean> {
     const container = containers.get(idOf(key));
     if (container === undefined || container.exit !== undefined) return false;
-    const started = await readStarted(disk, container.folder);
-    if (started !== undefined) {
-      const init = { pid: started.initPid, startTicks: started.initStartTicks };
-      const workload = { pid: started.workloadPid, startTicks: started.workloadStartTicks };
-      if (how === 'graceful') return spawn.signal(init, 'SIGTERM');
-      // The shim lives on for a moment and records what happened.
-      if (await spawn.signal(workload, 'SIGKILL')) return true;
-    }
-    if (how === 'graceful' || container.process === undefined) return false;
+    const { init, workload } = await processesIn(container);
+    if (how === 'graceful') return init !== undefined && spawn.signal(init, 'SIGTERM');
+    // The shim lives on for a moment and records what happened.
+    if (workload !== undefined && (await spawn.signal(workload, 'SIGKILL'))) return true;
+    if (container.process === undefined) return false;
     return spawn.signal(container.process, 'SIGKILL');
   }
 
@@ -341,6 +382,7 @@ export async function openScriptRuntime(
     platforms: ['script/javascript'],
     start,
     stop,
+    setDeadline,
     list: () =>
       [...containers.keys()].sort().flatMap((id) => {
         const container = containers.get(id);

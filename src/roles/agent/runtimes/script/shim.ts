@@ -1,11 +1,11 @@
 /**
  * The shim: the small program that stands between the agent and a container's
  * workload. It confines the workload, forwards signals to it, reaps what it
- * leaves behind and records how it ended, whether or not an agent is there to
- * see it. It is a shell script of the machine's own `/bin/sh` (about 1 MB of
- * memory; a JavaScript process would be 40), started by
+ * leaves behind, ends it when its time is over and records how it ended, whether
+ * or not an agent is there to see it. It is a shell script of the machine's own
+ * `/bin/sh` (about 1 MB of memory; a JavaScript process would be 40), started by
  *
- *   unshare --mount --pid --ipc --uts --fork --kill-child --propagation private -- /bin/sh SHIM run STATE
+ *   unshare --mount --pid --ipc --uts --fork --kill-child --propagation private -- /bin/sh SHIM run ATTEMPT STATE
  *
  * so that three processes make a container:
  *   outer     `unshare`. Holds the namespaces; its death kills the init, and the
@@ -18,16 +18,23 @@
  *             as a user of its own, with no capability, never able to gain one.
  *
  * The protocol, which the simulated shim keeps too:
- * - The arguments after the script are `run` and STATE, the absolute path of the
- *   container's state folder. Standard input is a launch record (launch.ts).
- *   Standard output and error go to STATE/log, where this script's own
- *   complaints go too, with the prefix `shim: `.
+ * - The arguments after the script are `run`, ATTEMPT, a number that no start of
+ *   this container had before, and STATE, the absolute path of its folder. Standard input is a launch record (launch.ts); one that
+ *   is not whole starts nothing. Standard output and error go to STATE/log, where
+ *   this script's own complaints go too, with the prefix `shim: `.
+ * - Its first act is to take its ticket: it renames STATE/ticket-ATTEMPT to
+ *   STATE/run-ATTEMPT.json. Where the ticket is gone it ends and has done nothing:
+ *   the one who took it away (attempt.ts) knows that this start never happens.
  * - Once init and workload exist it writes STATE/started.json, atomically:
  *   {"initPid","initStartTicks","workloadPid","workloadStartTicks"}, as the agent sees them.
+ * - STATE/deadline, where there is one, holds a time on the boot clock in
+ *   milliseconds. Once that has come it makes STATE/expired and kills everything
+ *   inside. The file is looked at when the workload starts, after SIGINT to the
+ *   init, and again when the time that was read last has come (at least every 5 s).
  * - When the workload has ended it writes STATE/exit.json, atomically and
  *   durably: {"exitCode","finishedAtMs","stage"}; a signal N is exit code 128+N;
- *   stage is `workload`, or `setup` where the workload could not be started. Only
- *   then does it end, and the outer process after it.
+ *   stage is `workload`, `setup` where the workload could not be started, or
+ *   `deadline`. Only then does it end, and the outer process after it.
  * - SIGTERM to the init reaches the workload; before there is one, it ends as 143.
  * - SIGKILL to the outer process or to the init ends everything at once and
  *   leaves no exit.json. SIGKILL to the workload is recorded as 137.
@@ -35,13 +42,19 @@
 export const shimText = String.raw`# Starts, confines and records one container. The agent's shim.ts says how it is used.
 stopped=
 child=
+guardPid=
+claimed=
 interrupted=
+newline='
+'
 trap 'stopped=1; interrupted=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
-trap '' HUP INT
+trap 'interrupted=1; startGuard' INT
+trap '' HUP
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 stage=$1
-state=$2
+attempt=$2
+state=$3
 
 # Durable before it has its name: the agent takes the file's existence as the end.
 record() {
@@ -50,7 +63,7 @@ record() {
 }
 fail() {
   echo "shim: $1" >&2
-  [ "$stage" = enter ] || record 125 setup
+  [ -z "$claimed" ] || record 125 setup
   exit 125
 }
 # The pid and start time of this very shell as the agent's process table has them:
@@ -66,11 +79,43 @@ readonlyBind() {
   mount --bind "$1" "$2" && mount -o "remount,bind,ro,nosuid,nodev$3" "$2" || fail "cannot mount $1"
 }
 
-launch=$(cat)
-eval "$launch" || fail 'the launch record is not readable'
+# Keeps the deadline. It lives in the pod's process namespace and dies with it; from
+# there -1 is everything but itself and the init, which then records the end.
+guard() {
+  trap - TERM INT
+  while [ -e "$state/deadline" ]; do
+    due=
+    read -r due <"$state/deadline" || :
+    read -r now rest </proc/uptime
+    case $due in
+      '' | *[!0-9]*) left=1000 ;;
+      *) left=$((due - ${'$'}{now%.*}${'$'}{now#*.}0)) ;;
+    esac
+    if [ "$left" -le 0 ]; then
+      : >"$state/expired"
+      kill -KILL -1
+      exit
+    fi
+    [ "$left" -lt 5000 ] || left=5000
+    sleep "$((left / 1000)).$(printf %03d "$((left % 1000))")"
+  done
+}
+# Anew each time, as the one that sleeps does not see that its time has become shorter.
+startGuard() {
+  [ -n "$child" ] || return 0
+  [ -z "$guardPid" ] || kill -KILL "$guardPid" 2>/dev/null
+  guardPid=
+  [ -e "$state/deadline" ] || return 0
+  guard &
+  guardPid=$!
+}
 
 if [ "$stage" = enter ]; then
-  # Second stage: becomes the workload.
+  # Second stage: becomes the workload. Its standard input is the launch record's second part.
+  root=$state/root
+  initPid=$4
+  initTicks=$5
+  userId=$6
   identify
   printf '{"initPid":%s,"initStartTicks":%s,"workloadPid":%s,"workloadStartTicks":%s}\n' \
     "$initPid" "$initTicks" "$pid" "$ticks" >"$state/started.tmp" &&
@@ -81,26 +126,40 @@ if [ "$stage" = enter ]; then
   # From here on SIGTERM ends it as it is; one that came before is obeyed now.
   trap - TERM HUP INT
   [ -z "$stopped" ] || exit 143
+  # The shell behind it sets the environment: what that does to a program (a library
+  # to load first, for one) must not happen to one that still has privileges.
   exec /bin/setpriv --reuid "$userId" --regid "$userId" --clear-groups --no-new-privs \
-    --inh-caps=-all --ambient-caps=-all --bounding-set=-all -- /bin/env -i "$@" </dev/null
+    --inh-caps=-all --ambient-caps=-all --bounding-set=-all -- /bin/sh
   fail 'cannot drop privileges'
 fi
 
-rm -f "$state/exit.json" "$state/started.json"
+launch=$(cat)
+case $launch in
+  *"${'$'}{newline}--$newline"*"${'$'}{newline}end=''") ;;
+  *) fail 'the launch record is not whole' ;;
+esac
+mv "$state/ticket-$attempt" "$state/run-$attempt.json" 2>/dev/null || fail 'this start was given up'
+claimed=1
 identify
 initPid=$pid
 initTicks=$ticks
+eval "${'$'}{launch%%"${'$'}{newline}--$newline"*}" || fail 'the launch record is not readable'
+workload=${'$'}{launch#*"${'$'}{newline}--$newline"}
+workload="set -e
+unset PATH PWD OLDPWD SHLVL _
+${'$'}{workload%"${'$'}{newline}end=''"} </dev/null"
+launch=
 root=$state/root
 echo "$hostname" >/proc/sys/kernel/hostname || fail 'cannot set the host name'
 mkdir -p "$root" && mount -t tmpfs -o mode=0755,size=64m,nr_inodes=8k,nosuid,nodev shim "$root" || fail 'cannot make a root'
 cd "$root" || fail 'cannot enter the root'
 mkdir app bin dev etc old proc runtime tmp usr usr/lib || fail 'cannot fill the root'
 chmod 1777 tmp
-: >bin/setpriv && : >bin/env && : >dev/null && : >dev/urandom && : >runtime/node || fail 'cannot fill the root'
+: >bin/setpriv && : >bin/sh && : >dev/null && : >dev/urandom && : >runtime/node || fail 'cannot fill the root'
 readonlyBind "$runtime" runtime/node
 readonlyBind "$bundle" app ,noexec
 readonlyBind "$(command -v setpriv)" bin/setpriv
-readonlyBind "$(command -v env)" bin/env
+readonlyBind "$(readlink -f /bin/sh)" bin/sh
 readonlyBind /usr/lib usr/lib
 # Where /lib is a link into /usr it is one here too; else it is shown as it is.
 for name in lib lib32 lib64 libx32; do
@@ -127,14 +186,12 @@ if [ -n "$stopped" ]; then
   record 143 setup
   exit 143
 fi
-unshare --mount --propagation private -- /bin/sh "$0" enter "$state" <<RECORD &
-initPid=$initPid
-initTicks=$initTicks
-root='$(printf '%s' "$root" | sed "s/'/'\\\\''/g")'
-$launch
-RECORD
+printf '%s\n' "$workload" | unshare --mount --propagation private -- \
+  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" &
 child=$!
+workload=
 cd /
+startGuard
 # A signal that came between the check above and the line before this one.
 [ -z "$stopped" ] || kill -TERM "$child" 2>/dev/null
 
@@ -148,6 +205,8 @@ while :; do
   [ "$now" = 127 ] && [ -n "$code" ] || code=$now
   [ -n "$interrupted" ] || break
 done
-record "$code" workload || echo 'shim: cannot record the exit code' >&2
+ended=workload
+[ ! -e "$state/expired" ] || ended=deadline
+record "$code" "$ended" || echo 'shim: cannot record the exit code' >&2
 exit "$code"
 `;

@@ -1,15 +1,19 @@
 /**
  * The files in a container's state folder, `<pod uid>/<container>/`:
  *   state.json    this driver: what was started; read by `selvage status` too
+ *   ticket-N      this driver: lets the shim of attempt N start (attempt.ts)
+ *   run-N.json    the ticket, once the shim has taken it
+ *   deadline      this driver: when the shim ends the workload
  *   started.json  the shim: the processes inside
  *   exit.json     the shim: how the run ended
  *   log           the workload's output; `log.previous` of the run before
  */
 import { isJsonObject, textOf, utf8, type JsonObject } from '#base/mod.ts';
-import type { Disk } from '#platform/io/mod.ts';
+import type { Disk, Logger } from '#platform/io/mod.ts';
+import { readOrSetAside } from '../../set-aside.ts';
 import type { ContainerExit } from '../types.ts';
 
-const fileBytesMax = 64 * 1024;
+export const stateBytesMax = 64 * 1024;
 const ownerOnly = 0o600;
 
 export interface StateFile {
@@ -17,6 +21,8 @@ export interface StateFile {
   readonly podName: string;
   readonly podUid: string;
   readonly container: string;
+  /** Of all starts of this container, also those that came to nothing. */
+  readonly attempt: number;
   /** The outermost process; absent while it is being started. */
   readonly pid?: number;
   readonly startTicks?: number;
@@ -40,42 +46,67 @@ export interface StartedFile {
 export interface ExitFile {
   readonly exitCode: number;
   readonly finishedAtMs: number;
-  readonly stage: 'workload' | 'setup';
+  readonly stage: 'workload' | 'setup' | 'deadline';
 }
 
 export async function writeState(disk: Disk, folder: string, state: StateFile): Promise<void> {
   await disk.writeFileAtomic(`${folder}/state.json`, utf8(`${JSON.stringify(state)}\n`), ownerOnly);
 }
 
-/** Undefined where there is none, or none that can be read. */
-export async function readState(disk: Disk, folder: string): Promise<StateFile | undefined> {
-  const value = await readJson(disk, `${folder}/state.json`);
+/** Not durable, as no run outlives the boot that its clock counts from; but whole at any time. */
+export async function writeDeadline(disk: Disk, folder: string, bootMs: number): Promise<void> {
+  const bytes = utf8(`${Math.floor(bootMs)}\n`);
+  const file = await disk.open(`${folder}/deadline.new`, 'write', ownerOnly);
+  try {
+    await file.writeAt(0, [bytes]);
+    await file.truncate(bytes.length);
+  } finally {
+    await file.close();
+  }
+  await disk.rename(`${folder}/deadline.new`, `${folder}/deadline`);
+}
+
+/** Undefined for what is no such file. Throws SyntaxError for what is no JSON. */
+export function parseState(bytes: Uint8Array): StateFile | undefined {
   const texts = ['podNamespace', 'podName', 'podUid', 'container', 'image', 'digest', 'ip'];
-  const numbers = ['startedAtMs', 'restartCount'];
-  return hasFields(value, texts, numbers) ? (value as unknown as StateFile) : undefined;
-}
-
-export async function readStarted(disk: Disk, folder: string): Promise<StartedFile | undefined> {
-  const value = await readJson(disk, `${folder}/started.json`);
-  const numbers = ['initPid', 'initStartTicks', 'workloadPid', 'workloadStartTicks'];
-  return hasFields(value, [], numbers) ? (value as unknown as StartedFile) : undefined;
-}
-
-export async function readExit(disk: Disk, folder: string): Promise<ExitFile | undefined> {
-  const value = await readJson(disk, `${folder}/exit.json`);
-  return hasFields(value, ['stage'], ['exitCode', 'finishedAtMs'])
-    ? (value as unknown as ExitFile)
+  const value: unknown = JSON.parse(textOf(bytes));
+  return hasFields(value, texts, ['startedAtMs', 'restartCount', 'attempt'])
+    ? (value as unknown as StateFile)
     : undefined;
 }
 
-async function readJson(disk: Disk, path: string): Promise<unknown> {
-  const bytes = await disk.readFile(path, fileBytesMax);
-  if (bytes === undefined) return undefined;
-  try {
-    return JSON.parse(textOf(bytes));
-  } catch {
-    return undefined;
-  }
+/** Undefined where there is none; what cannot be read is set aside. So are the two below. */
+export async function readState(
+  disk: Disk,
+  folder: string,
+  logger: Logger,
+): Promise<StateFile | undefined> {
+  return readOrSetAside(disk, `${folder}/state.json`, stateBytesMax, logger, parseState);
+}
+
+export async function readStarted(
+  disk: Disk,
+  folder: string,
+  logger: Logger,
+): Promise<StartedFile | undefined> {
+  const numbers = ['initPid', 'initStartTicks', 'workloadPid', 'workloadStartTicks'];
+  return readOrSetAside(disk, `${folder}/started.json`, stateBytesMax, logger, (bytes) => {
+    const value: unknown = JSON.parse(textOf(bytes));
+    return hasFields(value, [], numbers) ? (value as unknown as StartedFile) : undefined;
+  });
+}
+
+export async function readExit(
+  disk: Disk,
+  folder: string,
+  logger: Logger,
+): Promise<ExitFile | undefined> {
+  return readOrSetAside(disk, `${folder}/exit.json`, stateBytesMax, logger, (bytes) => {
+    const value: unknown = JSON.parse(textOf(bytes));
+    return hasFields(value, ['stage'], ['exitCode', 'finishedAtMs'])
+      ? (value as unknown as ExitFile)
+      : undefined;
+  });
 }
 
 function hasFields(value: unknown, texts: string[], numbers: string[]): value is JsonObject {

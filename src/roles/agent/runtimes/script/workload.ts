@@ -44,8 +44,25 @@ export function workloadCommand(command: readonly string[]): readonly string[] {
   return [runtimeProgram, '--permission', `--allow-fs-read=${bundleRoot}`, path, ...rest];
 }
 
+export const outerProgram = '/usr/bin/unshare';
+
 /** Absolute paths. The processes that this makes are described in shim.ts. */
-export function shimArguments(shimPath: string, statePath: string): readonly string[] {
+export function shimArguments(
+  shimPath: string,
+  statePath: string,
+  attempt: number,
+): readonly string[] {
   const namespaces = '--mount --pid --ipc --uts --fork --kill-child --propagation private';
-  return [...namespaces.split(' '), '--', '/bin/sh', shimPath, 'run', statePath];
+  return [...namespaces.split(' '), '--', '/bin/sh', shimPath, 'run', String(attempt), statePath];
+}
+
+/** What a command line's last words say of an outer process; undefined for any other process. */
+export function shimMarkOf(
+  commandLine: readonly string[],
+): { readonly statePath: string; readonly attempt: number } | undefined {
+  if (!(commandLine[0] ?? '').endsWith('unshare')) return undefined;
+  const [verb, attempt, statePath] = commandLine.slice(-3);
+  return verb === 'run' && statePath !== undefined
+    ? { statePath, attempt: Number(attempt) }
+    : undefined;
 }
