@@ -208,19 +208,31 @@ function settle(shared: Shared, path: string, digest: Digest): Promise<void> {
   const run = shared.commits.then(async () => {
     if ((await sizeOf(shared, digest)) !== undefined) {
       await shared.disk.remove(path);
+      // A process that was killed may have left the name in memory only.
+      await shared.disk.syncDirectory(folderOf(digest));
       return;
     }
     shared.settling.add(digest);
     try {
       await shared.disk.makeDirectory(folderOf(digest));
       await shared.disk.rename(path, pathOf(digest));
-      await shared.disk.syncDirectory(folderOf(digest));
+      await syncName(shared, digest);
     } finally {
       shared.settling.delete(digest);
     }
   });
   shared.commits = run.catch(() => undefined);
   return run;
+}
+
+/** A name whose sync failed is taken back: it must not pass for durable later. */
+async function syncName(shared: Shared, digest: Digest): Promise<void> {
+  try {
+    await shared.disk.syncDirectory(folderOf(digest));
+  } catch (error) {
+    await shared.disk.remove(pathOf(digest));
+    throw error;
+  }
 }
 
 async function endIdlest(shared: Shared, uploadsMax: number): Promise<void> {

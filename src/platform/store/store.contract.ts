@@ -8,15 +8,12 @@ import { type Revision, textOf, type Uid, utf8 } from '#base/mod.ts';
 import { contractCase, rejection, SkipCase, type TimedHarness } from '../io/harness.contract.ts';
 import { type Clock, type Disk, type Random, silentLogger, type Timers } from '../io/mod.ts';
 import { failingDisk } from '../log/failing-disk.contract.ts';
-import {
-  CompactedError,
-  FutureRevisionError,
-  StoreFullError,
-  StoreLatchedError,
-} from './errors.ts';
+import { StoreFullError, StoreLatchedError } from './errors.ts';
 import {
   type Change,
+  CompactedError,
   type CommittedBatch,
+  FutureRevisionError,
   keyText,
   type ObjectKey,
   openStore,

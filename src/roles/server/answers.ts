@@ -63,11 +63,12 @@ export function statusErrorOf(thrown: unknown, logger: Logger): StatusError {
     );
   }
   const translated = thrown instanceof SelvageError ? translate(thrown) : undefined;
-  if (translated !== undefined) return translated;
+  if (translated !== undefined && translated.httpStatus !== 500) return translated;
   logger.log('error', 'a request failed unexpectedly', {
     error: errorText(thrown),
     ...(thrown instanceof Error && thrown.stack !== undefined ? { stack: thrown.stack } : {}),
   });
+  if (translated !== undefined) return translated;
   return new StatusError('InternalError', 'Internal error occurred; the server has logged it', {
     cause: thrown,
   });
@@ -88,6 +89,13 @@ function translate(error: SelvageError): StatusError | undefined {
         'ServiceUnavailable',
         'the server takes no more changes since a write to its disk failed: whether this change is kept is ' +
           'unknown and reads go on; check the disk under its state folder and restart the server',
+        { cause: error },
+      );
+    case 'DISK_IO':
+      return new StatusError(
+        'InternalError',
+        "the server's disk failed to read or write: this request was not carried out; " +
+          'check the disk under its state folder',
         { cause: error },
       );
     case 'STORE_BUSY':
