@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -140,6 +140,31 @@ test('a damaged byte of a 64 KiB log is refused with its place, and never read a
   const { tried, refused } = await checkDamage(13);
   assert.ok(tried > 5_000, `${tried} bytes were damaged`);
   assert.ok(refused > tried * 0.97, `${refused} of ${tried} were refused`);
+});
+
+test('a server does not start on a damaged log: it names file and byte, and changes nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'selvage-damaged-'));
+  const place = { stateFolder: join(folder, 'state'), apiPort };
+  const server = await startReadyServer(place);
+  try {
+    let left = 40;
+    await new Ledger().work(server.kubeconfig, clients, () => (left -= 1) < 0);
+    await server.kill();
+    const path = join(place.stateFolder, 'store', 'log', 'segment-0000000000000001.log');
+    const damaged = readFileSync(path);
+    damaged[1_000] = (damaged[1_000] ?? 0) ^ 4;
+    writeFileSync(path, damaged);
+    const second = await startServer(place);
+    assert.deepEqual([second.isReady, second.exitCode()], [false, 1]);
+    const offset = Number(/ is damaged at byte (\d+): /.exec(second.output())?.[1]);
+    assert.ok(second.output().includes(`${path} is damaged at byte `), second.output());
+    assert.ok(offset > 0 && offset <= 1_000, second.output());
+    assert.match(second.output(), /put the state folder back from a backup/);
+    assert.deepEqual(readFileSync(path), damaged);
+  } finally {
+    await server.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test('a second server on the same state folder says who holds it and ends with 1', async () => {

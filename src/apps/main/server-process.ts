@@ -15,6 +15,7 @@ import {
   createStreamLogger,
 } from '#platform/io/node/mod.ts';
 import { claimFolder } from './claim-folder.ts';
+import { explainDamage } from './damaged-state.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 /** Runs the server until SIGTERM or SIGINT. */
@@ -50,7 +51,9 @@ export async function runServerProcess(
         platform: `linux/${arch() === 'x64' ? 'amd64' : arch()}`,
       },
     },
-  );
+  ).catch((error: unknown) => {
+    throw explainDamage(error);
+  });
   await writeKubeconfig(disk, server);
   logger.log('info', 'server ready', { api: server.apiAddress, link: server.linkAddress });
   const signal = await stop;

@@ -1,5 +1,6 @@
 /** What a log refuses, and why. Codes are stable. */
 import { SelvageError } from '#base/mod.ts';
+import type { Disk } from '../io/mod.ts';
 
 /** What is on disk is not what was acknowledged. The log does not open: a person must choose. */
 export class LogDamagedError extends SelvageError {
@@ -7,12 +8,20 @@ export class LogDamagedError extends SelvageError {
   readonly path: string;
   /** Of the first byte that cannot be believed. */
   readonly offset: number;
+  readonly reason: string;
 
   constructor(path: string, offset: number, reason: string) {
     super('LOG_DAMAGED', `${path} is damaged at byte ${offset}: ${reason}`);
     this.path = path;
     this.offset = offset;
+    this.reason = reason;
   }
+}
+
+/** The same error with the path as others on this machine would open it. */
+export function located(disk: Disk, error: unknown): unknown {
+  if (!(error instanceof LogDamagedError)) return error;
+  return new LogDamagedError(disk.absolute(error.path), error.offset, error.reason);
 }
 
 /** A write or sync failed before: what is on disk is unknown, so this process appends no more. */

@@ -24,6 +24,7 @@ import {
   LogDamagedError,
   LogFullError,
   LogLatchedError,
+  located,
 } from './errors.ts';
 import { crcSeed, encodeSeal, parseFrame, sequenceOfName, viewOf } from './format.ts';
 import { createSegment, openIncarnation, recoverSegments } from './recovery.ts';
@@ -60,12 +61,20 @@ const gatheredEnough = 16;
 
 /** Opens or begins the log in the folder `log` of the disk. Throws LogDamagedError. */
 export async function openLog(ports: LogPorts, options: LogOptions = {}): Promise<Log> {
-  const { disk, logger } = ports;
   const limits: Limits = {
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 * 1024,
     recordBytesMax: options.recordBytesMax ?? 16 * 1024 * 1024,
     pendingBytesMax: options.pendingBytesMax ?? 64 * 1024 * 1024,
   };
+  try {
+    return await recoverLog(ports, limits);
+  } catch (error) {
+    throw located(ports.disk, error);
+  }
+}
+
+async function recoverLog(ports: LogPorts, limits: Limits): Promise<Log> {
+  const { disk, logger } = ports;
   await disk.makeDirectory(logFolder);
   const incarnation = await openIncarnation(disk, ports.random);
   const seed = crcSeed(incarnation);
@@ -342,7 +351,7 @@ class DiskLog implements Log {
     while (sequence <= through) {
       const segment = this.#segmentOf(sequence);
       const bytes = await this.#disk.readFile(segment.path, segment.sizeBytes + this.#slackBytes());
-      if (bytes === undefined) throw new LogDamagedError(segment.path, 0, 'it is gone');
+      if (bytes === undefined) throw this.#damaged(segment, 0, 'it is gone');
       const view = viewOf(bytes);
       const last = Math.min(segment.lastSequence, through);
       for (; sequence <= last; sequence += 1) {
@@ -350,11 +359,15 @@ class DiskLog implements Log {
         const frame = parseFrame(bytes, view, offset, this.#seed);
         const chainHash = hexOf(segment.chainAt(sequence));
         if (frame?.sequence !== sequence || hexOf(frame.chain) !== chainHash) {
-          throw new LogDamagedError(segment.path, offset, 'the record has changed since the open');
+          throw this.#damaged(segment, offset, 'the record has changed since the open');
         }
         yield { sequence, payload: frame.payload, chainHash };
       }
     }
+  }
+
+  #damaged(segment: Segment, offset: number, reason: string): LogDamagedError {
+    return new LogDamagedError(this.#disk.absolute(segment.path), offset, reason);
   }
 
   /** What may be behind the durable end of a file that is being written. */

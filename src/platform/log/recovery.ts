@@ -152,12 +152,19 @@ async function openLast(disk: Disk, logger: Logger, last: Segment): Promise<Disk
     });
     await active.truncate(last.sizeBytes);
   }
+  // A sync that failed before the restart has left bytes in memory that read well, count as
+  // clean and are not on the disk: only what is written again is certain to be synced.
+  await active.writeAt(0, [await active.readAt(0, last.sizeBytes)]);
   await active.sync();
   return active;
 }
 
 /** Undefined for a last segment without a header that may be removed. */
-function scanSegment(path: string, previous: Segment | undefined, found: Found): Segment | undefined {
+function scanSegment(
+  path: string,
+  previous: Segment | undefined,
+  found: Found,
+): Segment | undefined {
   const { bytes, incarnation, seed, isLast } = found;
   const header = decodeHeader(bytes, segmentMagic, incarnation);
   if (header === undefined) {
@@ -209,12 +216,7 @@ function scanFrames(segment: Segment, found: Found): void {
 }
 
 /** `sequence` is that of the record that should be at `offset`. */
-function refuseUnlessTorn(
-  segment: Segment,
-  found: Found,
-  offset: number,
-  sequence: number,
-): void {
+function refuseUnlessTorn(segment: Segment, found: Found, offset: number, sequence: number): void {
   if (!found.isLast) {
     throw new LogDamagedError(segment.path, offset, 'a later segment follows the bad record');
   }

@@ -103,6 +103,8 @@ export async function* readSnapshotBlocks(
   incarnation: Uint8Array,
   path: string,
 ): AsyncGenerator<Uint8Array> {
+  const damaged = (offset: number, reason: string): LogDamagedError =>
+    new LogDamagedError(disk.absolute(path), offset, reason);
   const seed = crcSeed(incarnation);
   const digest = createHash('sha256');
   const file = await disk.open(path, 'read');
@@ -111,20 +113,20 @@ export async function* readSnapshotBlocks(
     let offset = headerBytes;
     for (;;) {
       const header = await file.readAt(offset, blockHeaderBytes);
-      if (header.length < blockHeaderBytes) throw new LogDamagedError(path, offset, 'it ends early');
+      if (header.length < blockHeaderBytes) throw damaged(offset, 'it ends early');
       const lengthBytes = viewOf(header).getUint32(0);
       const start = offset + blockHeaderBytes;
       if (lengthBytes > snapshotBlockBytesMax || start + lengthBytes > sizeBytes) {
-        throw new LogDamagedError(path, offset, 'a block is longer than the file');
+        throw damaged(offset, 'a block is longer than the file');
       }
       const block = await file.readAt(start, lengthBytes);
       if (!equalBytes(blockHeader(block, seed), header)) {
-        throw new LogDamagedError(path, offset, 'a block has changed');
+        throw damaged(offset, 'a block has changed');
       }
       if (lengthBytes === 0) {
         const end = await file.readAt(start, digestBytes);
         const isWhole = equalBytes(end, digest.digest()) && start + digestBytes === sizeBytes;
-        if (!isWhole) throw new LogDamagedError(path, start, 'the blocks are not those written');
+        if (!isWhole) throw damaged(start, 'the blocks are not those written');
         return;
       }
       digest.update(block);
