@@ -12,7 +12,7 @@ export interface RunningSelvage extends Started {
 }
 
 /** The administrator's access from the kubeconfig that the server wrote. */
-function endpointOf(kubeconfigPath: string, port: number): Endpoint {
+export function endpointOf(kubeconfigPath: string, port: number): Endpoint {
   const text = readFileSync(kubeconfigPath, 'utf8');
   const pem = (name: string): string => {
     const encoded = new RegExp(`${name}-data: (\\S+)`).exec(text)?.[1];
