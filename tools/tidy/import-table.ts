@@ -83,6 +83,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'platform/sim',
     'platform/store',
     'platform/api',
+    'platform/sync',
     'platform/identity',
     'platform/client',
     'engines/image-layout',

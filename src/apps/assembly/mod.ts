@@ -1,6 +1,8 @@
 export {
   assembleServer,
   type AssembledServer,
+  type AssemblySeams,
   type ServerAssemblyOptions,
   type ServerPorts,
+  type StorePart,
 } from './server-assembly.ts';

@@ -59,6 +59,15 @@ export interface ServerAssemblyOptions {
   readonly version: VersionInfo;
 }
 
+/** The parts that have a store of their own to speak to, as far as one can tell. */
+export type StorePart = 'hub' | 'server' | 'identity' | 'images';
+
+/** Where an observer may come between the parts; production hands in none. */
+export interface AssemblySeams {
+  /** What that part gets in place of the store. */
+  store?(store: Store, part: StorePart): Store;
+}
+
 export interface AssembledServer {
   readonly apiAddress: Address;
   readonly linkAddress: Address;
@@ -82,6 +91,7 @@ const certificateRenewBeforeMs = 30 * 86_400_000;
 export async function assembleServer(
   ports: ServerPorts,
   options: ServerAssemblyOptions,
+  seams: AssemblySeams = {},
 ): Promise<AssembledServer> {
   const { disk, clock, timers, random, keys, logger } = ports;
   for (const folder of ['', 'store', 'events', 'blobs', 'authority']) {
@@ -91,6 +101,7 @@ export async function assembleServer(
     { disk: disk.within('store'), random, clock, timers, logger },
     { indexes: hubIndexes },
   );
+  const storeOf = (part: StorePart): Store => seams.store?.(store, part) ?? store;
   const eventStore = await openStore(
     { disk: disk.within('events'), random, clock, timers, logger },
     { retain: { resource: 'events', objectsMax: eventsMax, ageMaxMs: eventAgeMaxMs } },
@@ -103,7 +114,7 @@ export async function assembleServer(
   });
   const nodeCertificateLifeMs = options.nodeCertificateLifeMs ?? nodeCertificateLifeMsDefault;
   const nodeCertificates = createNodeCertificates({
-    store,
+    store: storeOf('identity'),
     authority,
     keys,
     clock,
@@ -112,7 +123,7 @@ export async function assembleServer(
   const revocationGuard = createRevocationGuard(nodeCertificates);
   const isRevoked = (serialNumber: string): boolean => nodeCertificates.isRevoked(serialNumber);
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
-  const images = createImageCatalog(store, blobs, random);
+  const images = createImageCatalog(storeOf('images'), blobs, random);
 
   const credentials = await serverCredentials(ports, authority, options);
   let linkAddress: Address = options.linkAddress;
@@ -120,7 +131,7 @@ export async function assembleServer(
 
   const hub = createHub(
     {
-      store,
+      store: storeOf('hub'),
       client: lazyClient(() => clientFor('system:hub', 'system:controllers')),
       clock,
       timers,
@@ -133,7 +144,7 @@ export async function assembleServer(
     { heartbeatIntervalMs: options.heartbeatIntervalMs },
   );
   const server = await createServer({
-    store,
+    store: storeOf('server'),
     eventStore,
     definitions: builtInDefinitions,
     clock,
@@ -141,7 +152,7 @@ export async function assembleServer(
     random,
     logger: logger.with({ role: 'server' }),
     joinTokens: createJoinTokens({
-      store,
+      store: storeOf('identity'),
       authority,
       keys,
       clock,

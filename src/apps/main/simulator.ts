@@ -1,16 +1,28 @@
 /**
- * `npm run sim -- --seed N | --seeds A..B [--minutes M] [--nodes N]`: whole fleets
- * over virtual time. Exits with 1 when a requirement did not hold for some seed.
+ * `npm run sim -- --seed N | --seeds A..B [--minutes M] [--nodes N] [--twice]
+ * [--sabotage NAME]`: whole fleets over virtual time. Exits with 1 when an invariant
+ * did not hold for some seed, or when many seeds never met a kind of fault.
  */
 import { parseArgs } from 'node:util';
 import { hash } from 'node:crypto';
-import { runSimulation, type SimulationResult } from '#apps/simulator/mod.ts';
+import {
+  invariantText,
+  runSimulation,
+  sabotages,
+  sameTraceFailure,
+  summaryOf,
+  Totals,
+  type Sabotage,
+  type SimulationResult,
+} from '#apps/simulator/mod.ts';
 import { errorText } from '#base/mod.ts';
 
 const usage =
-  'usage: npm run sim -- (--seed N | --seeds A..B) [--minutes M] [--nodes N] [--verbose]';
+  'usage: npm run sim -- (--seed N | --seeds A..B) [--minutes M] [--nodes N] [--twice] [--sabotage NAME|list] [--verbose]';
 const defaults = { seed: 1, minutes: 10, nodes: 4 };
 const seedsMax = 1_000_000;
+/** So many seeds must have met every kind of fault. */
+const manySeeds = 20;
 const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
 interface Request {
@@ -21,6 +33,9 @@ interface Request {
   readonly minutes: number;
   readonly nodes: number;
   readonly verbose: boolean;
+  /** Each seed runs again, and must tell the same story. */
+  readonly twice: boolean;
+  readonly sabotage: Sabotage | undefined;
 }
 
 class UsageError extends Error {}
@@ -34,6 +49,27 @@ function numberOf(name: string, text: string | undefined, fallback: number, leas
   return value;
 }
 
+/** Only a second run can show it. */
+const twiceSabotage = 'remember-an-earlier-run';
+
+function sabotageOf(name: string | undefined): Sabotage | undefined {
+  if (name === undefined) return undefined;
+  const found = sabotages.find((one) => one.name === name);
+  if (found === undefined) {
+    throw new UsageError(`--sabotage takes list or one of its names, not '${name}'`);
+  }
+  return found;
+}
+
+function sabotageList(): string {
+  const widest = Math.max(...sabotages.map(({ name }) => name.length));
+  return sabotages
+    .map(({ name, invariant, what }) =>
+      [name.padEnd(widest), `${invariantText(invariant)}: it ${what}`].join('  '),
+    )
+    .join('\n');
+}
+
 function parseRequest(words: readonly string[]): Request {
   const { values } = parseArgs({
     args: [...words],
@@ -43,12 +79,16 @@ function parseRequest(words: readonly string[]): Request {
       minutes: { type: 'string' },
       nodes: { type: 'string' },
       verbose: { type: 'boolean', default: false },
+      twice: { type: 'boolean', default: false },
+      sabotage: { type: 'string' },
     },
   });
   const common = {
     minutes: numberOf('minutes', values.minutes, defaults.minutes, 1),
     nodes: numberOf('nodes', values.nodes, defaults.nodes, 1),
     verbose: values.verbose,
+    twice: values.twice || values.sabotage === twiceSabotage,
+    sabotage: sabotageOf(values.sabotage),
   };
   if (values.seeds === undefined) {
     const seed = numberOf('seed', values.seed, defaults.seed, 0);
@@ -63,9 +103,18 @@ function parseRequest(words: readonly string[]): Request {
   return { ...common, firstSeed, lastSeed, isSingle: false };
 }
 
-function run(request: Request, seed: number): Promise<SimulationResult> {
-  const { minutes, nodes, verbose } = request;
+async function run(request: Request, seed: number): Promise<SimulationResult> {
+  const result = await runOnce(request, seed);
+  if (!request.twice) return result;
+  const again = await runOnce(request, seed);
+  if (again.trace !== result.trace) throw sameTraceFailure(seed, result, again);
+  return result;
+}
+
+function runOnce(request: Request, seed: number): Promise<SimulationResult> {
+  const { minutes, nodes, verbose, sabotage } = request;
   return runSimulation({
+    ...(sabotage === undefined ? {} : { sabotage }),
     seed,
     minutes,
     nodes,
@@ -80,27 +129,13 @@ function run(request: Request, seed: number): Promise<SimulationResult> {
   });
 }
 
-function troublesOf(result: SimulationResult): string {
-  const { scales, rollouts, podDeletions, cordons, workloadKills } = result;
-  const { agentCrashes, nodePowerCuts, linkCuts, resets, serverCrashes, serverPowerCuts } = result;
-  return [
-    `scales ${scales}`,
-    `rollouts ${rollouts}`,
-    `pod deletions ${podDeletions}`,
-    `cordons ${cordons}`,
-    `workloads killed ${workloadKills}`,
-    `agents crashed ${agentCrashes}`,
-    `nodes without power ${nodePowerCuts}`,
-    `links cut ${linkCuts}`,
-    `resets ${resets}`,
-    `server crashed ${serverCrashes}`,
-    `server without power ${serverPowerCuts}`,
-    `writes lost ${result.lostWrites}, torn ${result.tornWrites}`,
-  ].join(', ');
-}
-
 async function main(words: readonly string[]): Promise<number> {
   let request: Request;
+  const listAt = words.indexOf('--sabotage') + 1;
+  if (listAt > 0 && words[listAt] === 'list') {
+    console.log(sabotageList());
+    return exitCodes.ok;
+  }
   try {
     request = parseRequest(words);
   } catch (thrown) {
@@ -108,20 +143,16 @@ async function main(words: readonly string[]): Promise<number> {
     return exitCodes.usage;
   }
   const traces: string[] = [];
-  const totals = { lostWrites: 0, tornWrites: 0, crashes: 0, powerCuts: 0, linkCuts: 0 };
+  const totals = new Totals();
   const failed: number[] = [];
   for (let seed = request.firstSeed; seed <= request.lastSeed; seed += 1) {
     try {
       const result = await run(request, seed);
       traces.push(result.trace);
-      totals.lostWrites += result.lostWrites;
-      totals.tornWrites += result.tornWrites;
-      totals.crashes += result.agentCrashes + result.serverCrashes;
-      totals.powerCuts += result.nodePowerCuts + result.serverPowerCuts;
-      totals.linkCuts += result.linkCuts;
+      totals.add(result, request.nodes);
       if (request.isSingle) {
         console.log(
-          `${request.nodes} nodes, ${(result.simulatedMs / 60_000).toFixed(1)} minutes: ${troublesOf(result)}`,
+          `${request.nodes} nodes, ${(result.simulatedMs / 60_000).toFixed(1)} minutes: ${summaryOf(result)}`,
         );
         console.log(
           `converged to ${result.replicas} replicas; ${result.objects} objects, ${result.messages} messages, ${result.events} events`,
@@ -138,15 +169,14 @@ async function main(words: readonly string[]): Promise<number> {
       if (request.isSingle) console.error(thrown);
     }
   }
-  if (!request.isSingle) {
-    console.log(
-      `crashes ${totals.crashes}, power cuts ${totals.powerCuts}, links cut ${totals.linkCuts}, writes lost ${totals.lostWrites}, torn ${totals.tornWrites}`,
-    );
-    const count = request.lastSeed - request.firstSeed + 1;
-    const outcome = failed.length === 0 ? 'all passed' : `failed: ${failed.join(', ')}`;
-    console.log(`${count} seeds, ${outcome}; traces ${hash('sha256', traces.join('\n'), 'hex')}`);
-  }
-  return failed.length === 0 ? exitCodes.ok : exitCodes.failed;
+  if (request.isSingle) return failed.length === 0 ? exitCodes.ok : exitCodes.failed;
+  const count = request.lastSeed - request.firstSeed + 1;
+  console.log(totals.text());
+  const never = count >= manySeeds ? totals.neverHappened() : [];
+  if (never.length > 0) console.log(`never happened: ${never.join(', ')}`);
+  const outcome = failed.length === 0 ? 'all passed' : `failed: ${failed.join(', ')}`;
+  console.log(`${count} seeds, ${outcome}; traces ${hash('sha256', traces.join('\n'), 'hex')}`);
+  return failed.length === 0 && never.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
 process.exitCode = await main(process.argv.slice(2));

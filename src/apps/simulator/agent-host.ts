@@ -4,7 +4,9 @@ import { joinFleet, loadNodeIdentity, type NodeIdentity } from '#platform/identi
 import { sleep } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
 import { createAgent, type MachineFacts } from '#roles/agent/mod.ts';
+import type { Checkers } from './checkers.ts';
 import { apiAddress, productVersion } from './constants.ts';
+import type { Sabotage } from './sabotages.ts';
 
 const joinPauseMs = 1_000;
 const javascriptRuntimePath = '/usr/bin/node';
@@ -31,8 +33,16 @@ function factsOf(host: Host): MachineFacts {
 }
 
 /** Joins where the node has not yet, then runs the agent. Never resolves after a crash. */
-export async function startAgentOn(host: Host, grant: JoinGrant): Promise<void> {
-  const { net, spawn, clock, timers, random, logger, keys, httpClient, disk } = host.ports;
+export async function startAgentOn(
+  host: Host,
+  grant: JoinGrant,
+  checkers: Checkers,
+  sabotage: Partial<Sabotage>,
+): Promise<void> {
+  sabotage.beforeAgent?.(host);
+  const { net, clock, random, logger, keys, httpClient, disk } = host.ports;
+  const timers = sabotage.agentTimers?.(host.ports.timers) ?? host.ports.timers;
+  const spawn = checkers.agentSpawn(host.ports.spawn, host);
   await disk.makeDirectory(stateFolder);
   const state = disk.within(stateFolder);
   const identity = await ensureIdentity(
@@ -41,7 +51,20 @@ export async function startAgentOn(host: Host, grant: JoinGrant): Promise<void> 
     grant,
   );
   await createAgent(
-    { disk: state, net, spawn, clock, timers, random, logger, javascriptRuntimePath },
+    {
+      disk: state,
+      net,
+      spawn,
+      clock,
+      timers,
+      random,
+      logger,
+      javascriptRuntimePath,
+      seams: {
+        replica: (replica) => checkers.agentReplica(replica, host),
+        outbox: (outbox) => checkers.agentOutbox(outbox, host),
+      },
+    },
     {
       nodeName: identity.nodeName,
       hubAddress: identity.hubAddress,

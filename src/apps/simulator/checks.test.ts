@@ -27,8 +27,8 @@ test('a fleet at rest passes, and a process too many fails with the seed in the 
     world.settle(requireConvergence(fleet, scenario.declared), limitMs),
     (thrown) => {
       assert.ok(thrown instanceof SimulationFailure);
-      assert.equal(thrown.code, 'SIM_NOT_CONVERGED');
-      assert.match(thrown.message, /^seed 5: not as declared .* on harbour-1 run \[.*a stray/);
+      assert.equal(thrown.code, 'SIM_INVARIANT');
+      assert.match(thrown.message, /^seed 5: invariant 8 .*not as declared .* on harbour-1 run \[/);
       return true;
     },
   );

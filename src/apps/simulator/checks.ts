@@ -1,11 +1,18 @@
 /** What must hold of the fleet once all trouble is over. */
 import { equalBytes, isJsonObject, type JsonObject } from '#base/mod.ts';
-import { builtInDefinitions, resourceName, resources } from '#platform/api/mod.ts';
+import { resources } from '#platform/api/mod.ts';
 import type { ApiObject } from '#platform/api/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import { openStore, type Store, type StoredObject } from '#platform/store/mod.ts';
-import { deploymentName, deploymentNamespace } from './constants.ts';
+import {
+  deploymentName,
+  deploymentNamespace,
+  serverHostName,
+  storedResources,
+} from './constants.ts';
 import type { Fleet } from './fleet.ts';
+import { invariants } from './invariants/invariants.ts';
+import { podUidOf } from './pod-processes.ts';
 import type { Declared } from './scenario.ts';
 import { storeFolder } from './server-host.ts';
 
@@ -26,13 +33,14 @@ export async function requireConvergence(
   const startMs = clock.monotonicMs();
   let quiet = 0;
   for (;;) {
-    if (fleet.processFailure !== undefined) throw fleet.processFailure;
     const complaint = await complaintAbout(fleet, declared);
     quiet = complaint === undefined ? quiet + 1 : 0;
     if (quiet === quietLooks) return;
     if (clock.monotonicMs() - startMs > convergenceLimitMs) {
+      fleet.checkers.requireSettled();
       const why = `not as declared ${convergenceLimitMs / 1000} s after all was healed`;
-      throw fleet.failure('SIM_NOT_CONVERGED', `${why}: ${complaint ?? 'it does not stay so'}`);
+      fleet.violated(invariants.fleetConverges, `${why}: ${complaint ?? 'it does not stay so'}`);
+      return fleet.failed;
     }
     await sleep(timers, lookEveryMs);
   }
@@ -58,7 +66,8 @@ async function complaintAbout(
   return (
     complaintAboutPods(pods, declared) ??
     complaintAboutProcesses(fleet, pods) ??
-    complaintAboutDeployment(deployment, declared)
+    complaintAboutDeployment(deployment, declared) ??
+    fleet.checkers.unsettled()
   );
 }
 
@@ -104,10 +113,7 @@ function complaintAboutProcesses(fleet: Fleet, pods: readonly ApiObject[]): stri
       .sort();
     const found = host.processes
       .list()
-      .map(({ pid, command }) => {
-        const state = host.processes.specOf(pid)?.arguments.at(-1) ?? '';
-        return `${state.split('/').at(-2) ?? ''} ${command}`;
-      })
+      .map(({ pid, command }) => `${podUidOf(host, pid) ?? ''} ${command}`)
       .sort();
     if (wanted.join() !== found.join()) {
       return `on ${host.name} run [${found.join(', ')}] and not [${wanted.join(', ')}]`;
@@ -123,13 +129,6 @@ function hasCondition(object: ApiObject, type: string): boolean {
   return found?.['status'] === 'True';
 }
 
-const storedResources = [
-  ...builtInDefinitions.filter((one) => one.storage === 'main').map(resourceName),
-  'jointokens.selvage.dev',
-  'imagetags.selvage.dev',
-  'outboxcursors.selvage.dev',
-];
-
 function contentOf(store: Store): StoredObject[] {
   return storedResources.flatMap((resource) => [...store.list(resource)]);
 }
@@ -142,10 +141,17 @@ export async function requireSameStateFromLog(fleet: Fleet): Promise<number> {
   const head = live.head();
   fleet.stopServer('power-cut');
   const { disk, random, logger, clock } = fleet.serverHost.boot();
-  const store = await openStore({ disk: disk.within(storeFolder), random, logger, clock });
+  const store = await openStore({ disk: disk.within(storeFolder), random, logger, clock }).catch(
+    (thrown: unknown) => {
+      fleet.processFailed(serverHostName, thrown);
+      return fleet.failed;
+    },
+  );
   const after = contentOf(store);
-  const differs = (what: string): Error =>
-    fleet.failure('SIM_LOG_DIFFERS', `the store opened again differs: ${what}`);
+  const differs = (what: string): Error => {
+    fleet.violated(invariants.stateIsFold, `the store opened again differs: ${what}`);
+    return fleet.processFailure ?? fleet.failure('SIM_NOT_READY', what);
+  };
   // What was committed after `head` was read is more, never less.
   if (store.cursorAt(head.sequence)?.chainHash !== head.chainHash) throw differs('its history');
   if (store.head().sequence === head.sequence) {

@@ -3,10 +3,9 @@ import { SelvageError } from '#base/mod.ts';
 
 export type SimulationFailureCode =
   | 'SIM_NOT_READY'
-  | 'SIM_NOT_CONVERGED'
-  | 'SIM_LOG_DIFFERS'
   | 'SIM_PROCESS_FAILED'
-  | 'SIM_OPERATOR_REFUSED';
+  | 'SIM_OPERATOR_REFUSED'
+  | 'SIM_INVARIANT';
 
 export class SimulationFailure extends SelvageError {
   override readonly name = 'SimulationFailure';

@@ -2,31 +2,59 @@
  * One server and its nodes in a world, with the processes of both started,
  * crashed and started again as the scenario says.
  */
-import { errorText } from '#base/mod.ts';
+import { armSabotage, errorText, SelvageError } from '#base/mod.ts';
 import { resources } from '#platform/api/mod.ts';
 import type { Host, World } from '#platform/sim/mod.ts';
 import { startAgentOn, type JoinGrant } from './agent-host.ts';
+import { Checkers } from './checkers.ts';
 import { operatorHostName, places, serverHostName } from './constants.ts';
 import { SimulationFailure } from './errors.ts';
 import { pushExampleImage } from './example-image.ts';
 import { createOperator, ensureCreated, type Operator } from './operator.ts';
+import type { Invariant } from './invariants/invariants.ts';
+import { invariants, invariantText } from './invariants/invariants.ts';
+import type { Sabotage } from './sabotages.ts';
 import { startServerOn, type RunningServer } from './server-host.ts';
 import { serviceWorkload, shimProgram } from './shim-program.ts';
 
 const startLimitMs = 60_000;
+const startAgainAfterMs = 1_000;
+/** What a failed sync and a full disk look like to a process that starts. */
+const diskFailureCodes: readonly string[] = [
+  'DISK_IO',
+  'DISK_NO_SPACE',
+  'LOG_FULL',
+  'LOG_LATCHED',
+  'STORE_FULL',
+  'STORE_LATCHED',
+];
 
 export class Fleet {
   readonly world: World;
   readonly serverHost: Host;
   readonly operatorHost: Host;
   readonly nodes: readonly Host[];
+  readonly checkers: Checkers;
+  readonly #sabotage: Partial<Sabotage>;
+  readonly #failed: Promise<never>;
+  #reject: (failure: SimulationFailure) => void = () => {};
+  #trustPem = '';
   readonly #grants = new Map<string, JoinGrant>();
   #server: RunningServer | undefined;
   #operator: Operator | undefined;
   #failure: SimulationFailure | undefined;
 
-  constructor(world: World, nodeCount: number) {
+  constructor(world: World, nodeCount: number, sabotage: Partial<Sabotage> = {}) {
     this.world = world;
+    this.#sabotage = sabotage;
+    armSabotage(sabotage.hook);
+    this.#failed = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    this.#failed.catch(() => {});
+    this.checkers = new Checkers(world, sabotage, (invariant, why) =>
+      this.violated(invariant, why),
+    );
     world.programs.unshift(shimProgram(() => serviceWorkload));
     this.serverHost = world.host(serverHostName);
     this.operatorHost = world.host(operatorHostName);
@@ -43,6 +71,15 @@ export class Fleet {
     return this.#operator;
   }
 
+  get trustPem(): string {
+    return this.#trustPem;
+  }
+
+  /** Rejects with the first failure; never resolves. */
+  get failed(): Promise<never> {
+    return this.#failed;
+  }
+
   /** What went wrong in a process that should have gone on. */
   get processFailure(): SimulationFailure | undefined {
     return this.#failure;
@@ -52,6 +89,11 @@ export class Fleet {
     return new SimulationFailure(code, `seed ${this.world.seed}: ${why}`, { cause });
   }
 
+  /** Something of the simulation itself did not do what it is for. */
+  fail(what: string, thrown: unknown): void {
+    this.#end(this.failure('SIM_PROCESS_FAILED', `${what} failed: ${errorText(thrown)}`, thrown));
+  }
+
   /** Starts the server for the first time, makes regions and sites, has every node join. */
   async found(): Promise<void> {
     this.startServer();
@@ -59,6 +101,7 @@ export class Fleet {
     const server = this.#server;
     if (server === undefined) throw this.failure('SIM_NOT_READY', 'the server is gone again');
     const { caPem } = server.authority;
+    this.#trustPem = caPem;
     this.#operator = createOperator(this.operatorHost, server.admin, caPem);
     await pushExampleImage(this.operator);
     for (const region of new Set(places.map((place) => place.region))) {
@@ -88,11 +131,11 @@ export class Fleet {
   /** Boots the machine's process if it is down, and starts the server in it. */
   startServer(): void {
     if (!this.serverHost.isRunning) this.serverHost.boot();
-    startServerOn(this.serverHost).then(
+    startServerOn(this.serverHost, this.checkers, this.#sabotage).then(
       (server) => {
         this.#server = server;
       },
-      (thrown: unknown) => this.#processFailed(serverHostName, thrown),
+      (thrown: unknown) => this.processFailed(serverHostName, thrown),
     );
   }
 
@@ -106,7 +149,9 @@ export class Fleet {
     const grant = this.#grants.get(node.name);
     if (grant === undefined) throw this.failure('SIM_NOT_READY', `${node.name} has no token`);
     if (!node.isRunning) node.boot();
-    startAgentOn(node, grant).catch((thrown: unknown) => this.#processFailed(node.name, thrown));
+    startAgentOn(node, grant, this.checkers, this.#sabotage).catch((thrown: unknown) =>
+      this.processFailed(node.name, thrown),
+    );
   }
 
   /** Waits in virtual time; fails where it takes too long or a process has failed. */
@@ -114,7 +159,6 @@ export class Fleet {
     const { timers, clock } = this.world;
     const deadlineMs = clock.monotonicMs() + limitMs;
     while (!holds()) {
-      if (this.#failure !== undefined) throw this.#failure;
       if (clock.monotonicMs() > deadlineMs) {
         throw this.failure('SIM_NOT_READY', `within ${limitMs} ms: ${what}`);
       }
@@ -124,9 +168,42 @@ export class Fleet {
     }
   }
 
-  #processFailed(name: string, thrown: unknown): void {
+  /** A process that should have gone on did not; damage to a log is a promise that was broken. */
+  processFailed(name: string, thrown: unknown): void {
     const why = `the process on ${name} failed: ${errorText(thrown)}`;
-    this.#failure ??= this.failure('SIM_PROCESS_FAILED', why, thrown);
+    const code = thrown instanceof SelvageError ? thrown.code : '';
+    if (diskFailureCodes.includes(code)) {
+      this.#startAgain(this.world.host(name));
+      return;
+    }
+    if (code === 'LOG_DAMAGED') {
+      this.violated(invariants.acknowledgedSurvives, why);
+    } else {
+      this.#end(this.failure('SIM_PROCESS_FAILED', why, thrown));
+    }
+  }
+
+  /** Ends the simulation: an invariant does not hold. */
+  violated(invariant: Invariant, why: string): void {
+    const atMs = this.world.clock.monotonicMs().toFixed(0);
+    this.#end(
+      this.failure('SIM_INVARIANT', `${invariantText(invariant)} violated at ${atMs} ms: ${why}`),
+    );
+  }
+
+  /** A process that could not start for its disk ends, and whoever looks after it tries again. */
+  #startAgain(host: Host): void {
+    if (host.isRunning) host.crash();
+    this.world.timers.after(startAgainAfterMs, () => {
+      if (host.isRunning) return;
+      if (host === this.serverHost) this.startServer();
+      else this.startAgent(host);
+    });
+  }
+
+  #end(failure: SimulationFailure): void {
+    this.#failure ??= failure;
+    this.#reject(this.#failure);
   }
 }
 

@@ -3,9 +3,10 @@
  * and must then be what was declared.
  */
 import { assert } from '#base/mod.ts';
-import { createWorld, type WorldOptions } from '#platform/sim/mod.ts';
+import { createWorld, type World, type WorldOptions } from '#platform/sim/mod.ts';
 import { requireConvergence, requireSameStateFromLog } from './checks.ts';
 import { Fleet } from './fleet.ts';
+import type { Sabotage } from './sabotages.ts';
 import { Scenario, type ScenarioCounts } from './scenario.ts';
 
 const minutesMax = 100_000;
@@ -20,6 +21,8 @@ export interface SimulationOptions extends Pick<
   /** Of virtual time, while the fleet is troubled. */
   readonly minutes: number;
   readonly nodes: number;
+  /** A planted bug, by name. */
+  readonly sabotage?: Sabotage;
   /** Gets a line when something worth saying happens. */
   readonly print?: (line: string) => void;
 }
@@ -36,6 +39,13 @@ export interface SimulationResult extends ScenarioCounts {
   /** Writes that power cuts lost or tore, over all disks. */
   readonly lostWrites: number;
   readonly tornWrites: number;
+  readonly failedSyncs: number;
+  readonly refusedWrites: number;
+  readonly network: Readonly<World['netCounts']>;
+  /** What the clients that look on have compared and done. */
+  readonly comparedEvents: number;
+  readonly watchRestarts: number;
+  readonly increments: number;
   readonly simulatedMs: number;
 }
 
@@ -45,31 +55,42 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   assert(minutes > 0 && minutes <= minutesMax, `from 1 to ${minutesMax} minutes`);
   assert(Number.isInteger(nodes) && nodes > 0 && nodes <= nodesMax, `from 1 to ${nodesMax} nodes`);
   const world = createWorld(options);
-  const fleet = new Fleet(world, nodes);
+  const fleet = new Fleet(world, nodes, options.sabotage);
   const scenario = new Scenario(fleet);
   const run = async (): Promise<number> => {
     await fleet.found();
     await requireConvergence(fleet, undefined);
     print(`${nodes} nodes joined`);
     await scenario.apply();
+    await fleet.checkers.begin(fleet);
     await scenario.run(world.clock.monotonicMs() + minutes * 60_000);
     print(`healing: ${scenario.declared.replicas} replicas are declared`);
     await scenario.heal();
     await requireConvergence(fleet, scenario.declared);
+    await fleet.checkers.end();
     return requireSameStateFromLog(fleet);
   };
-  const objects = await world.settle(run(), minutes * 60_000 + overtimeMs);
+  const objects = await world.settle(
+    Promise.race([run(), fleet.failed]),
+    minutes * 60_000 + overtimeMs,
+  );
   const disks = world.hosts().map((host) => host.machineDisk.counts);
+  const sum = (name: keyof (typeof disks)[number]): number =>
+    disks.reduce((total, counts) => total + counts[name], 0);
   return {
     ...scenario.counts,
+    ...fleet.checkers.counts(),
     trace: world.traceHash(),
     events: world.eventCount(),
     messages: world.netCounts.messages,
     objects,
     replicas: scenario.declared.replicas,
     retries: fleet.operator.retries(),
-    lostWrites: disks.reduce((sum, counts) => sum + counts.lostWrites, 0),
-    tornWrites: disks.reduce((sum, counts) => sum + counts.tornWrites, 0),
+    lostWrites: sum('lostWrites'),
+    tornWrites: sum('tornWrites'),
+    failedSyncs: sum('failedSyncs'),
+    refusedWrites: sum('refusedWrites'),
+    network: { ...world.netCounts },
     simulatedMs: world.clock.monotonicMs(),
   };
 }

@@ -1,31 +1,26 @@
 /**
  * What happens to the simulated fleet: an operator who changes its mind, and a
- * world that breaks things. Every choice is drawn from the seed; each seed draws
- * how much of each trouble it has, some none.
+ * world that breaks things (faults.ts). Every choice is drawn from the seed; each
+ * seed draws how much of each it has, some none.
  */
 import { StatusError, resources, type ApiObject } from '#platform/api/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import type { Host, SeededRandom } from '#platform/sim/mod.ts';
-import { deploymentName, deploymentNamespace, imageName, serverHostName } from './constants.ts';
+import { deploymentName, deploymentNamespace, guestPrefix, imageName } from './constants.ts';
+import { Faults, faultWeights, type Fault, type FaultCounts } from './faults.ts';
 import type { Fleet } from './fleet.ts';
 import { ensureCreated } from './operator.ts';
 
 /** How often each thing was done. */
-export interface ScenarioCounts {
+export interface ScenarioCounts extends FaultCounts {
   scales: number;
   rollouts: number;
   podDeletions: number;
   cordons: number;
-  workloadKills: number;
-  agentCrashes: number;
-  nodePowerCuts: number;
-  linkCuts: number;
-  resets: number;
-  serverCrashes: number;
-  serverPowerCuts: number;
+  tokenRaces: number;
 }
 
-export type Trouble = keyof ScenarioCounts;
+type Operation = Exclude<keyof ScenarioCounts, Fault>;
 
 /** What the operator wants at the end. */
 export interface Declared {
@@ -33,48 +28,49 @@ export interface Declared {
   rollout: number;
 }
 
-const shortestPauseMs = 2_000;
-const longestPauseMs = 30_000;
-const longestCutMs = 60_000;
-const longestDownMs = 20_000;
-const longestWaitForWriteMs = 10_000;
+const shortestPauseMs = 1_000;
+const longestPauseMs = 20_000;
 const replicasPerNodeMax = 2;
 
 /** Relative weights, before each seed mutes some of them. */
-const weights: Readonly<Record<Trouble, number>> = {
+const operationWeights: Readonly<Record<Operation, number>> = {
   scales: 5,
   rollouts: 3,
   podDeletions: 3,
   cordons: 2,
-  workloadKills: 3,
-  agentCrashes: 3,
-  nodePowerCuts: 1,
-  linkCuts: 3,
-  resets: 2,
-  serverCrashes: 1,
-  serverPowerCuts: 1,
+  tokenRaces: 1.5,
 };
-const mutedShare = 0.25;
+const mutedShare = 0.2;
 
 export class Scenario {
   readonly declared: Declared;
-  readonly counts: ScenarioCounts;
   readonly #fleet: Fleet;
+  readonly #faults: Faults;
   readonly #random: SeededRandom;
-  readonly #weights: readonly [Trouble, number][];
+  readonly #operationCounts: Record<Operation, number>;
+  readonly #weights: readonly [Operation | Fault, number][];
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
     this.#random = fleet.world.random('operator');
     this.declared = { replicas: this.#random.below(2 * fleet.nodes.length) + 1, rollout: 0 };
-    const troubles = Object.keys(weights) as Trouble[];
-    this.counts = Object.fromEntries(
-      troubles.map((name) => [name, 0]),
-    ) as unknown as ScenarioCounts;
-    this.#weights = troubles.map((name) => [
+    const operations = Object.keys(operationWeights) as Operation[];
+    this.#operationCounts = Object.fromEntries(
+      operations.map((name) => [name, 0]),
+    ) as unknown as Record<Operation, number>;
+    this.#faults = new Faults(fleet);
+    const all = Object.entries({ ...operationWeights, ...faultWeights }) as [
+      Operation | Fault,
+      number,
+    ][];
+    this.#weights = all.map(([name, weight]) => [
       name,
-      this.#random.chance(mutedShare) ? 0 : weights[name],
+      this.#random.chance(mutedShare) ? 0 : weight,
     ]);
+  }
+
+  get counts(): ScenarioCounts {
+    return { ...this.#operationCounts, ...this.#faults.counts };
   }
 
   async apply(): Promise<void> {
@@ -84,23 +80,21 @@ export class Scenario {
   /** Troubles the fleet until that instant of the world. */
   async run(untilMs: number): Promise<void> {
     const { clock, timers } = this.#fleet.world;
+    this.#faults.begin();
     while (clock.monotonicMs() < untilMs) {
       await sleep(timers, this.#random.between(shortestPauseMs, longestPauseMs));
-      if (this.#fleet.processFailure !== undefined) throw this.#fleet.processFailure;
-      await this.#trouble(this.#draw());
+      await this.#happen(this.#draw());
     }
   }
 
-  /** Ends all trouble: links are whole, processes run, nodes take pods. */
+  /** Ends all trouble: links are whole, processes run, nodes take pods, guests are gone. */
   async heal(): Promise<void> {
-    const { world, nodes, serverHost } = this.#fleet;
-    world.faults.heal();
-    if (!serverHost.isRunning) this.#fleet.startServer();
-    for (const node of nodes) if (!node.isRunning) this.#fleet.startAgent(node);
-    for (const node of nodes) await this.#setUnschedulable(node, false);
+    this.#faults.heal();
+    for (const node of this.#fleet.nodes) await this.#setUnschedulable(node, false);
+    await this.#removeGuests();
   }
 
-  #draw(): Trouble | undefined {
+  #draw(): Operation | Fault | undefined {
     const total = this.#weights.reduce((sum, [, weight]) => sum + weight, 0);
     let left = this.#random.unit() * total;
     for (const [name, weight] of this.#weights) {
@@ -110,14 +104,17 @@ export class Scenario {
     return undefined;
   }
 
-  async #trouble(name: Trouble | undefined): Promise<void> {
+  async #happen(name: Operation | Fault | undefined): Promise<void> {
     if (name === undefined) return;
-    const done = await this.#actions[name]();
-    if (done) this.counts[name] += 1;
+    if (!isOperation(name)) {
+      await this.#faults.inject(name);
+      return;
+    }
+    if (await this.#operations[name]()) this.#operationCounts[name] += 1;
   }
 
   /** Each says whether it found something to do. */
-  readonly #actions: Readonly<Record<Trouble, () => Promise<boolean>>> = {
+  readonly #operations: Readonly<Record<Operation, () => Promise<boolean>>> = {
     scales: async () => {
       const { nodes } = this.#fleet;
       this.declared.replicas = this.#random.below(nodes.length * replicasPerNodeMax + 1);
@@ -151,60 +148,20 @@ export class Scenario {
       await this.#setUnschedulable(this.#node(), this.#random.chance(0.6));
       return true;
     },
-    workloadKills: async () => {
-      const node = this.#node();
-      const workloads = node.processes.list().filter((entry) => entry.command === 'node');
-      if (workloads.length === 0) return false;
-      return node.processes.kill(this.#random.pick(workloads).pid);
-    },
-    agentCrashes: async () => this.#takeDown(this.#node(), 'crash'),
-    nodePowerCuts: async () => this.#takeDown(this.#node(), 'power-cut'),
-    linkCuts: async () => {
-      const { world } = this.#fleet;
-      const { name } = this.#node();
-      const [from, to] = this.#random.chance(0.5) ? [name, serverHostName] : [serverHostName, name];
-      world.faults.partition(from, to, this.#random.chance(0.6) ? 'both' : 'one-way');
-      world.timers.after(this.#random.between(1_000, longestCutMs), () => {
-        world.faults.heal(from, to);
-      });
+    tokenRaces: async () => {
+      await this.#fleet.checkers.raceForToken();
       return true;
     },
-    resets: async () =>
-      this.#fleet.world.faults.resetConnections(this.#node().name, serverHostName) > 0,
-    serverCrashes: async () => this.#takeServerDown('crash'),
-    serverPowerCuts: async () => this.#takeServerDown('power-cut'),
   };
 
-  async #takeDown(node: Host, how: 'crash' | 'power-cut'): Promise<boolean> {
-    if (how === 'power-cut') await this.#untilItHurts(node);
-    if (!node.isRunning) return false;
-    if (how === 'crash') node.crash();
-    else node.crashMachine();
-    this.#fleet.world.timers.after(this.#random.between(0, longestDownMs), () => {
-      if (!node.isRunning) this.#fleet.startAgent(node);
+  async #removeGuests(): Promise<void> {
+    await this.#fleet.operator.persist('remove the guests', async (client) => {
+      const { items } = await client.list(resources.nodes);
+      for (const { metadata } of items) {
+        const name = metadata.name ?? '';
+        if (name.startsWith(guestPrefix)) await client.delete(resources.nodes, '', name);
+      }
     });
-    return true;
-  }
-
-  /** Half of the time waits for a write that is not synced yet, but not for ever. */
-  async #untilItHurts(host: Host): Promise<void> {
-    if (this.#random.chance(0.5)) return;
-    const { timers } = this.#fleet.world;
-    await new Promise<void>((resolve) => {
-      host.machineDisk.afterNextWrite(resolve);
-      timers.after(longestWaitForWriteMs, resolve);
-    });
-  }
-
-  async #takeServerDown(how: 'crash' | 'power-cut'): Promise<boolean> {
-    const fleet = this.#fleet;
-    if (how === 'power-cut') await this.#untilItHurts(fleet.serverHost);
-    if (!fleet.serverHost.isRunning) return false;
-    fleet.stopServer(how);
-    fleet.world.timers.after(this.#random.between(0, longestDownMs), () => {
-      if (!fleet.serverHost.isRunning) fleet.startServer();
-    });
-    return true;
   }
 
   #node(): Host {
@@ -266,4 +223,8 @@ export class Scenario {
       },
     };
   }
+}
+
+function isOperation(name: Operation | Fault): name is Operation {
+  return name in operationWeights;
 }

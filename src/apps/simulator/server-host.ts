@@ -2,7 +2,9 @@
 import { assembleServer, type AssembledServer } from '#apps/assembly/mod.ts';
 import type { Credentials } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
+import type { Checkers } from './checkers.ts';
 import { apiAddress, linkAddress, productVersion } from './constants.ts';
+import type { Sabotage } from './sabotages.ts';
 
 const stateFolder = 'selvage/server';
 export const storeFolder = `${stateFolder}/store`;
@@ -14,11 +16,25 @@ export interface RunningServer extends AssembledServer {
 }
 
 /** Never resolves after a crash of the process. */
-export async function startServerOn(host: Host): Promise<RunningServer> {
+export async function startServerOn(
+  host: Host,
+  checkers: Checkers,
+  sabotage: Partial<Sabotage>,
+): Promise<RunningServer> {
   const { clock, timers, random, logger, keys, net, httpServer, disk } = host.ports;
   await disk.makeDirectory(stateFolder);
+  const folder = disk.within(stateFolder);
   const server = await assembleServer(
-    { disk: disk.within(stateFolder), clock, timers, random, keys, net, httpServer, logger },
+    {
+      disk: sabotage.serverDisk?.(folder) ?? folder,
+      clock,
+      timers,
+      random,
+      keys,
+      net: checkers.serverNet(net),
+      httpServer: sabotage.httpServer?.(httpServer) ?? httpServer,
+      logger,
+    },
     {
       apiAddress,
       linkAddress,
@@ -31,6 +47,7 @@ export async function startServerOn(host: Host): Promise<RunningServer> {
         platform: 'linux/amd64',
       },
     },
+    checkers.serverSeams(host),
   );
   const admin = await server.authority.issueClient({
     commonName: 'admin',

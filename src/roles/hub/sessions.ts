@@ -8,7 +8,7 @@
  * 2. A node has one session; a newer one ends the older.
  * 3. Heartbeats are kept in memory only.
  */
-import { assert, errorText, type JsonObject } from '#base/mod.ts';
+import { assert, errorText, isSabotaged, type JsonObject } from '#base/mod.ts';
 import { type BlobStore, isDigest } from '#platform/blobs/mod.ts';
 import type { Clock, Connection, Logger, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
@@ -101,7 +101,8 @@ export class Sessions {
 
   #opened(nodeName: string, session: LinkSession): void {
     const { logger } = this.#dependencies;
-    this.#sessions.get(nodeName)?.close({
+    const older = isSabotaged('forget-a-fence') ? undefined : this.#sessions.get(nodeName);
+    older?.close({
       code: 'LINK_REPLACED',
       message: `node ${nodeName} has opened a newer link`,
     });

@@ -1,0 +1,132 @@
+/**
+ * The invariants at work on one fleet: what is put between its parts, what is asked
+ * when a server starts, and what must hold at the end. The first violation ends the
+ * simulation and names the invariant, the seed and the virtual time.
+ */
+import type { AssemblySeams } from '#apps/assembly/mod.ts';
+import { resources } from '#platform/api/mod.ts';
+import type { Net, Spawn } from '#platform/io/mod.ts';
+import type { Host, World } from '#platform/sim/mod.ts';
+import type { Store } from '#platform/store/mod.ts';
+import type { Outbox, Replica } from '#platform/sync/mod.ts';
+import type { Fleet } from './fleet.ts';
+import { watchSignals } from './invariants/absence-never-deletes.ts';
+import { checkAcknowledgedSurvives } from './invariants/acknowledged-survives.ts';
+import { CopyIsPast } from './invariants/copy-is-past.ts';
+import type { Violate } from './invariants/invariants.ts';
+import { checkOneOrder } from './invariants/one-order.ts';
+import { watchWriter } from './invariants/one-writer.ts';
+import { OutboxDelivers } from './invariants/outbox-delivers.ts';
+import { watchCopies } from './invariants/restart-disturbs-nothing.ts';
+import { checkStateIsFold } from './invariants/state-is-fold.ts';
+import { watchLinks } from './invariants/superseded-never-acts.ts';
+import { TokenRaces } from './invariants/token-works-once.ts';
+import { startWatchObserver, type WatchObserver } from './invariants/whole-watches.ts';
+import type { Sabotage } from './sabotages.ts';
+import { storedResources } from './constants.ts';
+import { startTally, type Tally } from './tally.ts';
+import { Truth } from './truth.ts';
+
+const watchedKinds = [resources.pods, resources.configMaps] as const;
+
+export class Checkers {
+  readonly truth = new Truth();
+  readonly #world: World;
+  readonly #violate: Violate;
+  readonly #sabotage: Partial<Sabotage>;
+  readonly #outboxes: OutboxDelivers;
+  readonly #copies: CopyIsPast;
+  readonly #seen = new WeakSet<Store>();
+  #watches: readonly WatchObserver[] = [];
+  #tally: Tally | undefined;
+  #races: TokenRaces | undefined;
+
+  constructor(world: World, sabotage: Partial<Sabotage>, violate: Violate) {
+    this.#world = world;
+    this.#violate = violate;
+    this.#sabotage = sabotage;
+    checkOneOrder(this.truth, violate);
+    this.#outboxes = new OutboxDelivers(this.truth, violate);
+    this.#copies = new CopyIsPast(this.truth, violate);
+  }
+
+  /** Between the parts of a server that is being put together on that host. */
+  serverSeams(host: Host): AssemblySeams {
+    const { timers } = host.ports;
+    return {
+      store: (store, part) => {
+        this.#opened(store);
+        const watched = watchWriter(store, part, this.#violate);
+        return this.#sabotage.store?.(watched, part, timers) ?? watched;
+      },
+    };
+  }
+
+  serverNet(net: Net): Net {
+    return watchLinks(net, this.#world, this.#violate);
+  }
+
+  agentSpawn(spawn: Spawn, host: Host): Spawn {
+    const watched = watchSignals(spawn, host, this.truth, this.#violate);
+    return this.#sabotage.agentSpawn?.(watched) ?? watched;
+  }
+
+  agentReplica(replica: Replica, host: Host): Replica {
+    this.#copies.watch(replica, host.name);
+    return this.#sabotage.replica?.(replica) ?? replica;
+  }
+
+  agentOutbox(outbox: Outbox, host: Host): Outbox {
+    return this.#outboxes.watch(this.#sabotage.outbox?.(outbox) ?? outbox, host);
+  }
+
+  /** Clients that look on over the API. Once, when the fleet has been founded. */
+  async begin(fleet: Fleet): Promise<void> {
+    watchCopies(this.#world, fleet.nodes, this.#violate);
+    this.#tally = await startTally(fleet, this.#violate);
+    this.#watches = watchedKinds.map((kind) =>
+      startWatchObserver(fleet, kind, this.truth, this.#violate),
+    );
+    this.#races = new TokenRaces(fleet, this.truth, this.#violate);
+    await this.#races.race();
+  }
+
+  async raceForToken(): Promise<void> {
+    await this.#races?.race();
+  }
+
+  /** What is still on its way: undefined when everything can be held against the end. */
+  unsettled(): string | undefined {
+    if (this.#watches.some((watch) => !watch.isCurrent())) return 'a watch is behind';
+    return this.#outboxes.missing() ?? this.#copies.difference();
+  }
+
+  /** Names what did not come to rest by then. */
+  requireSettled(): void {
+    this.#outboxes.requireAll();
+    this.#copies.requireSame();
+  }
+
+  async end(): Promise<void> {
+    await this.#tally?.requireSum();
+    this.#tally?.close();
+    for (const watch of this.#watches) watch.close();
+  }
+
+  counts(): { comparedEvents: number; watchRestarts: number; increments: number } {
+    return {
+      comparedEvents: this.#watches.reduce((sum, watch) => sum + watch.compared(), 0),
+      watchRestarts: this.#watches.reduce((sum, watch) => sum + watch.restarts(), 0),
+      increments: this.#tally?.acknowledged() ?? 0,
+    };
+  }
+
+  /** A store that was read from its disk: nothing that was seen before may be missing. */
+  #opened(store: Store): void {
+    if (this.#seen.has(store)) return;
+    this.#seen.add(store);
+    if (!checkAcknowledgedSurvives(store, this.truth, this.#violate)) return;
+    this.truth.attach(store);
+    checkStateIsFold(store, storedResources, this.truth, this.#violate);
+  }
+}

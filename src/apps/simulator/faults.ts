@@ -1,0 +1,274 @@
+/**
+ * What a world does to a fleet: processes that crash and freeze, machines without
+ * power, links that break one way or both, messages that are late or whose answer
+ * is lost, disks that fill up, slow down and fail to sync, clocks that drift and
+ * jump. Each is drawn from the seed, some not at all; `heal` ends all of it.
+ */
+import type { Host, SeededRandom } from '#platform/sim/mod.ts';
+import { serverHostName } from './constants.ts';
+import type { Fleet } from './fleet.ts';
+import { waitAtMost } from './wait.ts';
+
+/** How often each fault was injected by the scenario. */
+export interface FaultCounts {
+  agentCrashes: number;
+  nodePowerCuts: number;
+  serverCrashes: number;
+  serverPowerCuts: number;
+  workloadKills: number;
+  cutsBothWays: number;
+  cutsOneWay: number;
+  resets: number;
+  agentFreezes: number;
+  serverFreezes: number;
+  clockJumps: number;
+  clockDrifts: number;
+  diskFills: number;
+  failingSyncs: number;
+  slowDisks: number;
+  copiesLost: number;
+}
+
+export type Fault = keyof FaultCounts;
+
+/** Relative weights, before each seed mutes some of them. */
+export const faultWeights: Readonly<Record<Fault, number>> = {
+  agentCrashes: 3,
+  nodePowerCuts: 1,
+  serverCrashes: 1,
+  serverPowerCuts: 1.5,
+  workloadKills: 3,
+  cutsBothWays: 2,
+  cutsOneWay: 2,
+  resets: 2,
+  agentFreezes: 2,
+  serverFreezes: 1,
+  clockJumps: 2,
+  clockDrifts: 1,
+  diskFills: 1.5,
+  failingSyncs: 2,
+  slowDisks: 1,
+  copiesLost: 2,
+};
+
+const longestCutMs = 60_000;
+const longestDownMs = 20_000;
+const longestWaitForWriteMs = 10_000;
+const longestFreezeMs = 20_000;
+const longestJumpMs = 600_000;
+const longestFullMs = 30_000;
+const longestSlowMs = 30_000;
+const slowestDiskMs = 40;
+const driftMax = 0.02;
+const roomLeftBytesMax = 512;
+const quickReturnMsMax = 2_000;
+/** A process whose disk failed is started again by whoever looks after it. */
+const watchdogMs = { least: 500, most: 15_000 };
+const copyFolder = 'selvage/agent/replica';
+
+export class Faults {
+  readonly counts: FaultCounts;
+  readonly #fleet: Fleet;
+  readonly #random: SeededRandom;
+  readonly #diskCapacityBytes: number;
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet;
+    this.#random = fleet.world.random('faults');
+    this.#diskCapacityBytes = fleet.serverHost.faults.capacityBytes;
+    this.counts = Object.fromEntries(
+      Object.keys(faultWeights).map((name) => [name, 0]),
+    ) as unknown as FaultCounts;
+  }
+
+  /** The weather of this seed: half of the kinds of it, each with a rate of its own. */
+  begin(): void {
+    const { weather } = this.#fleet.world.faults;
+    const draw = (most: number): number =>
+      this.#random.chance(0.5) ? this.#random.between(0, most) : 0;
+    weather.lossRate = draw(0.04);
+    weather.delayRate = draw(0.02);
+    weather.lostAnswerRate = draw(0.004);
+  }
+
+  /** False where there was nothing to do. */
+  async inject(name: Fault): Promise<boolean> {
+    const done = await this.#actions[name]();
+    if (done) this.counts[name] += 1;
+    return done;
+  }
+
+  heal(): void {
+    const { world, nodes, serverHost } = this.#fleet;
+    const { weather } = world.faults;
+    weather.lossRate = 0;
+    weather.delayRate = 0;
+    weather.lostAnswerRate = 0;
+    world.faults.heal();
+    for (const host of [serverHost, ...nodes]) {
+      host.thaw();
+      host.setClockRate(1);
+      host.setWallOffset(0);
+      host.faults.capacityBytes = this.#diskCapacityBytes;
+      host.faults.extraLatencyMs = 0;
+      host.faults.failSyncs = 0;
+      if (host.machineDisk.counts.failedSyncs > this.#failedSyncsOf(host)) this.#restart(host);
+    }
+    if (!serverHost.isRunning) this.#fleet.startServer();
+    for (const node of nodes) if (!node.isRunning) this.#fleet.startAgent(node);
+  }
+
+  readonly #actions: Readonly<Record<Fault, () => Promise<boolean>>> = {
+    agentCrashes: () => this.#takeDown(this.#node(), 'crash'),
+    nodePowerCuts: () => this.#takeDown(this.#node(), 'power-cut'),
+    serverCrashes: () => this.#takeDown(this.#fleet.serverHost, 'crash'),
+    serverPowerCuts: () => this.#takeDown(this.#fleet.serverHost, 'power-cut'),
+    workloadKills: async () => this.#killWorkload(this.#node()),
+    cutsBothWays: async () => this.#cut('both'),
+    cutsOneWay: async () => this.#cut('one-way'),
+    resets: async () =>
+      this.#fleet.world.faults.resetConnections(this.#node().name, serverHostName) > 0,
+    agentFreezes: async () => this.#node().freeze(this.#random.between(500, longestFreezeMs)),
+    serverFreezes: async () =>
+      this.#fleet.serverHost.freeze(this.#random.between(500, longestFreezeMs)),
+    clockJumps: async () => {
+      const host = this.#anyHost();
+      host.setWallOffset(Math.round(this.#random.between(-longestJumpMs, longestJumpMs)));
+      return true;
+    },
+    clockDrifts: async () => {
+      this.#anyHost().setClockRate(1 + this.#random.between(-driftMax, driftMax));
+      return true;
+    },
+    diskFills: async () => this.#fill(this.#anyHost()),
+    failingSyncs: async () => this.#failNextSync(this.#anyHost()),
+    slowDisks: async () => {
+      const { faults } = this.#anyHost();
+      faults.extraLatencyMs = this.#random.between(1, slowestDiskMs);
+      this.#later(longestSlowMs, () => {
+        faults.extraLatencyMs = 0;
+      });
+      return true;
+    },
+    copiesLost: async () => this.#loseCopy(this.#node()),
+  };
+
+  /** Takes a process or its machine down, and has it started again after a while. */
+  async #takeDown(host: Host, how: 'crash' | 'power-cut'): Promise<boolean> {
+    if (how === 'power-cut') await this.#untilItHurts(host);
+    if (!host.isRunning) return false;
+    if (host === this.#fleet.serverHost) this.#fleet.stopServer(how);
+    else if (how === 'crash') host.crash();
+    else host.crashMachine();
+    // Sometimes back before anybody has missed it.
+    const longestMs = this.#random.chance(0.3) ? quickReturnMsMax : longestDownMs;
+    this.#later(longestMs, () => this.#start(host));
+    return true;
+  }
+
+  #start(host: Host): void {
+    if (host.isRunning) return;
+    if (host === this.#fleet.serverHost) this.#fleet.startServer();
+    else this.#fleet.startAgent(host);
+  }
+
+  #restart(host: Host): void {
+    this.#handledFailures.set(host.name, host.machineDisk.counts.failedSyncs);
+    if (!host.isRunning) return;
+    if (host === this.#fleet.serverHost) this.#fleet.stopServer('crash');
+    else host.crash();
+    this.#start(host);
+  }
+
+  /** Failed syncs after which the process has been started again. */
+  readonly #handledFailures = new Map<string, number>();
+
+  #failedSyncsOf(host: Host): number {
+    return this.#handledFailures.get(host.name) ?? 0;
+  }
+
+  /** Half of the time waits for a write that is not synced yet, but not for ever. */
+  async #untilItHurts(host: Host): Promise<void> {
+    if (this.#random.chance(0.5)) return;
+    await waitAtMost(this.#fleet.world.timers, longestWaitForWriteMs, (resolve) =>
+      host.machineDisk.afterNextWrite(resolve),
+    );
+  }
+
+  #killWorkload(node: Host): boolean {
+    const workloads = node.processes.list().filter((entry) => entry.command === 'node');
+    if (workloads.length === 0) return false;
+    return node.processes.kill(this.#random.pick(workloads).pid);
+  }
+
+  #cut(mode: 'both' | 'one-way'): boolean {
+    const { faults } = this.#fleet.world;
+    const { name } = this.#node();
+    const [from, to] = this.#random.chance(0.5) ? [name, serverHostName] : [serverHostName, name];
+    faults.partition(from, to, mode);
+    this.#later(longestCutMs, () => faults.heal(from, to));
+    return true;
+  }
+
+  /** Leaves a little room, breaks something that must be written about, and makes room later. */
+  #fill(host: Host): boolean {
+    const usedBytes = host.machineDisk.tree.usedBytes();
+    host.faults.capacityBytes = usedBytes + this.#random.below(roomLeftBytesMax);
+    this.#later(longestFullMs, () => {
+      host.faults.capacityBytes = this.#diskCapacityBytes;
+    });
+    if (host !== this.#fleet.serverHost) this.#killWorkload(host);
+    return true;
+  }
+
+  /** The process is started again when the failure has struck; sometimes the power goes first. */
+  #failNextSync(host: Host): boolean {
+    host.faults.failSyncs = 1;
+    const before = host.machineDisk.counts.failedSyncs;
+    const losesPower = this.#random.chance(0.5);
+    const waitMs = this.#random.between(watchdogMs.least, watchdogMs.most);
+    const { timers } = this.#fleet.world;
+    const look = (): void => {
+      if (host.faults.failSyncs === 0 && host.machineDisk.counts.failedSyncs === before) return;
+      if (host.machineDisk.counts.failedSyncs === before) {
+        timers.after(1_000, look);
+        return;
+      }
+      timers.after(waitMs, () => {
+        if (!losesPower) {
+          this.#restart(host);
+          return;
+        }
+        this.#handledFailures.set(host.name, host.machineDisk.counts.failedSyncs);
+        void this.#takeDown(host, 'power-cut');
+      });
+    };
+    look();
+    return true;
+  }
+
+  /** A node loses its copy of its slice while its agent is down and often cut off. */
+  #loseCopy(node: Host): boolean {
+    if (!node.isRunning) return false;
+    node.crash();
+    node.machineDisk.tree.remove(copyFolder);
+    if (this.#random.chance(0.6)) {
+      this.#fleet.world.faults.partition(node.name, serverHostName, 'both');
+      this.#later(longestCutMs, () => this.#fleet.world.faults.heal(node.name, serverHostName));
+    }
+    this.#later(longestDownMs, () => this.#start(node));
+    return true;
+  }
+
+  #later(longestMs: number, run: () => void): void {
+    this.#fleet.world.timers.after(this.#random.between(100, longestMs), run);
+  }
+
+  #node(): Host {
+    return this.#random.pick(this.#fleet.nodes);
+  }
+
+  #anyHost(): Host {
+    return this.#random.chance(0.4) ? this.#fleet.serverHost : this.#node();
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * 12. A restart of an agent disturbs nothing: what runs is adopted, so that no
+ * container ever runs twice on a machine.
+ */
+import type { Host, World } from '#platform/sim/mod.ts';
+import { workloadsOf } from '../pod-processes.ts';
+import { invariants, type Violate } from './invariants.ts';
+
+const lookEveryMs = 500;
+
+/** Looks at what runs on the machines, for as long as the world lasts. */
+export function watchCopies(world: World, hosts: readonly Host[], violate: Violate): void {
+  const look = (): void => {
+    for (const host of hosts) {
+      if (host.processes.size === 0) continue;
+      const seen = new Map<string, number>();
+      for (const { pid, statePath } of workloadsOf(host)) {
+        const other = seen.get(statePath);
+        seen.set(statePath, pid);
+        if (other === undefined) continue;
+        const why = `${statePath} runs twice on ${host.name}, as ${other} and as ${pid}`;
+        violate(invariants.restartDisturbsNothing, why);
+      }
+    }
+    world.timers.after(lookEveryMs, look);
+  };
+  world.timers.after(lookEveryMs, look);
+}
