@@ -43,7 +43,7 @@ import {
 } from './format.ts';
 import { logFolder, Segment } from './segment.ts';
 
-const identityPath = `${logFolder}/incarnation`;
+export const identityPath = `${logFolder}/incarnation`;
 const identityBytesMax = 256;
 
 interface Found {
@@ -74,7 +74,7 @@ export async function openIncarnation(disk: Disk, random: Random): Promise<Uint8
   return incarnation;
 }
 
-function identityText(incarnation: Uint8Array): string {
+export function identityText(incarnation: Uint8Array): string {
   const hex = hexOf(incarnation);
   return `selvage log 1 ${hex} ${crc32(hex).toString(16).padStart(8, '0')}\n`;
 }
