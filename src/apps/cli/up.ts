@@ -156,7 +156,8 @@ async function startUp(
     await createOnce(access, 'sites', { kind: 'Site', name: site, spec: { region } });
   }
 
-  say(context, `starting ${nodes.length} agents in ${fleetSites.length} sites`);
+  const sites = new Set(nodes.map((node) => node.site)).size;
+  say(context, `starting ${counted(nodes.length, 'agent')} in ${counted(sites, 'site')}`);
   for (const node of nodes) {
     checkpoint();
     await fleet.disk.makeDirectory(`nodes/${node.name}`);
@@ -292,6 +293,8 @@ function sayReady(context: CliContext, fleet: Fleet): void {
     context.workingDirectory,
     resolvePath(context.packageFolder, 'examples/edge-microservice/deployment.yaml'),
   );
+  const state = displayPath(context.workingDirectory, fleet.stateFolder);
+  const stateWords = state === '.selvage' ? '' : ` --state ${state}`;
   output.write(
     [
       '',
@@ -303,7 +306,7 @@ function sayReady(context: CliContext, fleet: Fleet): void {
       `  export KUBECONFIG=${fleet.path('kubeconfig')}`,
       '  kubectl get nodes -o wide',
       `  kubectl apply -f ${example} && kubectl get pods -o wide --watch`,
-      `  ./selvage status`,
+      `  ./selvage status${stateWords}`,
       '',
       'Ctrl-C stops the fleet; started again it goes on where it was.',
       '',
@@ -327,7 +330,7 @@ async function stopFleet(
   const server = await fleet.running('server');
   const busy = agents.length > 0 || server !== undefined;
   if (busy && !options.quiet)
-    say(context, `stopping ${agents.length} agents with their pods, then the server`);
+    say(context, `stopping ${counted(agents.length, 'agent')} with their pods, then the server`);
   if (busy && options.quiet) say(context, 'stopping what an earlier run has left behind');
   const failures: string[] = [];
   const attempt = async (work: Promise<void>): Promise<void> => {
@@ -354,4 +357,8 @@ async function stopFleet(
 
 function say(context: CliContext, text: string): void {
   context.standardOutput.write(`${coloured(context.standardOutput, 'dim', '·')} ${text}\n`);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
