@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -137,7 +137,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   assert.fail(`not within 15 s: ${what}`);
 }
 
-test('an agent runs its slice, reports, goes on without its hub, and ends what is deleted', async () => {
+async function openPlace() {
   const folder = mkdtempSync(join(tmpdir(), 'agent-whole-'));
   const hub = await openHub(folder);
   const disk = createNodeDisk(join(folder, 'agent'));
@@ -174,6 +174,11 @@ test('an agent runs its slice, reports, goes on without its hub, and ends what i
         version: '0.0.0',
       },
     );
+  return { folder, hub, disk, start };
+}
+
+test('an agent runs its slice, reports, goes on without its hub, and ends what is deleted', async () => {
+  const { folder, hub, disk, start } = await openPlace();
   let agent = await start();
   try {
     await hub.write(
@@ -234,3 +239,83 @@ test('an agent runs its slice, reports, goes on without its hub, and ends what i
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('an agent sets aside what is damaged on its disk and goes on with what runs', async () => {
+  const { folder, hub, start } = await openPlace();
+  const agentFolder = join(folder, 'agent');
+  const workload = (): { restartCount: number; workloadPid: number } =>
+    JSON.parse(readFileSync(join(agentFolder, 'pods/pod-1/main/state.json'), 'utf8')) as never;
+  const isLeftBehind = (path: string): boolean => {
+    const name = `${path.split('/').at(-1)}.damaged-`;
+    return readdirSync(join(agentFolder, path, '..')).some((entry) => entry.startsWith(name));
+  };
+  let agent = await start();
+  try {
+    await hub.write(
+      put(nodeKey, 'node-1', 'intent', { metadata: { name: 'n1' }, spec: {} }),
+      put(nodeKey, 'node-1', 'assignment', { podCIDR: '127.1.79.0/24' }),
+      put(podKey, 'pod-1', 'intent', intent({})),
+      put(podKey, 'pod-1', 'assignment', {
+        nodeName: 'n1',
+        images: { 'app:1': image.index.digest },
+      }),
+    );
+    await until('running', () => hub.report()?.status.phase === 'Running');
+    const { workloadPid } = workload();
+    const { status } = hub.report() ?? {};
+    const damages = ['replica', 'outbox', 'pods/pod-1/pod.json', 'pods/pod-1/main/state.json'];
+    for (const path of [...damages, 'all']) {
+      hub.cut(false);
+      await agent.stop({ pods: 'leave' });
+      for (const one of path === 'all' ? damages : [path]) spoil(join(agentFolder, one));
+      // What the outbox had not delivered is lost with it, and so must be said again.
+      await hub.write(put(podKey, 'pod-1', 'report', { status: { phase: 'Pending' } }));
+      if (path !== 'all' && path !== 'outbox') {
+        await hub.write(put(podKey, 'pod-1', 'report', { status }));
+      }
+      agent = await start();
+      await new Promise((resolve) => {
+        setTimeout(resolve, 400);
+      });
+      assert.equal(workload().workloadPid, workloadPid, `nothing is stopped: ${path}`);
+      hub.cut(true);
+      await until(`the report, after ${path}`, () => hub.report()?.status.phase === 'Running');
+      assert.ok(path === 'all' || isLeftBehind(path), path);
+      assert.equal(hub.report()?.status.podIP, status?.podIP);
+      assert.equal(workload().workloadPid, workloadPid, path);
+      assert.equal(workload().restartCount, 0, path);
+    }
+
+    // The image on disk: what starts next is what the digest says.
+    await agent.stop({ pods: 'leave' });
+    const [name = ''] = readdirSync(join(agentFolder, 'images'));
+    spoil(join(agentFolder, 'images', name));
+    for (const part of readdirSync(join(agentFolder, 'blobs/blobs'))) {
+      spoil(join(agentFolder, 'blobs/blobs', part));
+    }
+    agent = await start();
+    process.kill(workloadPid, 'SIGKILL');
+    await until('it runs again', () => {
+      const [container] = hub.report()?.status.containerStatuses ?? [];
+      return container?.restartCount === 1 && container.ready;
+    });
+    assert.ok(isLeftBehind(`images/${name}`));
+    const module = readFileSync(join(agentFolder, 'images', name, 'main.mjs'), 'utf8');
+    assert.equal(module, 'setInterval(() => {}, 1000);');
+  } finally {
+    await agent.stop({ pods: 'stop' });
+    await hub.store.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** Damages a file, or every file of a folder, in its first bytes. */
+function spoil(path: string): void {
+  if (statSync(path).isDirectory()) {
+    for (const name of readdirSync(path)) spoil(join(path, name));
+    return;
+  }
+  const bytes = readFileSync(path);
+  for (let at = 0; at < Math.min(bytes.length, 8); at += 1) bytes[at] = (bytes[at] ?? 0) ^ 0x55;
+  writeFileSync(path, bytes);
+}

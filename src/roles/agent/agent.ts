@@ -25,6 +25,7 @@ import { createNodeReporter, type MachineFacts } from './node-report.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { openSupervisor } from './pods/supervisor.ts';
 import { openScriptRuntime } from './runtimes/script/script-runtime.ts';
+import { openOrSetAside } from './set-aside.ts';
 
 export interface AgentDependencies {
   /** The agent's own state folder. */
@@ -85,12 +86,18 @@ export async function createAgent(
     { javascriptRuntimePath: dependencies.javascriptRuntimePath },
   );
   await disk.makeDirectory('blobs');
-  await disk.makeDirectory('replica');
-  await disk.makeDirectory('outbox');
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
-  const openedReplica = await openReplica({ disk: disk.within('replica'), random, logger });
+  // Without its copy of the slice the agent stops nothing, and starts nothing until the hub says what.
+  const { opened: openedReplica } = await openOrSetAside(disk, 'replica', logger, (within) =>
+    openReplica({ disk: within, random, logger }),
+  );
   const replica = seams?.replica?.(openedReplica) ?? openedReplica;
-  const openedOutbox = await openOutbox({ disk: disk.within('outbox'), clock, random, logger });
+  const { opened: openedOutbox, wasDamaged: repeatsReports } = await openOrSetAside(
+    disk,
+    'outbox',
+    logger,
+    (within) => openOutbox({ disk: within, clock, random, logger }),
+  );
   const outbox = seams?.outbox?.(openedOutbox) ?? openedOutbox;
   const fetcher = createBlobFetcher({ blobs, timers, session: () => connection.session });
   const images = await openImageCache(
@@ -109,7 +116,7 @@ export async function createAgent(
       logger,
       contact: () => connection.contact(),
     },
-    { nodeName: options.nodeName, hostAddress: options.facts.hostAddress },
+    { nodeName: options.nodeName, hostAddress: options.facts.hostAddress, repeatsReports },
   );
   const reporter = createNodeReporter(
     { replica, outbox },

@@ -4,12 +4,13 @@
  *
  * Invariants:
  * 1. `images/<digits of the manifest's digest>` is whole: it gets its name by a
- *    rename after everything in it is on disk.
+ *    rename after everything in it is on disk. An agent compares it, and the blobs
+ *    that it was made from, with their digests before it first starts something from it.
  * 2. One pull per image at a time, whoever waits for it; after a failure the next
  *    one waits, longer each time, but not beyond a new link.
  */
 import { errorText } from '#base/mod.ts';
-import type { Clock, Disk, Logger, Timer, Timers } from '#platform/io/mod.ts';
+import type { Clock, Disk, Timer, Timers } from '#platform/io/mod.ts';
 import { backOffDelayMs, pullBackOff } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
 import { pullImage, type ImageSource } from './image-pull.ts';
@@ -48,7 +49,6 @@ export interface ImageCacheDependencies extends ImageSource {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly timers: Timers;
-  readonly logger: Logger;
 }
 
 interface Entry {

@@ -1,6 +1,6 @@
 /** One pull: index, the best entry for this node, manifest, configuration, layers, plain files. */
 import { hash } from 'node:crypto';
-import { errorText, isJsonObject, textOf } from '#base/mod.ts';
+import { equalBytes, errorText, isJsonObject, textOf } from '#base/mod.ts';
 import {
   BlobError,
   choosePlatform,
@@ -15,7 +15,7 @@ import {
   type OciImageConfig,
   type OciManifest,
 } from '#platform/blobs/mod.ts';
-import type { Disk } from '#platform/io/mod.ts';
+import { DiskError, type Disk, type Logger } from '#platform/io/mod.ts';
 import {
   archiveLimits,
   flattenLayers,
@@ -24,12 +24,14 @@ import {
   type ArchiveFile,
 } from '#engines/image-layout/mod.ts';
 import { AgentError } from '../errors.ts';
+import { setAside } from '../set-aside.ts';
 import type { BlobFetcher } from './blob-fetch.ts';
 import type { UnpackedImage } from './image-cache.ts';
 
 export interface ImageSource {
   readonly blobs: BlobStore;
   readonly fetcher: BlobFetcher;
+  readonly logger: Logger;
 }
 
 const configBytesMax = 1024 * 1024;
@@ -56,9 +58,12 @@ export async function pullImage(
     const manifest = await manifestOf(source, digest, platforms);
     const config = await configOf(source, manifest.value, platforms);
     const folder = `images/${manifest.digest.slice('sha256:'.length)}`;
-    if ((await disk.list('images')).every((entry) => `images/${entry.name}` !== folder)) {
-      await unpack(disk, folder, await filesOf(source, manifest.value, config));
-    }
+    const files = await filesOf(source, manifest.value, config);
+    const isThere = (await disk.list('images')).some((entry) => `images/${entry.name}` === folder);
+    const isWhole = isThere && (await isIntact(disk, folder, files));
+    // What runs from it keeps what it has: the folder is renamed, not emptied.
+    if (isThere && !isWhole) await setAside(disk, folder, source.logger, 'not as it was unpacked');
+    if (!isWhole) await unpack(disk, folder, files);
     const { Entrypoint, Cmd, Env } = config.config ?? {};
     return {
       digest,
@@ -79,13 +84,37 @@ export async function pullImage(
   }
 }
 
+/** What the node has of it may have been damaged since it came: then it is fetched anew. */
 async function bytesOf(
-  { blobs, fetcher }: ImageSource,
+  { blobs, fetcher, logger }: ImageSource,
   digest: Digest,
   maxBytes: number,
 ): Promise<Uint8Array> {
   await fetcher.ensure(digest, maxBytes);
+  const bytes = await blobs.readAll(digest, maxBytes);
+  if (digestOf(bytes) === digest) return bytes;
+  logger.log('error', 'a blob on disk is damaged and is fetched anew', { digest });
+  await blobs.remove(digest);
+  await fetcher.ensure(digest, maxBytes);
   return blobs.readAll(digest, maxBytes);
+}
+
+/** Whether every file of the image is in the folder as the image has it. */
+async function isIntact(
+  disk: Disk,
+  folder: string,
+  files: readonly ArchiveFile[],
+): Promise<boolean> {
+  for (const { path, bytes } of files) {
+    try {
+      const found = await disk.readFile(`${folder}/${path}`, bytes.length);
+      if (found === undefined || !equalBytes(found, bytes)) return false;
+    } catch (error) {
+      if (error instanceof DiskError && error.code === 'DISK_IO') return false;
+      throw error;
+    }
+  }
+  return true;
 }
 
 async function manifestOf(

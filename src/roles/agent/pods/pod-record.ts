@@ -3,10 +3,20 @@
  * `pods/<uid>/pod.json`. It is written before anything of the pod exists and
  * removed after everything of it is gone.
  */
-import { isJsonObject, textOf, utf8 } from '#base/mod.ts';
+import { assert, isJsonObject, textOf, utf8 } from '#base/mod.ts';
 import type { PodReport } from '#platform/api/mod.ts';
 import type { Disk, Logger } from '#platform/io/mod.ts';
+import type { ContainerRun } from '../runtimes/types.ts';
+import { readOrSetAside } from '../set-aside.ts';
 import type { ObjectKey } from '#platform/store/mod.ts';
+
+export interface BackOffRecord {
+  readonly failuresInRow: number;
+  /** The run whose end was counted last. */
+  readonly endedRunId: string;
+  /** On the boot clock; of an earlier boot it means no more than a wait of the usual length. */
+  readonly retryAtBootMs: number;
+}
 
 export interface PodRecord {
   readonly key: ObjectKey;
@@ -16,6 +26,8 @@ export interface PodRecord {
   readonly startedAtMs: number;
   /** The last report that was put into the outbox. */
   readonly report?: PodReport;
+  /** By container: what the waits before its restarts go on from. */
+  readonly backOff?: Readonly<Record<string, BackOffRecord>>;
 }
 
 const recordBytesMax = 1024 * 1024;
@@ -27,28 +39,52 @@ export async function writePodRecord(disk: Disk, record: PodRecord): Promise<voi
   await disk.writeFileAtomic(`pods/${record.uid}/pod.json`, bytes, 0o600);
 }
 
-/** All pods that an earlier agent took up, by uid. A damaged record is told and left alone. */
-export async function readPodRecords(disk: Disk, logger: Logger): Promise<Map<string, PodRecord>> {
-  const records = new Map<string, PodRecord>();
-  for (const entry of await disk.list('pods')) {
-    if (entry.kind !== 'directory') continue;
-    const bytes = await disk.readFile(`pods/${entry.name}/pod.json`, recordBytesMax);
-    const record = bytes === undefined ? undefined : parseRecord(bytes);
-    if (record?.uid === entry.name) records.set(entry.name, record);
-    else logger.log('warn', 'a pod folder has no readable record', { folder: entry.name });
+/**
+ * All pods that an earlier agent took up, by uid. A damaged record is set aside and,
+ * where containers of the pod are known, made anew from them. Undefined: the folder
+ * is all that there is.
+ */
+export async function readPodRecords(
+  disk: Disk,
+  logger: Logger,
+  runs: readonly ContainerRun[],
+): Promise<Map<string, PodRecord | undefined>> {
+  const records = new Map<string, PodRecord | undefined>();
+  for (const { name, kind } of await disk.list('pods')) {
+    if (kind !== 'directory') continue;
+    const path = `pods/${name}/pod.json`;
+    let record = await readOrSetAside(disk, path, recordBytesMax, logger, (bytes) =>
+      parseRecord(bytes, name),
+    );
+    const own = runs.filter(({ podUid }) => podUid === name);
+    if (record === undefined && own.length > 0) {
+      record = recordOf(own);
+      await writePodRecord(disk, record);
+    }
+    records.set(name, record);
   }
   return records;
 }
 
-function parseRecord(bytes: Uint8Array): PodRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(textOf(bytes));
-    if (!isJsonObject(value) || !isJsonObject(value['key'])) return undefined;
-    const isWhole = typeof value['uid'] === 'string' && typeof value['ip'] === 'string';
-    return isWhole && typeof value['startedAtMs'] === 'number'
-      ? (value as unknown as PodRecord)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+function recordOf(runs: readonly ContainerRun[]): PodRecord {
+  const [first] = runs;
+  assert(first !== undefined, 'there is a run to make a record from');
+  return {
+    key: { resource: 'pods', namespace: first.podNamespace, name: first.podName },
+    uid: first.podUid,
+    ip: first.ip,
+    startedAtMs: Math.min(...runs.map(({ startedAtMs }) => startedAtMs)),
+  };
+}
+
+function parseRecord(bytes: Uint8Array, uid: string): PodRecord | undefined {
+  const value: unknown = JSON.parse(textOf(bytes));
+  if (!isJsonObject(value) || !isJsonObject(value['key'])) return undefined;
+  const isWhole = value['uid'] === uid && typeof value['ip'] === 'string';
+  const isShaped = ['report', 'backOff'].every(
+    (field) => value[field] === undefined || isJsonObject(value[field]),
+  );
+  return isWhole && isShaped && typeof value['startedAtMs'] === 'number'
+    ? (value as unknown as PodRecord)
+    : undefined;
 }

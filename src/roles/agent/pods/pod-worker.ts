@@ -23,7 +23,7 @@ import type { ImageCache } from '../images/image-cache.ts';
 import type { ContainerRun, Runtime } from '../runtimes/types.ts';
 import { graceMsDefault, type DesiredPod } from './desired-pod.ts';
 import { commandOf, environmentOf } from './environment.ts';
-import { writePodRecord, type PodRecord } from './pod-record.ts';
+import { writePodRecord, type BackOffRecord, type PodRecord } from './pod-record.ts';
 import { podStatusOf, type ContainerView, type Waiting } from './pod-status.ts';
 
 export interface WorkerDependencies {
@@ -48,10 +48,14 @@ export interface WorkerContext {
   contact(): { readonly silentMs: number; readonly linkedForMs: number };
   /** Everything of the pod is gone. */
   finished(uid: string): void;
+  /** Every pod's first report is put even where an earlier agent put the same one. */
+  readonly repeatsReports: boolean;
 }
 
 const killAgainAfterMs = 2_000;
 const retryAfterMs = 5_000;
+/** How often the deadline of a pod that stops in a cut is moved on, in the time that it gives. */
+const renewalsPerDeadline = 4;
 /** A link of this age has brought what changed while there was none. */
 const linkSettledMs = 1_000;
 
@@ -78,6 +82,7 @@ export class PodWorker {
   #lastDesired: DesiredPod | undefined;
   /** Stopped for want of the hub; starts again when it is back. */
   #isCutOff = false;
+  #mustRepeatReport: boolean;
   #isRunning = false;
   #running: Promise<void> = Promise.resolve();
   #isNudged = false;
@@ -95,6 +100,7 @@ export class PodWorker {
     this.#context = context;
     this.#uid = uid;
     this.#record = record;
+    this.#mustRepeatReport = context.repeatsReports;
   }
 
   /** Something may have changed: look again. */
@@ -149,8 +155,12 @@ export class PodWorker {
       return;
     }
     if (desired.lossId !== undefined) {
-      if (this.#record === undefined) await this.#answerNeverStarted(desired, desired.lossId);
-      else await this.#report(desired);
+      if (this.#record === undefined) {
+        await this.#answerNeverStarted(desired, desired.lossId);
+        return;
+      }
+      await this.#obeysCut(desired);
+      await this.#report(desired);
       return;
     }
     if (!(await this.#takeUp(desired))) return;
@@ -158,6 +168,7 @@ export class PodWorker {
       await this.#report(desired);
       return;
     }
+    await this.#renewDeadlines(desired);
     for (const container of desired.containers) {
       if (this.#isClosed) return;
       await this.#attend(desired, container);
@@ -186,15 +197,41 @@ export class PodWorker {
     return true;
   }
 
+  /**
+   * Until when the pod may run if nobody ever looks after it again: from the last
+   * answer of the hub the time that its cut policy gives, and its grace. An agent
+   * that lives asks it to end before that.
+   */
+  #deadlineBootMs({ stopAfterMs, graceMs }: DesiredPod): number | undefined {
+    if (stopAfterMs === undefined) return undefined;
+    const { silentMs } = this.#context.contact();
+    const dueMs = this.#dependencies.clock.bootMs() - silentMs + stopAfterMs + graceMs;
+    return Number.isFinite(dueMs) ? Math.max(0, Math.floor(dueMs)) : undefined;
+  }
+
+  async #renewDeadlines(desired: DesiredPod): Promise<void> {
+    const { runtime } = this.#dependencies;
+    const bootMs = this.#deadlineBootMs(desired);
+    // Not known since when: what an earlier agent set stays.
+    if (bootMs === undefined && desired.stopAfterMs !== undefined) return;
+    for (const { name } of desired.containers) {
+      await runtime.setDeadline({ podUid: this.#uid, container: name }, bootMs);
+    }
+  }
+
   /** True while the pod is to be stopped because the hub is silent; stops it. */
   async #obeysCut(desired: DesiredPod): Promise<boolean> {
     const { stopAfterMs } = desired;
     if (stopAfterMs === undefined) return false;
     const { silentMs, linkedForMs } = this.#context.contact();
     if (silentMs < stopAfterMs && (!this.#isCutOff || linkedForMs >= linkSettledMs)) {
-      if (this.#isCutOff) this.#memories.clear();
+      if (this.#isCutOff) {
+        this.#memories.clear();
+        // Being stopped is no failure of its own.
+        if (this.#record !== undefined) this.#record = { ...this.#record, backOff: {} };
+      }
       this.#isCutOff = false;
-      this.#lookAgainIn(stopAfterMs - silentMs);
+      this.#lookAgainIn(Math.min(stopAfterMs - silentMs, stopAfterMs / renewalsPerDeadline));
       return false;
     }
     const message = `the hub was not heard of for ${stopAfterMs / 1000} s, and the pod asks to be stopped then`;
@@ -214,11 +251,12 @@ export class PodWorker {
   #memory(name: string): ContainerMemory {
     let memory = this.#memories.get(name);
     if (memory === undefined) {
+      const kept = this.#record?.backOff?.[name];
       memory = {
         waiting: undefined,
-        failuresInRow: 0,
-        endedRunId: undefined,
-        retryAtMs: 0,
+        failuresInRow: kept?.failuresInRow ?? 0,
+        endedRunId: kept?.endedRunId,
+        retryAtMs: kept === undefined ? 0 : this.#retryAtMs(kept),
         killAtMs: undefined,
         hasToldPulling: false,
         toldFailure: undefined,
@@ -226,6 +264,14 @@ export class PodWorker {
       this.#memories.set(name, memory);
     }
     return memory;
+  }
+
+  /** The machine may have booted since: never longer than such a wait is. */
+  #retryAtMs({ failuresInRow, retryAtBootMs }: BackOffRecord): number {
+    const { clock } = this.#dependencies;
+    const longestMs = backOffDelayMs(restartBackOff, failuresInRow);
+    const leftMs = Math.min(Math.max(0, retryAtBootMs - clock.bootMs()), longestMs);
+    return clock.monotonicMs() + leftMs;
   }
 
   async #attend(desired: DesiredPod, container: Container): Promise<void> {
@@ -244,7 +290,7 @@ export class PodWorker {
         memory.waiting = undefined;
         return;
       }
-      if (memory.endedRunId !== run.containerId) this.#noteEnd(memory, run);
+      if (memory.endedRunId !== run.containerId) await this.#noteEnd(desired, memory, run);
       const delayMs = memory.retryAtMs - clock.monotonicMs();
       if (delayMs > 0) {
         await this.#backOff(desired, container, memory, delayMs);
@@ -254,16 +300,27 @@ export class PodWorker {
     await this.#start(desired, container, memory, run);
   }
 
-  /** The first restart is at once, later ones wait, longer each time. */
-  #noteEnd(memory: ContainerMemory, run: ContainerRun): void {
+  /** The first restart is at once, later ones wait, longer each time; on disk before it waits. */
+  async #noteEnd(desired: DesiredPod, memory: ContainerMemory, run: ContainerRun): Promise<void> {
     assert(run.exit !== undefined, 'it has ended');
-    const { clock } = this.#dependencies;
-    const ranMs = run.exit.finishedAtMs - run.startedAtMs;
-    if (ranMs >= restartForgivenAfterMs) memory.failuresInRow = 0;
-    const delayMs =
-      memory.failuresInRow === 0 ? 0 : backOffDelayMs(restartBackOff, memory.failuresInRow);
-    memory.failuresInRow += 1;
-    memory.endedRunId = run.containerId;
+    const { clock, disk } = this.#dependencies;
+    const record = this.#record;
+    assert(record !== undefined, 'a pod is taken up before its containers end');
+    const { exitCode, reason, finishedAtMs } = run.exit;
+    const ranMs = finishedAtMs - run.startedAtMs;
+    const before = ranMs >= restartForgivenAfterMs ? 0 : memory.failuresInRow;
+    const delayMs = before === 0 ? 0 : backOffDelayMs(restartBackOff, before);
+    const text = `Container ${run.container} ended with exit code ${exitCode} (${reason})`;
+    await this.#event(desired, exitCode === 0 ? 'Normal' : 'Warning', 'Exited', text);
+    const kept: BackOffRecord = {
+      failuresInRow: before + 1,
+      endedRunId: run.containerId,
+      retryAtBootMs: clock.bootMs() + delayMs,
+    };
+    this.#record = { ...record, backOff: { ...record.backOff, [run.container]: kept } };
+    await writePodRecord(disk, this.#record);
+    memory.failuresInRow = kept.failuresInRow;
+    memory.endedRunId = kept.endedRunId;
     memory.retryAtMs = clock.monotonicMs() + delayMs;
   }
 
@@ -328,6 +385,7 @@ export class PodWorker {
         nodeName,
         ip: record.ip,
       });
+      const deadlineBootMs = this.#deadlineBootMs(desired);
       await runtime.start({
         podUid: this.#uid,
         podNamespace: namespace,
@@ -341,6 +399,7 @@ export class PodWorker {
         environment,
         restartCount: before === undefined ? 0 : before.restartCount + 1,
         ...(before?.exit === undefined ? {} : { last: before.exit }),
+        ...(deadlineBootMs === undefined ? {} : { deadlineBootMs }),
       });
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
@@ -474,8 +533,10 @@ export class PodWorker {
       ...(isTerminated ? { terminated: true } : {}),
       ...(lossId === undefined ? {} : { answersLost: { id: lossId, isRunning } }),
     };
-    if (JSON.stringify(report) === JSON.stringify(record.report)) return;
+    const isKnown = JSON.stringify(report) === JSON.stringify(record.report);
+    if (isKnown && !this.#mustRepeatReport) return;
     await this.#putReport(desired, report);
+    this.#mustRepeatReport = false;
     // After the outbox has it: a crash between the two repeats the report and loses none.
     this.#record = { ...record, report };
     await writePodRecord(disk, this.#record);

@@ -125,7 +125,7 @@ async function openNode() {
   return {
     replica,
     entries,
-    async open(): Promise<Opened> {
+    async open({ repeatsReports = false } = {}): Promise<Opened> {
       current?.images.close();
       await current?.supervisor.close('leave');
       const ports = { disk, clock, timers, logger: silentLogger };
@@ -147,7 +147,7 @@ async function openNode() {
           images,
           contact: () => contact ?? { lastMs: clock.monotonicMs(), linkedSinceMs: 0 },
         },
-        { nodeName: 'n1', hostAddress: '127.0.0.1' },
+        { nodeName: 'n1', hostAddress: '127.0.0.1', repeatsReports },
       );
       supervisor.begin();
       current = { supervisor, runtime, images };

@@ -25,6 +25,8 @@ export interface SupervisorDependencies extends WorkerDependencies {
 export interface SupervisorOptions {
   readonly nodeName: string;
   readonly hostAddress: string;
+  /** What earlier agents reported may not reach the hub: it is all said once more. */
+  readonly repeatsReports: boolean;
 }
 
 export interface Supervisor {
@@ -45,8 +47,9 @@ export async function openSupervisor(
   options: SupervisorOptions,
 ): Promise<Supervisor> {
   const { disk, replica, runtime, images, clock, timers, logger } = dependencies;
-  const records = await readPodRecords(disk, logger);
-  const addresses = new Map([...records].map(([uid, record]) => [uid, record.ip]));
+  const records = await readPodRecords(disk, logger, runtime.list());
+  const addresses = new Map<string, string>();
+  for (const [uid, record] of records) if (record !== undefined) addresses.set(uid, record.ip);
   const workers = new Map<string, PodWorker>();
   let desired = new Map<string, DesiredPod>();
   let hasBegun = false;

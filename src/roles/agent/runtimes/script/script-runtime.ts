@@ -38,6 +38,7 @@ import { shimText } from './shim.ts';
 import {
   readExit,
   readStarted,
+  readDeadline,
   writeDeadline,
   writeState,
   type ExitFile,
@@ -214,7 +215,7 @@ export async function openScriptRuntime(
       exit: undefined,
       isSettling: false,
       isAdopted: true,
-      deadlineMs: 'unknown',
+      deadlineMs: process === undefined ? undefined : await readDeadline(disk, folder),
     };
     if (neverRan && last !== undefined) {
       const { startedAtMs } = last;
@@ -225,8 +226,17 @@ export async function openScriptRuntime(
     } else {
       // So that the next agent, and whoever reads the file, has the process from there.
       const { pid, startTicks } = process;
-      container.state = { ...state, pid, startTicks };
-      if (state.pid !== pid) await writeState(disk, folder, container.state);
+      const started = await readStarted(disk, folder, logger);
+      const { workloadPid, workloadStartTicks } = started ?? state;
+      container.state = {
+        ...state,
+        pid,
+        startTicks,
+        ...(workloadPid === undefined ? {} : { workloadPid }),
+        ...(workloadStartTicks === undefined ? {} : { workloadStartTicks }),
+      };
+      const isNews = state.pid !== pid || state.workloadPid !== workloadPid;
+      if (isNews) await writeState(disk, folder, container.state);
     }
     containers.set(`${state.podUid}/${state.container}`, container);
   }
@@ -354,12 +364,13 @@ export async function openScriptRuntime(
     const container = containers.get(idOf(key));
     if (container === undefined || container.exit !== undefined) return false;
     const before = container.deadlineMs;
+    if (before === bootMs) return true;
     container.deadlineMs = bootMs;
     if (bootMs === undefined) await disk.remove(`${container.folder}/deadline`);
     else await writeDeadline(disk, container.folder, bootMs);
     // A later time is found when the earlier one has come; anything else is told.
     const isLater = typeof before === 'number' && bootMs !== undefined && bootMs >= before;
-    if (!isLater && before !== bootMs) {
+    if (!isLater) {
       const { init } = await processesIn(container);
       if (init !== undefined) await spawn.signal(init, 'SIGINT');
     }

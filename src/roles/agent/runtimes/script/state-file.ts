@@ -8,8 +8,8 @@
  *   exit.json     the shim: how the run ended
  *   log           the workload's output; `log.previous` of the run before
  */
-import { isJsonObject, textOf, utf8, type JsonObject } from '#base/mod.ts';
-import type { Disk, Logger } from '#platform/io/mod.ts';
+import { assert, isJsonObject, textOf, utf8, type JsonObject } from '#base/mod.ts';
+import { DiskError, type Disk, type Logger } from '#platform/io/mod.ts';
 import { readOrSetAside } from '../../set-aside.ts';
 import type { ContainerExit } from '../types.ts';
 
@@ -55,6 +55,7 @@ export async function writeState(disk: Disk, folder: string, state: StateFile): 
 
 /** Not durable, as no run outlives the boot that its clock counts from; but whole at any time. */
 export async function writeDeadline(disk: Disk, folder: string, bootMs: number): Promise<void> {
+  assert(Number.isFinite(bootMs) && bootMs >= 0, 'a deadline is milliseconds since boot');
   const bytes = utf8(`${Math.floor(bootMs)}\n`);
   const file = await disk.open(`${folder}/deadline.new`, 'write', ownerOnly);
   try {
@@ -64,6 +65,22 @@ export async function writeDeadline(disk: Disk, folder: string, bootMs: number):
     await file.close();
   }
   await disk.rename(`${folder}/deadline.new`, `${folder}/deadline`);
+}
+
+/** `unknown`: there is one that cannot be read. */
+export async function readDeadline(
+  disk: Disk,
+  folder: string,
+): Promise<number | undefined | 'unknown'> {
+  try {
+    const bytes = await disk.readFile(`${folder}/deadline`, stateBytesMax);
+    if (bytes === undefined) return undefined;
+    const text = textOf(bytes).trim();
+    return /^[0-9]{1,15}$/.test(text) ? Number(text) : 'unknown';
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'DISK_IO') return 'unknown';
+    throw error;
+  }
 }
 
 /** Undefined for what is no such file. Throws SyntaxError for what is no JSON. */
