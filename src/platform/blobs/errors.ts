@@ -25,3 +25,8 @@ export class BlobError extends SelvageError {
     });
   }
 }
+
+/** `ARCHIVE_DAMAGED`, `ARCHIVE_FILE_CHANGED`. */
+export class ArchiveError extends SelvageError {
+  override readonly name = 'ArchiveError';
+}

@@ -1,3 +1,4 @@
+export { type ArchivedFile, type ArchiveSummary, readArchive, writeArchive } from './archive.ts';
 export { openBlobStore, type BlobStoreOptions } from './blob-store.ts';
 export { digestOf, isDigest } from './digest.ts';
 export { BlobError, type BlobErrorCode } from './errors.ts';

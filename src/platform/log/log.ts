@@ -16,8 +16,9 @@
  */
 import { assert, hexOf } from '#base/mod.ts';
 import { DiskError, sleep, type Disk, type DiskFile, type Logger } from '../io/mod.ts';
-import type { Timers } from '../io/mod.ts';
+import type { Random, Timers } from '../io/mod.ts';
 import { Batch } from './batch.ts';
+import { type CopiedFile, copyOfLog } from './copy.ts';
 import {
   LogBusyError,
   LogCompactedError,
@@ -26,7 +27,15 @@ import {
   LogLatchedError,
   located,
 } from './errors.ts';
-import { crcSeed, encodeSeal, parseFrame, sequenceOfName, viewOf } from './format.ts';
+import {
+  crcSeed,
+  encodeSeal,
+  incarnationBytes,
+  parseFrame,
+  sequenceOfName,
+  viewOf,
+} from './format.ts';
+import { incarnationsMax, readIncarnations, writeIncarnations } from './incarnations.ts';
 import { createSegment, openIncarnation, recoverSegments } from './recovery.ts';
 import { logFolder, Segment } from './segment.ts';
 import {
@@ -81,8 +90,10 @@ async function recoverLog(ports: LogPorts, limits: Limits): Promise<Log> {
   const { segments, active } = await recoverSegments(disk, logger, incarnation, seed);
   try {
     const snapshot = await recoverSnapshots(disk, incarnation, segments);
-    const { timers } = ports;
-    const parts = { disk, logger, timers, incarnation, segments, active, snapshot };
+    const incarnations = await readIncarnations(disk, hexOf(incarnation));
+    const { random, timers } = ports;
+    const files = { segments, active, snapshot };
+    const parts = { disk, logger, random, timers, incarnation, incarnations, ...files };
     return new DiskLog(parts, limits);
   } catch (error) {
     await active.close();
@@ -131,8 +142,9 @@ async function recoverSnapshots(
 }
 
 class DiskLog implements Log {
-  readonly incarnation: string;
   readonly #disk: Disk;
+  readonly #random: Random;
+  #incarnations: readonly string[];
   readonly #logger: Logger;
   readonly #timers: Timers | undefined;
   readonly #incarnationBytes: Uint8Array;
@@ -158,8 +170,10 @@ class DiskLog implements Log {
     parts: {
       readonly disk: Disk;
       readonly logger: Logger;
+      readonly random: Random;
       readonly timers: Timers | undefined;
       readonly incarnation: Uint8Array;
+      readonly incarnations: readonly string[];
       readonly segments: Segment[];
       readonly active: DiskFile;
       readonly snapshot: SnapshotFile | undefined;
@@ -170,7 +184,8 @@ class DiskLog implements Log {
     this.#logger = parts.logger;
     this.#timers = parts.timers;
     this.#incarnationBytes = parts.incarnation;
-    this.incarnation = hexOf(parts.incarnation);
+    this.#random = parts.random;
+    this.#incarnations = parts.incarnations;
     this.#seed = crcSeed(parts.incarnation);
     this.#segments = parts.segments;
     this.#active = parts.active;
@@ -181,6 +196,38 @@ class DiskLog implements Log {
     this.#durableChain = last.chainAt(last.lastSequence).slice();
     this.#lastSequence = this.#durableSequence;
     this.#lastChain = this.#durableChain;
+  }
+
+  get incarnation(): string {
+    const newest = this.#incarnations.at(-1);
+    assert(newest !== undefined, 'a log has an incarnation');
+    return newest;
+  }
+
+  get incarnations(): readonly string[] {
+    return this.#incarnations;
+  }
+
+  beginIncarnation(): Promise<void> {
+    return this.#inTurn(async () => {
+      assert(this.#incarnations.length < incarnationsMax, 'incarnations are rare');
+      const list = [...this.#incarnations, hexOf(this.#random.bytes(incarnationBytes))];
+      await writeIncarnations(this.#disk, list);
+      this.#incarnations = list;
+    });
+  }
+
+  copy(): Promise<readonly CopiedFile[]> {
+    // In turn, so that no snapshot is replaced before it is open; a failed read latches nothing.
+    const run = this.#maintenance.then(() => {
+      assert(this.#snapshot !== undefined || this.#durableSequence === 0, 'there is a snapshot');
+      return copyOfLog(this.#disk, this.#incarnationBytes, this.#incarnations, this.#snapshot);
+    });
+    this.#maintenance = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    return run;
   }
 
   head(): LogCursor {

@@ -1,3 +1,4 @@
+export { type CopiedFile, copyOfBytes, copyOfFile } from './copy.ts';
 export { LogBusyError, LogFullError } from './errors.ts';
 export { openLog } from './log.ts';
 export {

@@ -1,5 +1,6 @@
 /** What a log offers. See log.ts for its invariants. */
 import type { Disk, Logger, Random, Timers } from '../io/mod.ts';
+import type { CopiedFile } from './copy.ts';
 
 export interface LogPorts {
   /** The log keeps everything in the folder `log` of it. */
@@ -47,7 +48,14 @@ export interface LogSnapshot {
 }
 
 export interface Log {
+  /** The newest of `incarnations`. */
   readonly incarnation: string;
+  /** Oldest first. Cursors of all but the newest name places that are history. */
+  readonly incarnations: readonly string[];
+  /** Begins a new incarnation at the head of now; durable when it resolves. */
+  beginIncarnation(): Promise<void>;
+  /** What a backup takes: all that the latest snapshot stands for, and nothing behind it. */
+  copy(): Promise<readonly CopiedFile[]>;
   /** Of the newest record that is on disk. */
   head(): LogCursor;
   /** What the next append will get. */

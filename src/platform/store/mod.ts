@@ -1,3 +1,4 @@
+export { type CopiedFile, copyOfBytes, copyOfFile } from '#platform/log/mod.ts';
 export { CompactedError, FutureRevisionError } from './errors.ts';
 export { keyText } from './key.ts';
 export { type Retention } from './retention.ts';
@@ -11,6 +12,7 @@ export {
   type IndexFunction,
   type ObjectEvent,
   type ObjectKey,
+  type OwnedStore,
   type Store,
   type StoredObject,
   type StoreView,

@@ -17,6 +17,7 @@ import {
   LogFullError,
   openLog,
   type AppendOutcome,
+  type CopiedFile,
   type Log,
 } from '#platform/log/mod.ts';
 import { StoreBusyError, StoreFullError, StoreLatchedError } from './errors.ts';
@@ -36,7 +37,7 @@ import type {
   IndexFunction,
   ObjectEvent,
   ObjectKey,
-  Store,
+  OwnedStore,
   StoredObject,
   StoreView,
   Transaction,
@@ -86,7 +87,10 @@ interface Version {
 }
 
 /** Opens or begins a store in the folder of the disk. Throws what openLog throws. */
-export async function openStore(ports: StorePorts, options: StoreOptions = {}): Promise<Store> {
+export async function openStore(
+  ports: StorePorts,
+  options: StoreOptions = {},
+): Promise<OwnedStore> {
   const log = await openLog(
     ports,
     options.segmentBytesMax === undefined ? {} : { segmentBytesMax: options.segmentBytesMax },
@@ -96,7 +100,7 @@ export async function openStore(ports: StorePorts, options: StoreOptions = {}): 
   return store;
 }
 
-class LogStore implements Store {
+class LogStore implements OwnedStore {
   readonly #log: Log;
   readonly #logger: Logger;
   readonly #clock: Clock | undefined;
@@ -159,6 +163,21 @@ class LogStore implements Store {
 
   get incarnation(): string {
     return this.#log.incarnation;
+  }
+
+  get formerIncarnations(): readonly string[] {
+    return this.#log.incarnations.slice(0, -1);
+  }
+
+  beginIncarnation(): Promise<void> {
+    return this.#log.beginIncarnation();
+  }
+
+  async copy(): Promise<readonly CopiedFile[]> {
+    // One that is under way may have begun before what is to be in the copy.
+    await this.#compaction?.catch(() => undefined);
+    await this.compact();
+    return await this.#log.copy();
   }
 
   get isLatched(): boolean {

@@ -10,6 +10,7 @@
  *    or refuses to start (CompactedError).
  */
 import type { Revision, Uid } from '#base/mod.ts';
+import type { CopiedFile } from '#platform/log/mod.ts';
 
 export type Facet = 'intent' | 'assignment' | 'report' | 'verdict';
 
@@ -123,4 +124,20 @@ export interface Store extends StoreView {
   /** Writes a snapshot and lets go of the log before what watches may still ask for. */
   compact(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A store with what only its owner may do: back it up, and begin a new incarnation. */
+export interface OwnedStore extends Store {
+  /** Incarnations that this history went through before the present one, oldest first. */
+  readonly formerIncarnations: readonly string[];
+  /**
+   * From now on cursors name a new incarnation, so that every follower takes the whole
+   * of this store. Durable when it resolves.
+   */
+  beginIncarnation(): Promise<void>;
+  /**
+   * All of it at one revision, which holds at least what was acknowledged before the
+   * call, as files that open as the same store. Each must be read to its end.
+   */
+  copy(): Promise<readonly CopiedFile[]>;
 }
