@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { textOf, utf8 } from '#base/mod.ts';
 import { silentLogger } from '../io/mod.ts';
-import { contractCase, rejection, type TimedHarness } from '../io/harness.contract.ts';
+import { contractCase, rejection, SkipCase, type TimedHarness } from '../io/harness.contract.ts';
 import { frameHeaderBytes, headerBytes } from './format.ts';
 import { LogCompactedError, LogDamagedError, LogFullError, LogLatchedError } from './errors.ts';
 import { openLog } from './log.ts';
@@ -29,6 +29,8 @@ import {
 } from './log-files.contract.ts';
 
 export interface LogHarness extends TimedHarness {
+  /** The cases that go through every byte take every n-th where the driver is slow. */
+  readonly byteStride: number;
   readonly machine: LogMachine;
   /** Cuts the power and gives the machine as it starts afterwards, where the driver can. */
   readonly cutPower?: () => Promise<LogMachine>;
@@ -103,7 +105,8 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
     assert.deepEqual(await readAll(machine), textsUpTo(200));
   });
 
-  check('a tail torn at any byte is cut, and what was acknowledged stays', async ({ machine }) => {
+  check('a tail torn at any byte is cut, and what was acknowledged stays', async (harness) => {
+    const { machine, byteStride } = harness;
     const log = await openOn(machine, machine.disk);
     await appendEach(log, [1, 2, 3]);
     const keptBytes = log.sizeBytes();
@@ -113,7 +116,7 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
     const whole = bytesOf(files, firstSegment);
     const disk = machine.disk.within('copy');
     const lastStart = whole.length - frameHeaderBytes - payloadOf(6).length;
-    for (const sizeBytes of range(keptBytes, whole.length)) {
+    for (let sizeBytes = keptBytes; sizeBytes <= whole.length; sizeBytes += byteStride) {
       const torn = whole.slice(0, sizeBytes);
       await putFiles(disk, withFile(files, firstSegment, torn));
       const texts = await readAll(machine, disk);
@@ -150,7 +153,7 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
 
   check(
     'every byte of a log damaged in turn: refused with file and offset, or only its last batch is gone',
-    async ({ machine }) => {
+    async ({ machine, byteStride }) => {
       const log = await openOn(machine, machine.disk);
       await appendEach(log, range(1, 6));
       const files = await filesOf(machine.disk);
@@ -160,7 +163,7 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
         bytesOf(files, firstSegment).length - frameHeaderBytes - payloadOf(6).length;
       let refused = 0;
       for (const [fileName, bytes] of files) {
-        for (const offset of bytes.keys()) {
+        for (let offset = 0; offset < bytes.length; offset += byteStride) {
           await putFiles(disk, withFile(files, fileName, withDamage(bytes, offset)));
           const isLastBatch = fileName === firstSegment && offset >= lastStart;
           if (isLastBatch) {
@@ -176,13 +179,13 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
           refused += 1;
         }
       }
-      assert.ok(refused > 500, `${refused} damages were refused`);
+      assert.ok(refused > 500 / byteStride, `${refused} damages were refused`);
     },
   );
 
   check(
     'after an orderly close every damaged byte is refused, snapshot and old segments included',
-    async ({ machine }) => {
+    async ({ machine, byteStride }) => {
       const log = await openOn(machine, machine.disk, smallSegments);
       await appendEach(log, range(1, 11));
       await log.writeSnapshot(5, [utf8('first block'), utf8('second block')]);
@@ -194,7 +197,7 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
       assert.ok(files.size >= 4, 'an identity, two segments and a snapshot');
       const disk = machine.disk.within('copy');
       for (const [fileName, bytes] of files) {
-        for (const offset of bytes.keys()) {
+        for (let offset = 0; offset < bytes.length; offset += byteStride) {
           await putFiles(disk, withFile(files, fileName, withDamage(bytes, offset)));
           const isSeal = fileName === lastName && offset >= bytes.length - frameHeaderBytes;
           if (isSeal) assert.deepEqual(await readAll(machine, disk), expected);
@@ -336,6 +339,32 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
       for (const log of [one, other, fork]) await log.close();
     },
   );
+
+  check('a power cut while the log opens, at any moment, does no harm', async (harness) => {
+    const { cutPower } = harness;
+    if (cutPower === undefined) throw new SkipCase('this driver cannot cut its power');
+    let { machine } = harness;
+    for (let afterMs = 0; afterMs < 12; afterMs += 0.25) {
+      const folder = `opened-${afterMs}`;
+      // The very first open, then one that finds records and a torn tail behind them.
+      void openOn(machine, machine.disk.within(folder), smallSegments);
+      await harness.passTime(afterMs);
+      machine = await cutPower();
+      const log = await openOn(machine, machine.disk.within(folder), smallSegments);
+      assert.equal(log.head().sequence, 0);
+      await appendEach(log, range(1, 9));
+      const underWay = [10, 11, 12].map((number) => log.appendDurably(payloadOf(number)));
+      void Promise.all(underWay);
+      await harness.passTime(afterMs / 4);
+      machine = await cutPower();
+      void openOn(machine, machine.disk.within(folder), smallSegments);
+      await harness.passTime(afterMs);
+      machine = await cutPower();
+      const found = await readAll(machine, machine.disk.within(folder));
+      assert.ok(found.length >= 9, `${found.length} records after a cut at ${afterMs} ms`);
+      assert.deepEqual(found, textsUpTo(found.length));
+    }
+  });
 
   check('over any history with crashes everything acknowledged is there', async (harness) => {
     await checkHistories(harness);

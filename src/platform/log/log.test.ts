@@ -13,6 +13,7 @@ logContract('real disk', async () => {
   const timers = createNodeTimers();
   return {
     machine: { disk: createNodeDisk(folder), random: createNodeRandom(), timers },
+    byteStride: 3,
     passTime: (durationMs) => sleep(timers, durationMs),
     close: async () => rmSync(folder, { recursive: true, force: true }),
   };
@@ -26,6 +27,7 @@ logContract('simulated disk', async () => {
   const host = world.host('a');
   return {
     machine: host.ports,
+    byteStride: 1,
     passTime: (durationMs) => sleep(world.timers, durationMs),
     run: (body) => world.settle(body(), caseLimitMs),
     close: async () => {},
