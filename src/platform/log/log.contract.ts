@@ -34,6 +34,8 @@ export interface LogHarness extends TimedHarness {
   readonly machine: LogMachine;
   /** Cuts the power and gives the machine as it starts afterwards, where the driver can. */
   readonly cutPower?: () => Promise<LogMachine>;
+  /** Ends the process alone, and gives the machine to the next one. */
+  readonly killProcess?: () => Promise<LogMachine>;
 }
 
 const firstSegment = 'segment-0000000000000001.log';
@@ -244,7 +246,8 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
     const failing = failingDisk(machine.disk);
     const log = await openOn(machine, failing.disk, smallSegments);
     await appendEach(log, [1, 2]);
-    for (const roomBytes of [0, 1, 30, 70]) {
+    // Of three records: nothing, a part, the first one whole, two whole.
+    for (const roomBytes of [0, 1, 70, 100, 200]) {
       failing.roomBytes = roomBytes;
       const all = [3, 4, 5].map((number) => rejection(log.appendDurably(payloadOf(number))));
       for (const thrown of await Promise.all(all)) assert.ok(thrown instanceof LogFullError);
@@ -364,6 +367,47 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
       assert.ok(found.length >= 9, `${found.length} records after a cut at ${afterMs} ms`);
       assert.deepEqual(found, textsUpTo(found.length));
     }
+  });
+
+  check('a finished snapshot and what it let go of survive a power cut', async (harness) => {
+    const { cutPower } = harness;
+    if (cutPower === undefined) throw new SkipCase('this driver cannot cut its power');
+    let { machine } = harness;
+    for (const round of range(1, 10)) {
+      const folder = `snapshot-${round}`;
+      const log = await openOn(machine, machine.disk.within(folder), smallSegments);
+      await appendEach(log, range(1, 12));
+      await log.writeSnapshot(10, [utf8('of'), utf8('ten')]);
+      await log.compact(11);
+      const oldest = log.oldestSequence();
+      machine = await cutPower();
+      const found = await readAll(machine, machine.disk.within(folder));
+      assert.deepEqual(found, ['of', 'ten', ...textsUpTo(12).slice(oldest - 1)]);
+    }
+  });
+
+  check('what a log has shown after a kill is there after a power cut', async (harness) => {
+    const { cutPower, killProcess } = harness;
+    if (cutPower === undefined || killProcess === undefined) {
+      throw new SkipCase('this driver cannot cut its power');
+    }
+    let { machine } = harness;
+    let unacknowledged = 0;
+    for (let afterMs = 0; afterMs < 3; afterMs += 0.1) {
+      const folder = `killed-${afterMs}`;
+      const log = await openOn(machine, machine.disk.within(folder));
+      await appendEach(log, [1, 2]);
+      void Promise.all([3, 4, 5].map((number) => log.appendDurably(payloadOf(number))));
+      await harness.passTime(afterMs);
+      const acknowledged = log.head().sequence;
+      machine = await killProcess();
+      const head = (await openOn(machine, machine.disk.within(folder))).head();
+      if (head.sequence > acknowledged) unacknowledged += 1;
+      machine = await cutPower();
+      const last = await openOn(machine, machine.disk.within(folder));
+      assert.deepEqual(last.head(), head);
+    }
+    assert.ok(unacknowledged > 0, 'some kills came between a write and its sync');
   });
 
   check('over any history with crashes everything acknowledged is there', async (harness) => {

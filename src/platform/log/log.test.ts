@@ -35,5 +35,9 @@ logContract('simulated disk', async () => {
       host.crashMachine();
       return host.boot();
     },
+    killProcess: async () => {
+      host.crash();
+      return host.boot();
+    },
   };
 });
