@@ -1,3 +1,4 @@
+export { readServerFolder } from './backup.ts';
 export {
   assembleServer,
   type AssembledServer,

@@ -34,6 +34,7 @@ import { openStore, type Store } from '#platform/store/mod.ts';
 import { startControllers } from '#roles/controllers/mod.ts';
 import { createHub, hubIndexes } from '#roles/hub/mod.ts';
 import { createServer, type VersionInfo } from '#roles/server/mod.ts';
+import { backupOf } from './backup.ts';
 import { createRevocationGuard } from './revocation-guard.ts';
 
 export interface ServerPorts {
@@ -164,6 +165,8 @@ export async function assembleServer(
     podLogs: hub.podLogs,
     nodeLiveness: (nodeName) => hub.liveness(nodeName),
     registryHandler: createRegistryHandler({ blobs, images }),
+    backup: () =>
+      backupOf({ disk, clock, store, eventStore, productVersion: options.version.version }),
     linkAddress: () => linkAddress,
     version: options.version,
   });

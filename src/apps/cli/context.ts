@@ -61,6 +61,12 @@ export interface CliContext {
   readonly httpClient: HttpClient;
   /** The disk port rooted at an absolute folder. */
   diskAt(folder: string): Disk;
+  /** Keeps a state folder, made where missing, to this process until it ends. Throws CommandFailure. */
+  claimFolder(folder: string, holder: string): Promise<void>;
+  /** Opens a folder of a server that does not run and says what it holds; throws where it cannot. */
+  readServerFolder(
+    folder: string,
+  ): Promise<{ readonly incarnation: string; readonly revision: number; readonly nodes: number }>;
   readonly standardOutput: Output;
   readonly standardError: Output;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,8 @@
 /** The command line: names, options and help of every command, and what each runs. */
+import { SelvageError } from '#base/mod.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { backup } from './backup.ts';
 import { durationParser } from './durations.ts';
 import { imageBuild, imagePush } from './image.ts';
 import { joinToken } from './join-token.ts';
@@ -8,6 +10,7 @@ import { lab, type LabAction } from './lab.ts';
 import { revokeNode } from './node-revoke.ts';
 import type { OutputFormat } from './output.ts';
 import { resolvePath } from './paths.ts';
+import { restore } from './restore.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
 import { version } from './version.ts';
@@ -34,6 +37,12 @@ export async function runCommandLine(
       context.standardError.write(`selvage: ${error.message}\n`);
       return error.exitCode;
     }
+    // What a module refused on purpose has words for people; anything else is a
+    // mistake of ours, and its stack is what helps to find it.
+    if (error instanceof SelvageError) {
+      context.standardError.write(`selvage: ${error.message}\n`);
+      return exitCodes.failed;
+    }
     throw error;
   }
 }
@@ -50,6 +59,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       getOutHelpWidth: () => context.standardOutput.columns,
       getErrHelpWidth: () => context.standardError.columns,
     })
+    .version(context.productVersion, '-V, --version', 'print the version')
     .exitOverride()
     .showHelpAfterError('(add --help to see what there is)')
     .showSuggestionAfterError();
@@ -81,13 +91,12 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     .addOption(stateOption())
     .option('--fresh', 'forget the fleet in that folder and start over', false)
     .option('--nodes <count>', 'how many agents (a new fleet has 4)', parseCount)
-    .option('--api-port <port>', 'where the API listens (new fleets)', parsePort, 7443)
-    .option('--link-port <port>', 'where agents connect (new fleets)', parsePort, 7444)
+    .option('--api-port <port>', 'where the API of a new fleet listens (default: 7443)', parsePort)
+    .option('--link-port <port>', 'where agents of a new fleet connect (default: 7444)', parsePort)
     .option(
       '--pod-network <prefix>',
-      "first two numbers of the pods' addresses (new fleets)",
+      "first two numbers of the pods' addresses in a new fleet (default: 127.1)",
       parseNetwork,
-      '127.1',
     )
     .addOption(heartbeatOption())
     .addOption(certificateLifeOption())
@@ -214,6 +223,44 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           file: folder(options.file),
           kubeconfigPath: folder(options.kubeconfig),
           format: options.output as OutputFormat,
+        }),
+      );
+    });
+
+  program
+    .command('backup')
+    .description('write all that the running server holds into one file, keys included')
+    .requiredOption('--output <file>', 'where to write it')
+    .addOption(kubeconfigOption())
+    .addOption(
+      new Option('--format <format>', 'how to print the result')
+        .choices(['text', 'json', 'yaml'])
+        .default('text'),
+    )
+    .action(async (options) => {
+      done(
+        await backup(context, {
+          outputPath: folder(options.output),
+          kubeconfigPath: folder(options.kubeconfig),
+          format: options.format as OutputFormat,
+        }),
+      );
+    });
+
+  program
+    .command('restore')
+    .description('put a backup into the folder of a server that does not run')
+    .requiredOption('--state <folder>', 'folder of the server (of a fleet of `up`: FOLDER/server)')
+    .requiredOption('--input <file>', 'what `selvage backup` wrote')
+    .option('--force', 'also where the folder is not empty; what is there is kept beside it', false)
+    .option('--dry-run', 'only verify the backup', false)
+    .action(async (options) => {
+      done(
+        await restore(context, {
+          stateFolder: folder(options.state),
+          inputPath: folder(options.input),
+          force: options.force,
+          dryRun: options.dryRun,
         }),
       );
     });

@@ -46,6 +46,12 @@ async function main(): Promise<number> {
     spawn,
     httpClient: createNodeHttpClient(),
     diskAt: (folder) => createNodeDisk(folder),
+    claimFolder: async (folder, holder) =>
+      await (await import('./claim-folder.ts')).claimFolder(folder, holder),
+    readServerFolder: async (folder) =>
+      await (
+        await import('#apps/assembly/mod.ts')
+      ).readServerFolder(createNodeDisk(folder), createNodeRandom()),
     standardOutput: outputOf(process.stdout),
     standardError: outputOf(process.stderr),
     environment: process.env,
@@ -62,6 +68,8 @@ async function main(): Promise<number> {
     onInterrupt(listener) {
       process.on('SIGINT', listener);
       process.on('SIGTERM', listener);
+      // The terminal is gone: whoever sat there cannot press Ctrl-C any more.
+      process.on('SIGHUP', () => listener('SIGTERM'));
     },
     runServer: async (options) =>
       (await import('./server-process.ts')).runServerProcess(options, version),

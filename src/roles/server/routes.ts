@@ -11,6 +11,7 @@ import type { JoinTokens, NodeCertificates } from '#platform/identity/mod.ts';
 import type { Address } from '#platform/io/mod.ts';
 import type { ServerParts, VersionInfo } from './dependencies.ts';
 import { descriptionRows } from './handlers/api-description.ts';
+import { backupHandler, type BackupSource } from './handlers/backup.ts';
 import { createHandler } from './handlers/create.ts';
 import { deleteCollectionHandler, deleteHandler } from './handlers/delete.ts';
 import { evictionHandler } from './handlers/eviction.ts';
@@ -29,6 +30,7 @@ export interface RouteSources {
   readonly joinTokens: JoinTokens;
   readonly nodeCertificates?: NodeCertificates;
   readonly linkAddress: () => Address;
+  readonly backup?: BackupSource;
 }
 
 export function allRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
@@ -38,6 +40,9 @@ export function allRows(parts: ServerParts, sources: RouteSources): readonly Rou
     ...parts.registry.definitions.flatMap((definition) => kindRows(parts, definition, budget)),
     ...joinRows(parts, sources),
     ...(sources.nodeCertificates === undefined ? [] : certificateRows(sources.nodeCertificates)),
+    ...(sources.backup === undefined
+      ? []
+      : [operatorRow('backups', backupHandler(sources.backup, parts.logger))]),
     ...registryRows(sources.registryHandler),
   ];
 }
@@ -177,6 +182,24 @@ function certificateRows(certificates: NodeCertificates): readonly RouteRow[] {
       handler: revokeHandler(certificates),
     },
   ];
+}
+
+/** What an administrator asks of the server itself. */
+function operatorRow(resource: string, handler: RouteHandler): RouteRow {
+  return {
+    method: 'POST',
+    pattern: `/apis/selvage.dev/v1/${resource}`,
+    watch: false,
+    subject: {
+      type: 'resource',
+      verb: 'create',
+      group: 'selvage.dev',
+      resource,
+      subresource: undefined,
+      definition: undefined,
+    },
+    handler,
+  };
 }
 
 const registryVerbs = {

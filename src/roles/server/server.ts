@@ -29,6 +29,7 @@ import type { Store } from '#platform/store/mod.ts';
 import { statusAnswer, statusErrorOf } from './answers.ts';
 import { authorize } from './authorization.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
+import type { BackupSource } from './handlers/backup.ts';
 import { requestUrlLengthMax } from './limits.ts';
 import { createListSessions } from './list-sessions.ts';
 import { createInitialNamespaces } from './namespaces.ts';
@@ -59,6 +60,8 @@ export interface ServerDependencies {
   readonly registryHandler: RegistryHandler;
   /** Where nodes that join open their link to. */
   readonly linkAddress: () => Address;
+  /** Absent: this server cannot be backed up. */
+  readonly backup?: BackupSource;
   readonly version: VersionInfo;
 }
 
