@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,6 +181,11 @@ async function openNode() {
         entry.type === 'report' && entry.uid === uid ? [entry.report as unknown as PodReport] : [],
       );
     },
+    /** What the shim is told, on the boot clock. */
+    deadline(uid: string): number | undefined {
+      const path = join(folder, 'pods', uid, 'main/deadline');
+      return existsSync(path) ? Number(readFileSync(path, 'utf8')) : undefined;
+    },
     events(uid: string): readonly string[] {
       return entries.flatMap((entry) =>
         entry.type === 'event' && entry.regarding.uid === uid ? [entry.reason] : [],
@@ -288,6 +293,51 @@ test('a container that fails is restarted at once, then with a back-off', async 
   assert.ok(node.events('uid-1').includes('BackOff'));
   await node.until('failed', () => node.reports('uid-2').at(-1)?.status.phase === 'Failed');
   assert.equal(node.reports('uid-2').at(-1)?.status.containerStatuses?.[0]?.restartCount, 0);
+});
+
+test('the wait before a restart goes on where it was after the agent is replaced', async () => {
+  await using node = await openNode();
+  const { runtime } = await node.open();
+  node.putNode();
+  const containers = [{ name: 'main', image: 'app:1', command: ['fails.mjs'] }];
+  node.replica.change('put', node.podOf('bad', 'uid-1', { containers }));
+  const waiting = () => node.reports('uid-1').at(-1)?.status.containerStatuses?.[0];
+  const hasBackedOff = () => waiting()?.state?.waiting?.reason === 'CrashLoopBackOff';
+  await node.until('a back-off', hasBackedOff);
+  assert.deepEqual(
+    node.events('uid-1').filter((reason) => ['Started', 'Exited', 'BackOff'].includes(reason)),
+    ['Started', 'Exited', 'Started', 'Exited', 'BackOff'],
+  );
+  const before = runtime.get({ podUid: 'uid-1', container: 'main' });
+  const second = await node.open();
+  await new Promise((resolve) => {
+    setTimeout(resolve, 500);
+  });
+  const run = second.runtime.get({ podUid: 'uid-1', container: 'main' });
+  assert.equal(run?.containerId, before?.containerId, 'it is not started before its time');
+  assert.equal(node.events('uid-1').filter((reason) => reason === 'Exited').length, 2);
+  assert.ok(hasBackedOff());
+});
+
+test('the deadline of a pod that stops in a cut is there from its start, and moved on', async () => {
+  await using node = await openNode();
+  await node.open();
+  node.putNode();
+  const annotations = { 'selvage.dev/on-cut': 'stop-after=2s' };
+  const spec = { terminationGracePeriodSeconds: 1 };
+  node.replica.change('put', node.podOf('stops', 'uid-1', spec, { annotations }));
+  node.replica.change('put', node.podOf('keeps', 'uid-2'));
+  await node.until('running', () =>
+    ['uid-1', 'uid-2'].every((uid) => node.reports(uid).at(-1)?.status.phase === 'Running'),
+  );
+  const first = node.deadline('uid-1') ?? 0;
+  const leftMs = first - createNodeClock().bootMs();
+  assert.ok(leftMs > 0 && leftMs <= 3_000, `${leftMs} ms`);
+  await node.until('moved on', () => (node.deadline('uid-1') ?? 0) > first);
+  assert.equal(node.deadline('uid-2'), undefined);
+  // No longer to stop: the time is taken back.
+  node.replica.change('put', node.podOf('stops', 'uid-1', spec));
+  await node.until('taken back', () => node.deadline('uid-1') === undefined);
 });
 
 test('what cannot start says why, and absence from an incomplete slice stops nothing', async () => {
