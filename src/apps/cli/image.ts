@@ -5,7 +5,13 @@
  */
 import { packScriptImage, parseImageFile } from '#engines/image-layout/mod.ts';
 import { textOf, utf8 } from '#base/mod.ts';
-import { type Digest, mediaTypes, type OciIndex, type OciManifest } from '#platform/blobs/mod.ts';
+import {
+  type Digest,
+  mediaTypes,
+  type OciIndex,
+  type OciManifest,
+  parseImageReference,
+} from '#platform/blobs/mod.ts';
 import type { Disk } from '#platform/io/mod.ts';
 import { type ApiAccess, openApi, requestApi } from './api-access.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
@@ -237,6 +243,14 @@ export async function imagePush(
     readonly kubeconfigPath: string;
   },
 ): Promise<ExitCode> {
+  if (options.name !== undefined) {
+    try {
+      parseImageReference(options.name);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new CommandFailure(`'${options.name}' is no image name: ${reason}.`, exitCodes.usage);
+    }
+  }
   const disk = context.diskAt(options.source);
   const isLayout = (await disk.readFile('oci-layout', imageFileBytesMax)) !== undefined;
   if (isLayout && options.name === undefined) {

@@ -41,7 +41,7 @@ export function watchSummary(
               .join(', ');
       line = `nodes ${ready.size}/${fleet.file.nodes.length} ready · pods: ${podText}`;
     } catch {
-      line = 'the server does not answer (./selvage lab start server brings it back)';
+      line = 'the server does not answer (selvage lab start server brings it back)';
     }
     if (closed || (line === shown && !output.isTerminal)) return;
     shown = line;

@@ -8,7 +8,7 @@
  * 3. Started again on the same state folder it continues the same fleet.
  */
 import { sleep } from '#platform/io/mod.ts';
-import { textOf, utf8 } from '#base/mod.ts';
+import { SelvageError, textOf, utf8 } from '#base/mod.ts';
 import { type ApiAccess, openApi, requestApi } from './api-access.ts';
 import {
   type CliContext,
@@ -20,6 +20,7 @@ import {
 import {
   createFleet,
   type Fleet,
+  type FleetFile,
   fleetExists,
   fleetNodes,
   fleetNodesMax,
@@ -39,15 +40,19 @@ export interface UpOptions {
   readonly fresh: boolean;
   /** Undefined: as many as the fleet has, 4 for a new one. */
   readonly nodes: number | undefined;
-  readonly apiPort: number;
-  readonly linkPort: number;
-  readonly podNetwork: string;
+  /** Fixed when a fleet is made; undefined: what it has, or the default. */
+  readonly apiPort: number | undefined;
+  readonly linkPort: number | undefined;
+  readonly podNetwork: string | undefined;
   readonly heartbeatIntervalMs: number;
   /** Undefined: as the fleet has it, the server's own default for a new one. */
   readonly nodeCertificateLifeMs: number | undefined;
 }
 
 const nodesDefault = 4;
+const apiPortDefault = 7443;
+const linkPortDefault = 7444;
+const podNetworkDefault = '127.1';
 const serverReadyTimeoutMs = 30_000;
 const nodesReadyTimeoutMs = 60_000;
 const pollMs = 100;
@@ -101,6 +106,7 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
         `this fleet is up already (pid ${other.pid}, state ${stateFolder}). Stop that one with Ctrl-C first, or use another folder with --state.`,
       );
     }
+    if (!options.fresh) requireSameShape(fleet.file, options);
     await stopFleet(context, fleet, { quiet: true });
     if (options.fresh) await removeFleet(context, stateFolder);
   } else if (options.fresh && (await context.diskAt(stateFolder).list('')).length > 0) {
@@ -112,25 +118,41 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
     ? await openFleet(context, stateFolder)
     : undefined;
   const count = options.nodes ?? existing?.file.nodes.length ?? nodesDefault;
-  if (existing !== undefined && count < existing.file.nodes.length) {
-    throw new CommandFailure(
-      `this fleet has ${existing.file.nodes.length} nodes; taking nodes away needs a new fleet: add --fresh.`,
-      exitCodes.usage,
-    );
-  }
   const nodeCertificateLifeMs =
     options.nodeCertificateLifeMs ?? existing?.file.nodeCertificateLifeMs;
   const fleet = await createFleet(context, stateFolder, {
     formatVersion: 1,
-    apiPort: existing?.file.apiPort ?? options.apiPort,
-    linkPort: existing?.file.linkPort ?? options.linkPort,
-    podNetwork: existing?.file.podNetwork ?? options.podNetwork,
+    apiPort: existing?.file.apiPort ?? options.apiPort ?? apiPortDefault,
+    linkPort: existing?.file.linkPort ?? options.linkPort ?? linkPortDefault,
+    podNetwork: existing?.file.podNetwork ?? options.podNetwork ?? podNetworkDefault,
     heartbeatIntervalMs: options.heartbeatIntervalMs,
     ...(nodeCertificateLifeMs === undefined ? {} : { nodeCertificateLifeMs }),
     nodes: fleetNodes(count),
   });
   await fleet.noteRunning('up', context.self);
   return fleet;
+}
+
+/** What a fleet was made with cannot be changed under it. Throws CommandFailure. */
+function requireSameShape(file: FleetFile, options: UpOptions): void {
+  const fixed = [
+    ['--api-port', options.apiPort, file.apiPort],
+    ['--link-port', options.linkPort, file.linkPort],
+    ['--pod-network', options.podNetwork, file.podNetwork],
+  ] as const;
+  for (const [option, asked, has] of fixed) {
+    if (asked === undefined || asked === has) continue;
+    throw new CommandFailure(
+      `this fleet was made with ${option} ${has}; another one needs a new fleet: add --fresh.`,
+      exitCodes.usage,
+    );
+  }
+  if (options.nodes !== undefined && options.nodes < file.nodes.length) {
+    throw new CommandFailure(
+      `this fleet has ${counted(file.nodes.length, 'node')}; taking nodes away needs a new fleet: add --fresh.`,
+      exitCodes.usage,
+    );
+  }
 }
 
 async function removeFleet(context: CliContext, stateFolder: string): Promise<void> {
@@ -264,13 +286,20 @@ async function waitForNodes(
   let readyBefore = -1;
   for (let waitedMs = 0; waitedMs < nodesReadyTimeoutMs; waitedMs += pollMs) {
     checkpoint();
-    const ready = await readyNodes(access);
+    const ready = await readyNodes(access).catch((error: unknown) => {
+      if (error instanceof SelvageError && error.retryable) return new Set<string>();
+      throw error;
+    });
     const count = fleet.file.nodes.filter((node) => ready.has(node.name)).length;
     if (count !== readyBefore) {
       say(context, `${count} of ${wanted} nodes ready`);
       readyBefore = count;
     }
-    if (count === wanted) return;
+    if (count === wanted) {
+      // Used, and of no use to anybody else.
+      for (const node of fleet.file.nodes) await fleet.disk.remove(`nodes/${node.name}/join.json`);
+      return;
+    }
     for (const node of fleet.file.nodes) {
       if ((await fleet.running(`agent-${node.name}`)) === undefined) {
         const words = await fleet.logTail(`agent-${node.name}`, 15);
@@ -306,7 +335,7 @@ function sayReady(context: CliContext, fleet: Fleet): void {
       `  export KUBECONFIG=${fleet.path('kubeconfig')}`,
       '  kubectl get nodes -o wide',
       `  kubectl apply -f ${example} && kubectl get pods -o wide --watch`,
-      `  ./selvage status${stateWords}`,
+      `  ${selvageWords(context)} status${stateWords}`,
       '',
       'Ctrl-C stops the fleet; started again it goes on where it was.',
       '',
@@ -361,4 +390,10 @@ function say(context: CliContext, text: string): void {
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** How the person who started this can run the command again. */
+export function selvageWords(context: CliContext): string {
+  const path = displayPath(context.workingDirectory, `${context.packageFolder}/selvage`);
+  return path.startsWith('/') ? path : `./${path}`;
 }

@@ -90,6 +90,11 @@ export interface ResourceDefinition {
   readonly applyDefaults?: (object: ApiObject) => void;
   /** Rules that a schema cannot express. Runs on an object that satisfies the schema. */
   readonly validate?: (object: ApiObject, context: ValidationContext) => readonly FieldError[];
+  /**
+   * Of metadata and spec as JSON. Objects that travel to nodes have one that lets
+   * them fit into a message of the link together with what is reported on them.
+   */
+  readonly intentBytesMax?: number;
   /** What a person should know about an object that is accepted, one sentence each. */
   readonly warnings?: (object: ApiObject) => readonly string[];
   /** Where `scale` reads and writes. Dotted paths. */

@@ -3,7 +3,7 @@ export { openBlobStore, type BlobStoreOptions } from './blob-store.ts';
 export { digestOf, isDigest } from './digest.ts';
 export { BlobError, type BlobErrorCode } from './errors.ts';
 export { createImageCatalog, type ImageTag, type TaggedImages } from './image-catalog.ts';
-export { type ImageReference } from './image-reference.ts';
+export { parseImageReference, type ImageReference } from './image-reference.ts';
 export { manifestBytesMax, parseManifest, type ParsedManifest } from './manifest.ts';
 export {
   mediaTypes,

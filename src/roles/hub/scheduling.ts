@@ -9,15 +9,23 @@
  *    assigned meanwhile is left alone.
  * 3. An assignment pins each image to the digest that its name stood for.
  * 4. A pod that must wait says why, once for each reason.
+ * 5. A pod is tried again only after something changed that may help it, so pods
+ *    that nothing helps cost nothing, and none waits behind them.
  */
 import { errorText, type JsonObject } from '#base/mod.ts';
 import { type Placement, planPlacement, type SchedulerPod } from '#engines/scheduler/mod.ts';
 import type { ResourceDefinition } from '#platform/api/mod.ts';
 import type { ImageCatalog, ResolvedImage } from '#platform/blobs/mod.ts';
 import { type Clock, type Logger, timestampOf, type Timer, type Timers } from '#platform/io/mod.ts';
-import type { Change, CommittedBatch, Store, StoredObject } from '#platform/store/mod.ts';
+import type {
+  Change,
+  CommittedBatch,
+  ObjectEvent,
+  Store,
+  StoredObject,
+} from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
-import { schedulerNode, schedulerPod } from './scheduler-input.ts';
+import { podFacts, schedulerNode, schedulerPod } from './scheduler-input.ts';
 import {
   imagesOf,
   isBeingDeleted,
@@ -45,6 +53,9 @@ const gatherMs = 2;
 /** For what no change announces. */
 const lookAgainMs = 30_000;
 const podsPerPassMax = 2_000;
+/** After a long pass others get the processor for a multiple of its time. */
+const restFactor = 4;
+const restMsMax = 1_000;
 
 /** What a pass has decided for one pod. */
 type Decision =
@@ -58,6 +69,11 @@ export class Scheduling {
   #pass: Promise<void> | undefined;
   #isAskedAgain = false;
   #isClosed = false;
+  /** Counts what may have made room for pods that were tried before. */
+  #chances = 0;
+  /** The count at which each waiting pod was tried last, by uid. */
+  readonly #triedAt = new Map<string, number>();
+  #notBeforeMs = 0;
 
   constructor(dependencies: SchedulingDependencies) {
     this.#dependencies = dependencies;
@@ -66,14 +82,23 @@ export class Scheduling {
 
   /** Whether the batch may let a waiting pod run, or brings one that waits. */
   look(batch: CommittedBatch): void {
-    const concerns = batch.events.some(
-      ({ object: { key } }) => key.resource === 'pods' || key.resource === 'nodes',
-    );
-    if (concerns) this.request();
+    let concerns = false;
+    for (const event of batch.events) {
+      if (mayHelp(event)) this.#chances += 1;
+      else if (!isToBePlaced(event)) continue;
+      else this.#triedAt.delete(event.object.uid);
+      concerns = true;
+    }
+    if (concerns) this.#ask();
   }
 
-  /** Asks for a pass; any number of requests make one. */
+  /** Asks for a pass over everything that waits; any number of requests make one. */
   request(): void {
+    this.#chances += 1;
+    this.#ask();
+  }
+
+  #ask(): void {
     if (this.#isClosed) return;
     if (this.#pass !== undefined) {
       this.#isAskedAgain = true;
@@ -81,13 +106,18 @@ export class Scheduling {
     }
     if (this.#timer !== undefined) return;
     if (this.#dependencies.store.lookup(podsUnplaced, 'all').length === 0) return;
-    this.#timer = this.#dependencies.timers.after(gatherMs, () => {
+    const { timers, clock } = this.#dependencies;
+    const delayMs = Math.max(gatherMs, this.#notBeforeMs - clock.monotonicMs());
+    this.#timer = timers.after(delayMs, () => {
       this.#timer = undefined;
+      const startedMs = clock.monotonicMs();
       this.#pass = this.#run().finally(() => {
         this.#pass = undefined;
+        const endedMs = clock.monotonicMs();
+        this.#notBeforeMs = endedMs + Math.min(restMsMax, (endedMs - startedMs) * restFactor);
         const again = this.#isAskedAgain;
         this.#isAskedAgain = false;
-        if (again) this.request();
+        if (again) this.#ask();
       });
     });
   }
@@ -113,12 +143,16 @@ export class Scheduling {
 
   async #placeWaiting(): Promise<void> {
     const { store } = this.#dependencies;
-    const waiting = store
-      .lookup(podsUnplaced, 'all')
-      .filter((pod) => !isBeingDeleted(pod))
-      .toSorted((left, right) => left.createdRevision - right.createdRevision)
-      .slice(0, podsPerPassMax);
+    const chances = this.#chances;
+    const unplaced = store.lookup(podsUnplaced, 'all');
+    const untried = unplaced
+      .filter((pod) => this.#triedAt.get(pod.uid) !== chances && !isBeingDeleted(pod))
+      .toSorted((left, right) => left.createdRevision - right.createdRevision);
+    const waiting = untried.slice(0, podsPerPassMax);
     if (waiting.length === 0) return;
+    if (this.#triedAt.size > 2 * unplaced.length) this.#forgetPlaced(unplaced);
+    for (const pod of waiting) this.#triedAt.set(pod.uid, chances);
+    if (untried.length > waiting.length) this.#isAskedAgain = true;
     const resolved = await this.#resolveImages(waiting);
     const decisions = new Map<StoredObject, Decision>();
     const toPlan: StoredObject[] = [];
@@ -131,6 +165,11 @@ export class Scheduling {
     }
     this.#plan(toPlan, resolved, decisions);
     await this.#commit(decisions);
+  }
+
+  #forgetPlaced(unplaced: readonly StoredObject[]): void {
+    const uids = new Set<string>(unplaced.map((pod) => pod.uid));
+    for (const uid of this.#triedAt.keys()) if (!uids.has(uid)) this.#triedAt.delete(uid);
   }
 
   async #resolveImages(
@@ -270,4 +309,22 @@ function verdictOf(pod: StoredObject, decision: Decision, nowText: string): Json
     ...before,
     conditions: [...others.filter((other) => !isScheduled(other)), condition],
   };
+}
+
+/** Whether room may have come: a node changed, or a pod that had a place has left it. */
+function mayHelp({ type, object, previous }: ObjectEvent): boolean {
+  if (object.key.resource === 'nodes') return true;
+  if (object.key.resource !== 'pods') return false;
+  if (type === 'delete') return nodeNameOf(object) !== undefined;
+  return previous !== undefined && podFacts(object).isFinished && !podFacts(previous).isFinished;
+}
+
+/** A pod that is new, or whose wishes have changed, and that has no place yet. */
+function isToBePlaced({ type, object, previous }: ObjectEvent): boolean {
+  return (
+    object.key.resource === 'pods' &&
+    type === 'put' &&
+    isUnplaced(object) &&
+    object.facets.intent?.revision !== previous?.facets.intent?.revision
+  );
 }

@@ -100,7 +100,12 @@ export class Sessions {
   }
 
   #opened(nodeName: string, session: LinkSession): void {
-    const { logger } = this.#dependencies;
+    const { logger, store } = this.#dependencies;
+    // The handshake took its time: the node may have been deleted meanwhile.
+    if (this.#isClosed || store.get(nodeKey(nodeName)) === undefined) {
+      session.close({ code: 'NODE_DELETED', message: `node ${nodeName} is not of this fleet` });
+      return;
+    }
     const older = isSabotaged('forget-a-fence') ? undefined : this.#sessions.get(nodeName);
     older?.close({
       code: 'LINK_REPLACED',
@@ -183,7 +188,8 @@ export class Sessions {
     stream.onClose(() => {
       isOpen = false;
     });
-    if (typeof digest !== 'string' || !isDigest(digest) || !Number.isSafeInteger(offset)) {
+    const isOffset = typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= 0;
+    if (typeof digest !== 'string' || !isDigest(digest) || !isOffset) {
       stream.fail({ code: 'BLOB_MALFORMED', message: 'blob.fetch takes a digest and an offset' });
       return;
     }

@@ -30,6 +30,11 @@ function leaseOfNode(parts: ServerParts, node: StoredObject): ApiObject | undefi
   const { name } = node.key;
   const liveness = parts.nodeLiveness(name);
   if (liveness === undefined) return undefined;
+  const definition = parts.registry.byResource('', 'v1', 'nodes');
+  const creationTimestamp =
+    definition === undefined
+      ? undefined
+      : parts.served.of(definition, node).object.metadata.creationTimestamp;
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
@@ -38,6 +43,7 @@ function leaseOfNode(parts: ServerParts, node: StoredObject): ApiObject | undefi
       namespace: nodeLeaseNamespace,
       uid: node.uid,
       resourceVersion: String(parts.store.revision),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
       ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid: node.uid }],
     },
     spec: {

@@ -6,11 +6,12 @@
  *    are gone, and were refused or warned about as the client asked.
  * 2. Validation sees the object as it will be stored, defaults included.
  */
-import { copyJson, isJsonObject, type Json } from '#base/mod.ts';
+import { copyJson, isJsonObject, type Json, utf8 } from '#base/mod.ts';
 import {
   type ApiObject,
   applySchemaDefaults,
   dropNullFields,
+  type FieldError,
   findUnknownFields,
   pruneUnknownFields,
   refuseInvalid,
@@ -73,6 +74,7 @@ export function validateObject(
   refuseInvalid(definition, object.metadata.name ?? '', [
     ...validateMetadata(definition, object, context),
     ...(definition.validate?.(object, context) ?? []),
+    ...sizeErrors(definition, object),
   ]);
 }
 
@@ -91,4 +93,19 @@ function nameOf(object: { readonly [name: string]: unknown }): string {
   const metadata = object['metadata'];
   const name = isJsonObject(metadata) ? metadata['name'] : undefined;
   return typeof name === 'string' ? name : '';
+}
+
+function sizeErrors(definition: ResourceDefinition, object: ApiObject): readonly FieldError[] {
+  const { intentBytesMax } = definition;
+  if (intentBytesMax === undefined) return [];
+  const { metadata, spec } = object;
+  const sizeBytes = utf8(JSON.stringify({ metadata, spec })).length;
+  if (sizeBytes <= intentBytesMax) return [];
+  return [
+    {
+      field: 'spec',
+      reason: 'FieldValueTooLong',
+      message: `metadata and spec have ${sizeBytes} bytes together, above the limit of ${intentBytesMax}: keep large values in files of the image`,
+    },
+  ];
 }

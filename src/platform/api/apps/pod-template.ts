@@ -1,4 +1,5 @@
 /** The template that workloads make pods from, and the defaults and rules for it. */
+import { utf8 } from '#base/mod.ts';
 import type { FieldError } from '../definition.ts';
 import { record } from '../meta/build.ts';
 import {
@@ -40,6 +41,7 @@ export function validateTemplateAndSelector(
   const errors = [
     ...validateLabelSelector(selector, 'spec.selector'),
     ...validatePodSpec(template.spec, 'spec.template.spec'),
+    ...templateSizeErrors(template),
     ...validateOnCut(template.metadata?.annotations, 'spec.template.metadata.annotations'),
   ];
   if (!selectsLabels(selector, template.metadata?.labels ?? {})) {
@@ -57,4 +59,19 @@ export function validateTemplateAndSelector(
     });
   }
   return errors;
+}
+
+/** Every pod of it must fit into what a pod may have, with its own metadata. */
+const templateBytesMax = 448 * 1024;
+
+function templateSizeErrors(template: PodTemplate): readonly FieldError[] {
+  const sizeBytes = utf8(JSON.stringify(template)).length;
+  if (sizeBytes <= templateBytesMax) return [];
+  return [
+    {
+      field: 'spec.template',
+      reason: 'FieldValueTooLong',
+      message: `it has ${sizeBytes} bytes, above the limit of ${templateBytesMax}: keep large values in files of the image`,
+    },
+  ];
 }

@@ -12,6 +12,9 @@ import type { Pod } from './pod-types.ts';
 import { podSpecWarnings } from './pod-warnings.ts';
 import { validatePodSpec, validatePodSpecChange } from './pod-validation.ts';
 
+/** A pod travels whole to its node, in one message of at most 1 MiB. */
+const podIntentBytesMax = 512 * 1024;
+
 export const podDefinition: ResourceDefinition = {
   group: '',
   version: 'v1',
@@ -24,6 +27,7 @@ export const podDefinition: ResourceDefinition = {
   verbs: allVerbs,
   subresources: ['log', 'status', 'eviction'],
   storage: 'main',
+  intentBytesMax: podIntentBytesMax,
   schema: objectSchema(
     'Containers that run together on one node and share its address for them.',
     { spec: podSpecSchema, status: podStatusSchema },
