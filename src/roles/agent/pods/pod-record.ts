@@ -51,7 +51,7 @@ export async function readPodRecords(
 ): Promise<Map<string, PodRecord | undefined>> {
   const records = new Map<string, PodRecord | undefined>();
   for (const { name, kind } of await disk.list('pods')) {
-    if (kind !== 'directory') continue;
+    if (kind !== 'directory' || !/^[A-Za-z0-9-]{1,64}$/.test(name)) continue;
     const path = `pods/${name}/pod.json`;
     let record = await readOrSetAside(disk, path, recordBytesMax, logger, (bytes) =>
       parseRecord(bytes, name),

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,6 +189,12 @@ async function openNode() {
         entry.type === 'report' && entry.uid === uid ? [entry.report as unknown as PodReport] : [],
       );
     },
+    /** A pod's folder in which nothing can be read. */
+    leaveBehind(uid: string): void {
+      mkdirSync(join(folder, 'pods', uid));
+      writeFileSync(join(folder, 'pods', uid, 'pod.json'), '{');
+    },
+    folders: () => readdirSync(join(folder, 'pods')),
     /** What the shim is told, on the boot clock. */
     deadline(uid: string): number | undefined {
       const path = join(folder, 'pods', uid, 'main/deadline');
@@ -364,6 +378,7 @@ test('what cannot start says why, and absence from an incomplete slice stops not
   await node.until('runs', () => node.reports('uid-d').at(-1)?.status.phase === 'Running');
 
   node.replica.lose();
+  node.leaveBehind('uid-long-gone');
   const again = await node.open();
   await new Promise((resolve) => {
     setTimeout(resolve, 300);
@@ -372,9 +387,11 @@ test('what cannot start says why, and absence from an incomplete slice stops not
   const run = again.runtime.get(key);
   assert.ok(run !== undefined && run.exit === undefined, 'it goes on');
   assert.equal(run.process?.pid, runtime.get(key)?.process?.pid);
+  assert.ok(node.folders().includes('uid-long-gone'), 'nobody has said that it is gone');
   // The owner's complete slice, without the pod: now it is known to be gone.
   node.putNode();
   await node.until('ended', () => again.runtime.get(key) === undefined);
+  await node.until('cleared', () => !node.folders().includes('uid-long-gone'));
 });
 
 test('of a pod that was given up nothing starts, what runs goes on, and the node says which', async () => {

@@ -29,17 +29,25 @@ interface Shim extends ProcessIdentity {
   readonly attempt: number;
 }
 
-/** Every shim of the machine whose state is below `podsPath`. */
-async function shimsBelow(spawn: Spawn, podsPath: string): Promise<readonly Shim[]> {
+/** Every shim of the machine, of whatever agent. */
+async function shimsOf(spawn: Spawn): Promise<readonly Shim[]> {
   const shims: Shim[] = [];
   for (const { pid, startTicks, command, isZombie } of await spawn.table()) {
     if (command !== 'unshare' || isZombie) continue;
     const mark = shimMarkOf((await spawn.commandLine(pid)) ?? []);
-    if (mark?.statePath.startsWith(`${podsPath}/`) === true) {
-      shims.push({ pid, startTicks, ...mark });
-    }
+    if (mark !== undefined) shims.push({ pid, startTicks, ...mark });
   }
   return shims;
+}
+
+/**
+ * By its words. Where they name the folder by another way than today's, its pid and
+ * start time must be those that were written down.
+ */
+function isShimOf(shim: Shim, statePath: string, folder: string, state: StateFile): boolean {
+  if (shim.attempt !== state.attempt || !shim.statePath.endsWith(`/${folder}`)) return false;
+  const isNoted = shim.pid === state.pid && shim.startTicks === state.startTicks;
+  return shim.statePath === statePath || isNoted;
 }
 
 /** Reads all of `pods/`, and ends what belongs to none of it. */
@@ -63,22 +71,21 @@ export async function findContainers(
     }
   }
   // Only now: a shim that took its ticket is there to be seen.
-  const shims = await shimsBelow(spawn, disk.absolute('pods'));
+  const shims = await shimsOf(spawn);
   const known = new Set<Shim>();
   const found = seen.map((one): Found => {
-    const statePath = disk.absolute(one.folder);
-    const shim = shims.find(
-      (candidate) =>
-        !one.neverRan &&
-        candidate.statePath === statePath &&
-        candidate.attempt === one.state.attempt,
-    );
+    const shim = one.neverRan
+      ? undefined
+      : shims.find((candidate) =>
+          isShimOf(candidate, disk.absolute(one.folder), one.folder, one.state),
+        );
     if (shim === undefined) return { ...one, process: undefined };
     known.add(shim);
     return { ...one, process: { pid: shim.pid, startTicks: shim.startTicks } };
   });
+  const podsPath = `${disk.absolute('pods')}/`;
   for (const shim of shims) {
-    if (known.has(shim)) continue;
+    if (known.has(shim) || !shim.statePath.startsWith(podsPath)) continue;
     logger.log('warn', 'a container that nobody knows of is ended', { ...shim });
     await spawn.signal(shim, 'SIGKILL');
   }

@@ -8,6 +8,7 @@
  * read. The last line says that the record is whole: its writer may have died.
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
+import { AgentError } from '../../errors.ts';
 
 export const launchBytesMax = 512 * 1024;
 
@@ -31,13 +32,15 @@ export interface Launch {
 const endLine = "end=''";
 
 /** Names that the shell which sets the environment keeps for itself. */
-export const reservedVariables: readonly string[] = ['OPTIND'];
+const reservedVariables: readonly string[] = ['OPTIND'];
 
-/** Values must be free of NUL; names of variables are letters, digits and `_`. */
+/** Names of variables are letters, digits and `_`. Throws RUNTIME_BAD_COMMAND for what cannot be handed over. */
 export function encodeLaunch(launch: Launch): Uint8Array {
   const exports = Object.entries(launch.environment).map(([name, value]) => {
     assert(/^[A-Za-z_][A-Za-z0-9_]*$/.test(name), `${name} is no name of a variable`);
-    assert(!reservedVariables.includes(name), `${name} is the shell's own`);
+    if (reservedVariables.includes(name)) {
+      throw refused(`an environment variable cannot be called ${name} here: it is the shell's own`);
+    }
     return `export ${name}=${quoted(value)}`;
   });
   const own = [
@@ -50,7 +53,9 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   for (const line of own) assert(!line.includes('\n'), 'what the shim is told has no line feeds');
   const lines = [...own, '--', ...exports, `exec ${launch.command.map(quoted).join(' ')}`, endLine];
   const bytes = utf8(`${lines.join('\n')}\n`);
-  assert(bytes.length <= launchBytesMax, `a launch record of ${bytes.length} bytes`);
+  if (bytes.length > launchBytesMax) {
+    throw refused(`environment and command have more than ${launchBytesMax} bytes`);
+  }
   return bytes;
 }
 
@@ -83,8 +88,12 @@ export function decodeLaunch(bytes: Uint8Array): Launch {
   };
 }
 
+function refused(message: string): AgentError {
+  return new AgentError('RUNTIME_BAD_COMMAND', message);
+}
+
 function quoted(value: string): string {
-  assert(!value.includes('\0'), 'a launch record has no NUL');
+  if (value.includes('\0')) throw refused('environment and command cannot hold a NUL');
   return `'${value.replaceAll("'", String.raw`'\''`)}'`;
 }
 
