@@ -49,9 +49,6 @@ function numberOf(name: string, text: string | undefined, fallback: number, leas
   return value;
 }
 
-/** Only a second run can show it. */
-const twiceSabotage = 'remember-an-earlier-run';
-
 function sabotageOf(name: string | undefined): Sabotage | undefined {
   if (name === undefined) return undefined;
   const found = sabotages.find((one) => one.name === name);
@@ -83,12 +80,13 @@ function parseRequest(words: readonly string[]): Request {
       sabotage: { type: 'string' },
     },
   });
+  const sabotage = sabotageOf(values.sabotage);
   const common = {
     minutes: numberOf('minutes', values.minutes, defaults.minutes, 1),
     nodes: numberOf('nodes', values.nodes, defaults.nodes, 1),
     verbose: values.verbose,
-    twice: values.twice || values.sabotage === twiceSabotage,
-    sabotage: sabotageOf(values.sabotage),
+    twice: values.twice || sabotage?.isSeenTwice === true,
+    sabotage,
   };
   if (values.seeds === undefined) {
     const seed = numberOf('seed', values.seed, defaults.seed, 0);

@@ -17,7 +17,7 @@ import type { Violate } from './invariants/invariants.ts';
 import { checkOneOrder } from './invariants/one-order.ts';
 import { watchWriter } from './invariants/one-writer.ts';
 import { OutboxDelivers } from './invariants/outbox-delivers.ts';
-import { watchCopies } from './invariants/restart-disturbs-nothing.ts';
+import { checkEnded, watchCopies } from './invariants/restart-disturbs-nothing.ts';
 import { checkStateIsFold } from './invariants/state-is-fold.ts';
 import { watchLinks } from './invariants/superseded-never-acts.ts';
 import { TokenRaces } from './invariants/token-works-once.ts';
@@ -77,7 +77,18 @@ export class Checkers {
   }
 
   agentOutbox(outbox: Outbox, host: Host): Outbox {
-    return this.#outboxes.watch(this.#sabotage.outbox?.(outbox) ?? outbox, host);
+    const watched = this.#outboxes.watch(this.#sabotage.outbox?.(outbox) ?? outbox, host);
+    return {
+      get pendingCount() {
+        return watched.pendingCount;
+      },
+      put: (entry) => {
+        checkEnded(entry, host, this.#violate);
+        return watched.put(entry);
+      },
+      deliver: (session) => watched.deliver(session),
+      close: () => watched.close(),
+    };
   }
 
   /** Clients that look on over the API. Once, when the fleet has been founded. */

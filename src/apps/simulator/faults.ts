@@ -19,6 +19,7 @@ export interface FaultCounts {
   cutsBothWays: number;
   cutsOneWay: number;
   resets: number;
+  silences: number;
   agentFreezes: number;
   serverFreezes: number;
   clockJumps: number;
@@ -34,21 +35,22 @@ export type Fault = keyof FaultCounts;
 /** Relative weights, before each seed mutes some of them. */
 export const faultWeights: Readonly<Record<Fault, number>> = {
   agentCrashes: 3,
-  nodePowerCuts: 1,
+  nodePowerCuts: 1.5,
   serverCrashes: 1,
   serverPowerCuts: 1.5,
   workloadKills: 3,
   cutsBothWays: 2,
   cutsOneWay: 2,
   resets: 2,
+  silences: 2,
   agentFreezes: 2,
   serverFreezes: 1,
   clockJumps: 2,
   clockDrifts: 1,
   diskFills: 1.5,
-  failingSyncs: 2,
+  failingSyncs: 3,
   slowDisks: 1,
-  copiesLost: 2,
+  copiesLost: 3,
 };
 
 const longestCutMs = 60_000;
@@ -62,6 +64,8 @@ const slowestDiskMs = 40;
 const driftMax = 0.02;
 const roomLeftBytesMax = 512;
 const quickReturnMsMax = 2_000;
+/** Long enough for an agent to go on without its hub. */
+const shortestLonelyMs = 15_000;
 /** A process whose disk failed is started again by whoever looks after it. */
 const watchdogMs = { least: 500, most: 15_000 };
 const copyFolder = 'selvage/agent/replica';
@@ -128,6 +132,8 @@ export class Faults {
     cutsOneWay: async () => this.#cut('one-way'),
     resets: async () =>
       this.#fleet.world.faults.resetConnections(this.#node().name, serverHostName) > 0,
+    silences: async () =>
+      this.#fleet.world.faults.silenceConnections(this.#node().name, serverHostName) > 0,
     agentFreezes: async () => this.#node().freeze(this.#random.between(500, longestFreezeMs)),
     serverFreezes: async () =>
       this.#fleet.serverHost.freeze(this.#random.between(500, longestFreezeMs)),
@@ -141,7 +147,8 @@ export class Faults {
       return true;
     },
     diskFills: async () => this.#fill(this.#anyHost()),
-    failingSyncs: async () => this.#failNextSync(this.#anyHost()),
+    failingSyncs: async () =>
+      this.#failNextSync(this.#random.chance(0.6) ? this.#fleet.serverHost : this.#node()),
     slowDisks: async () => {
       const { faults } = this.#anyHost();
       faults.extraLatencyMs = this.#random.between(1, slowestDiskMs);
@@ -150,7 +157,7 @@ export class Faults {
       });
       return true;
     },
-    copiesLost: async () => this.#loseCopy(this.#node()),
+    copiesLost: async () => this.#loseCopy(),
   };
 
   /** Takes a process or its machine down, and has it started again after a while. */
@@ -225,7 +232,7 @@ export class Faults {
   #failNextSync(host: Host): boolean {
     host.faults.failSyncs = 1;
     const before = host.machineDisk.counts.failedSyncs;
-    const losesPower = this.#random.chance(0.5);
+    const losesPower = this.#random.chance(0.7);
     const waitMs = this.#random.between(watchdogMs.least, watchdogMs.most);
     const { timers } = this.#fleet.world;
     const look = (): void => {
@@ -247,16 +254,21 @@ export class Faults {
     return true;
   }
 
-  /** A node loses its copy of its slice while its agent is down and often cut off. */
-  #loseCopy(node: Host): boolean {
-    if (!node.isRunning) return false;
+  /** A node with pods loses its copy of its slice while its agent is down, and is often cut off. */
+  #loseCopy(): boolean {
+    const busy = this.#fleet.nodes.filter((one) => one.isRunning && one.processes.size > 0);
+    if (busy.length === 0) return false;
+    const node = this.#random.pick(busy);
     node.crash();
     node.machineDisk.tree.remove(copyFolder);
-    if (this.#random.chance(0.6)) {
-      this.#fleet.world.faults.partition(node.name, serverHostName, 'both');
-      this.#later(longestCutMs, () => this.#fleet.world.faults.heal(node.name, serverHostName));
+    if (this.#random.chance(0.7)) {
+      const { world } = this.#fleet;
+      world.faults.partition(node.name, serverHostName, 'both');
+      world.timers.after(this.#random.between(shortestLonelyMs, longestCutMs), () =>
+        world.faults.heal(node.name, serverHostName),
+      );
     }
-    this.#later(longestDownMs, () => this.#start(node));
+    this.#later(quickReturnMsMax, () => this.#start(node));
     return true;
   }
 

@@ -31,6 +31,8 @@ export interface Sabotage {
   replica?(replica: Replica): Replica;
   outbox?(outbox: Outbox): Outbox;
   readonly hook?: SabotageHook;
+  /** Only a second run of the seed can show it. */
+  readonly isSeenTwice?: true;
 }
 
 const requestBytesMax = 1 << 20;
@@ -288,6 +290,7 @@ export const sabotages: readonly Sabotage[] = [
     name: 'remember-an-earlier-run',
     invariant: invariants.sameTrace,
     what: 'depends on something outside of the seed',
+    isSeenTwice: true,
     agentTimers(timers) {
       runsInThisProcess += 1;
       const extraMs = runsInThisProcess % 1_000;

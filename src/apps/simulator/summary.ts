@@ -22,6 +22,7 @@ function countsOf(result: SimulationResult): Numbers {
     'links cut both ways': result.cutsBothWays,
     'links cut one way': result.cutsOneWay,
     'links reset': result.resets,
+    'links silenced': result.silences,
     'messages lost and sent again': network.lost,
     'messages late': network.delayed,
     'messages overtaken': network.reordered,

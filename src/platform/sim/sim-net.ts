@@ -171,6 +171,18 @@ export class Network {
     return count / 2;
   }
 
+  /** Loses the way of every open connection between two machines; gives how many there were. */
+  silenceConnections(a: string, b: string): number {
+    let count = 0;
+    for (const { outgoing } of this.#endpoints) {
+      const { from, to } = outgoing.link;
+      if (!((from === a && to === b) || (from === b && to === a))) continue;
+      outgoing.silence();
+      count += 1;
+    }
+    return count / 2;
+  }
+
   /** A process died: its listeners are gone and its peers get a reset. */
   processDied(process: Lifetime, isMachineUp: boolean): void {
     for (const [key, listening] of this.#listeners) {

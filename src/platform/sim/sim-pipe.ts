@@ -47,12 +47,18 @@ export class Pipe {
   #lastArrivalMs = 0;
   #stalledArrivals = 0;
   #giveUp: ScheduledEvent | undefined;
+  #isSilent = false;
 
   constructor(kernel: Kernel, link: PipeLink, connectionNumber: number) {
     this.#kernel = kernel;
     this.link = link;
     this.connectionNumber = connectionNumber;
     this.#owner = { name: `${link.from}>${link.to}#${connectionNumber}`, alive: true };
+  }
+
+  /** From now on nothing of this connection arrives, and nobody is told. */
+  silence(): void {
+    this.#isSilent = true;
   }
 
   /** Calls `arrive` at the far end when the message gets there. */
@@ -78,6 +84,10 @@ export class Pipe {
     }
     const message = this.#waiting.shift();
     if (message === undefined) return;
+    if (this.#isSilent) {
+      this.#giveUpLater();
+      return;
+    }
     if (this.link.toLifetime.alive) {
       message.arrive();
       this.link.arrived(message.kind);

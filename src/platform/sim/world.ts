@@ -33,6 +33,11 @@ export interface WorldFaults {
   heal(a?: string, b?: string): void;
   /** Gives how many connections were open. */
   resetConnections(a: string, b: string): number;
+  /**
+   * Has a box in the middle forget the open connections: nothing passes on them any
+   * more and no side is told; new ones work. Gives how many there were.
+   */
+  silenceConnections(a: string, b: string): number;
   setLatency(a: string, b: string, latencyMs: number): void;
   isCut(from: string, to: string): boolean;
   /** What happens to messages everywhere; may be changed at any time. */
@@ -96,6 +101,10 @@ export function createWorld(options: WorldOptions): World {
       resetConnections: (a, b) => {
         note('reset', a, b);
         return network.resetConnections(a, b);
+      },
+      silenceConnections: (a, b) => {
+        note('silence', a, b);
+        return network.silenceConnections(a, b);
       },
       setLatency: (a, b, latencyMs) => network.setLatency(a, b, latencyMs),
       isCut: (from, to) => network.isCut(from, to),

@@ -1,9 +1,11 @@
 /**
- * 12. A restart of an agent disturbs nothing: what runs is adopted, so that no
- * container ever runs twice on a machine.
+ * 12. A restart of an agent disturbs nothing and loses sight of nothing: what runs
+ * is adopted, so that no container ever runs twice on a machine, and no pod is said
+ * to have ended while a workload of it runs.
  */
 import type { Host, World } from '#platform/sim/mod.ts';
-import { workloadsOf } from '../pod-processes.ts';
+import type { UpwardEntry } from '#platform/sync/mod.ts';
+import { podUidOf, workloadsOf } from '../pod-processes.ts';
 import { invariants, type Violate } from './invariants.ts';
 
 const lookEveryMs = 500;
@@ -25,4 +27,13 @@ export function watchCopies(world: World, hosts: readonly Host[], violate: Viola
     world.timers.after(lookEveryMs, look);
   };
   world.timers.after(lookEveryMs, look);
+}
+
+/** Looks at what an agent says of the end of a pod. */
+export function checkEnded(entry: UpwardEntry, host: Host, violate: Violate): void {
+  if (entry.type !== 'report' || entry.report['terminated'] !== true) return;
+  const left = workloadsOf(host).find(({ pid }) => podUidOf(host, pid) === entry.uid);
+  if (left === undefined) return;
+  const why = `${host.name} said that ${entry.key.name} has ended while process ${left.pid} of it runs`;
+  violate(invariants.restartDisturbsNothing, why);
 }
