@@ -35,6 +35,7 @@ import { startControllers } from '#roles/controllers/mod.ts';
 import { createHub, hubIndexes } from '#roles/hub/mod.ts';
 import { createServer, type VersionInfo } from '#roles/server/mod.ts';
 import { backupOf } from './backup.ts';
+import { openDivergence } from './divergence.ts';
 import { createRevocationGuard } from './revocation-guard.ts';
 
 export interface ServerPorts {
@@ -130,8 +131,13 @@ export async function assembleServer(
   let linkAddress: Address = options.linkAddress;
   let closing = false;
 
+  const divergence = await openDivergence({ disk, clock, logger, store });
   const hub = createHub(
     {
+      history: {
+        formerIncarnations: () => store.formerIncarnations,
+        onDiverged: (nodeName, reason) => divergence.found(`node ${nodeName}`, reason),
+      },
       store: storeOf('hub'),
       client: lazyClient(() => clientFor('system:hub', 'system:controllers')),
       clock,
@@ -165,6 +171,7 @@ export async function assembleServer(
     podLogs: hub.podLogs,
     nodeLiveness: (nodeName) => hub.liveness(nodeName),
     registryHandler: createRegistryHandler({ blobs, images }),
+    divergence,
     backup: () =>
       backupOf({ disk, clock, store, eventStore, productVersion: options.version.version }),
     linkAddress: () => linkAddress,
@@ -226,6 +233,7 @@ export async function assembleServer(
       await linkListener.close();
       images.close();
       nodeCertificates.close();
+      await divergence.close();
       await store.close();
       await eventStore.close();
     },

@@ -10,6 +10,7 @@ import { lab, type LabAction } from './lab.ts';
 import { revokeNode } from './node-revoke.ts';
 import type { OutputFormat } from './output.ts';
 import { resolvePath } from './paths.ts';
+import { restoreChoice } from './restore-choice.ts';
 import { restore } from './restore.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
@@ -247,23 +248,40 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       );
     });
 
-  program
+  const restoreCommand = program
     .command('restore')
     .description('put a backup into the folder of a server that does not run')
-    .requiredOption('--state <folder>', 'folder of the server (of a fleet of `up`: FOLDER/server)')
-    .requiredOption('--input <file>', 'what `selvage backup` wrote')
+    .option('--state <folder>', 'folder of the server (of a fleet of `up`: FOLDER/server)')
+    .option('--input <file>', 'what `selvage backup` wrote')
     .option('--force', 'also where the folder is not empty; what is there is kept beside it', false)
     .option('--dry-run', 'only verify the backup', false)
     .action(async (options) => {
+      const { state, input } = options;
+      if (state === undefined || input === undefined) {
+        throw new CommandFailure('restore takes --state and --input.', exitCodes.usage);
+      }
       done(
         await restore(context, {
-          stateFolder: folder(options.state),
-          inputPath: folder(options.input),
+          stateFolder: folder(state),
+          inputPath: folder(input),
           force: options.force,
           dryRun: options.dryRun,
         }),
       );
     });
+  const restoreChoices = [
+    ['impose', "after a restore: the server's state counts, what only nodes know of is stopped"],
+    ['adopt', 'after a restore: take over what only nodes know of (not available yet)'],
+  ] as const;
+  for (const [choice, description] of restoreChoices) {
+    restoreCommand
+      .command(choice)
+      .description(description)
+      .addOption(kubeconfigOption())
+      .action(async (options) => {
+        done(await restoreChoice(context, { choice, kubeconfigPath: folder(options.kubeconfig) }));
+      });
+  }
 
   const nodeCommand = program.command('node').description('what is done to a single node');
   nodeCommand

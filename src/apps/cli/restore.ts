@@ -63,7 +63,8 @@ export async function restore(
     context.standardOutput.write(
       [
         `restored ${stateFolder}: ${what}.${kept}`,
-        'Start the server.',
+        'Start the server. Where nodes have seen more than this backup has, it takes no changes, and says so at /readyz, until you run',
+        '  selvage restore impose    (this state counts; what only the nodes know of is stopped)',
         '',
       ].join('\n'),
     );

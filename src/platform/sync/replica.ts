@@ -9,14 +9,15 @@
  *    `progressStepMax` foreign transactions, and at the end of a session. Losing
  *    it costs the owner a longer search and the wire nothing.
  * 2. A batch of several messages is kept and shown only when all are there.
- * 3. What a complete reconcile did not name is dropped in the same step in which
+ * 3. An owner that does not have the history of this copy changes nothing here.
+ * 4. What a complete reconcile did not name is dropped in the same step in which
  *    the rest of it is put.
  */
 import { assert, AssertionFailure, errorText } from '#base/mod.ts';
-import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
+import type { Clock, Disk, Logger, Random, Timer, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import type { Cursor, ObjectKey, StoredObject } from '#platform/store/mod.ts';
-import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
+import type { LinkSession, LinkStream, StreamFailure } from '#platform/wire/mod.ts';
 import { SyncError } from './errors.ts';
 import {
   decodeSliceMessage,
@@ -30,6 +31,8 @@ import type { Replica, ReplicaChange } from './types.ts';
 const progressStepMax = 1000;
 const batchChangesMax = 200_000;
 const restartsPerSessionMax = 3;
+/** An owner that waits for its operator is asked so often whether he has decided. */
+const divergedRetryMs = 2_000;
 const segmentBytesMax = 1024 * 1024;
 /** The log is replaced by a snapshot when it has grown by this much beyond the last one. */
 const compactAfterBytes = 2 * 1024 * 1024;
@@ -40,15 +43,16 @@ export interface ReplicaDependencies {
   readonly disk: Disk;
   readonly random: Random;
   readonly clock?: Clock;
+  /** Absent: after a divergence the owner is asked again in the next session only. */
   readonly timers?: Timers;
   readonly logger: Logger;
 }
 
 /** Opens what is on disk. Throws what the log throws (LogDamagedError). */
 export async function openReplica(dependencies: ReplicaDependencies): Promise<Replica> {
-  const { disk, random, logger } = dependencies;
+  const { disk, random, logger, timers } = dependencies;
   const log = await openLog({ disk, random, logger }, { segmentBytesMax });
-  const replica = new DiskReplica(log, logger);
+  const replica = new DiskReplica(log, logger, timers);
   await replica.load();
   return replica;
 }
@@ -56,6 +60,7 @@ export async function openReplica(dependencies: ReplicaDependencies): Promise<Re
 class DiskReplica implements Replica {
   readonly #log: Log;
   readonly #logger: Logger;
+  readonly #timers: Timers | undefined;
   readonly #listeners: ((changes: readonly ReplicaChange[]) => void)[] = [];
   #objects = new Map<string, StoredObject>();
   #cursor: Cursor | undefined;
@@ -67,9 +72,10 @@ class DiskReplica implements Replica {
   #isClosed = false;
   #mustStartAnew = false;
 
-  constructor(log: Log, logger: Logger) {
+  constructor(log: Log, logger: Logger, timers: Timers | undefined) {
     this.#log = log;
     this.#logger = logger;
+    this.#timers = timers;
   }
 
   get cursor(): Cursor | undefined {
@@ -93,14 +99,24 @@ class DiskReplica implements Replica {
     assert(this.#stream === undefined, 'a replica follows one session at a time');
     let restarts = 0;
     let isOver = false;
+    let hasDiverged = false;
+    let retry: Timer | undefined;
     session.onClose(() => {
       isOver = true;
+      retry?.cancel();
     });
     const begin = async (): Promise<void> => {
       await this.#tail;
       if (isOver || this.#isClosed) return;
-      this.#followOnce(session, (reason) => {
+      this.#followOnce(session, (failure) => {
         if (isOver || this.#isClosed) return;
+        const reason = failure?.message ?? 'the owner ended it';
+        if (failure?.code === 'SYNC_DIVERGED') {
+          if (!hasDiverged) this.#logger.log('error', 'nothing is followed for now', { reason });
+          hasDiverged = true;
+          retry = this.#timers?.after(divergedRetryMs, () => void begin());
+          return;
+        }
         restarts += 1;
         this.#logger.log('warn', 'the sync stream ended and starts again', { reason });
         if (restarts > restartsPerSessionMax) {
@@ -157,7 +173,7 @@ class DiskReplica implements Replica {
     parts.length = 0;
   }
 
-  #followOnce(session: LinkSession, onEnd: (reason: string) => void): void {
+  #followOnce(session: LinkSession, onEnd: (failure: StreamFailure | undefined) => void): void {
     const cursor = this.#cursor;
     const parameters = cursor === undefined || this.#mustStartAnew ? {} : { cursor: { ...cursor } };
     const stream = session.open('control', 'slice.follow', parameters);
@@ -200,7 +216,7 @@ class DiskReplica implements Replica {
       if (this.#stream === stream) this.#stream = undefined;
       // The next session then asks from here, also after a restart.
       this.#tail = this.#tail.then(() => this.#persistProgress());
-      onEnd(failure?.message ?? 'the owner ended it');
+      onEnd(failure);
     });
   }
 
@@ -276,10 +292,13 @@ class DiskReplica implements Replica {
     assert(last !== undefined, 'a batch has a message');
     const isReset = parts[0]?.isReset === true;
     const before = this.#objects;
+    // Revisions of another incarnation say nothing about those of this one.
+    const isOther = this.#cursor !== undefined && this.#cursor.incarnation !== last.incarnation;
     if (isReset) this.#objects = new Map();
     const changes: ReplicaChange[] = [];
     for (const part of parts) {
-      for (const change of part.changes) this.#applyChange(change, before, changes);
+      for (const change of part.changes)
+        this.#applyChange(change, isOther ? new Map() : before, changes);
     }
     if (isReset) {
       for (const [text, object] of before) {

@@ -8,6 +8,9 @@
  * 3. At most `queuedChangesMax` changes wait for a slow follower; what comes
  *    after that is read again from the store's history when they are gone, and
  *    where the history no longer reaches, the slice is sent anew.
+ * 4. A follower that is ahead of the store, or has another history, is not served:
+ *    what the store lacks would be taken for deleted. Where the log no longer
+ *    reaches back to its cursor that cannot be told, and it is sent the slice anew.
  */
 import { errorText, isJsonObject } from '#base/mod.ts';
 import type { Timer } from '#platform/io/mod.ts';
@@ -34,6 +37,7 @@ class SliceSender {
   readonly #stream: LinkStream;
   readonly #options: Parameters<ServeSlice>[2];
   readonly #resources: ReadonlySet<string>;
+  readonly #incarnation: string;
   #queue: QueuedBatch[] = [];
   #queuedChanges = 0;
   /** Everything up to here is sent, queued or foreign. */
@@ -50,9 +54,18 @@ class SliceSender {
     this.#options = options;
     this.#resources = new Set(options.resources);
     this.#seen = options.store.head();
+    this.#incarnation = options.store.incarnation;
     stream.onClose(() => this.#close());
     // The follower says all it has to say when it opens the stream.
     stream.onMessage(() => stream.fail({ code: 'SYNC_MALFORMED', message: 'nothing is expected' }));
+    const difference = cursor === undefined ? undefined : this.#differenceOf(cursor);
+    if (difference !== undefined) {
+      this.#isClosed = true;
+      options.onDiverged?.(difference);
+      const message = `the owner does not have the history that this copy has: ${difference}`;
+      stream.fail({ code: 'SYNC_DIVERGED', message });
+      return;
+    }
     if (cursor !== undefined && this.#reaches(cursor)) {
       this.#seen = cursor;
       this.#sent = cursor.sequence;
@@ -64,6 +77,29 @@ class SliceSender {
     }
     this.#planProgress();
     this.#send();
+  }
+
+  /** What proves that the follower has another history; undefined where nothing does. */
+  #differenceOf(cursor: Cursor): string | undefined {
+    const { store, formerIncarnations } = this.#options;
+    const { incarnation, sequence, chainHash } = cursor;
+    if (incarnation !== store.incarnation) {
+      const former = formerIncarnations?.();
+      if (former === undefined || former.includes(incarnation)) return undefined;
+      return `it follows incarnation ${incarnation}, which this server never had`;
+    }
+    const head = store.head().sequence;
+    if (sequence > head) return `it is at revision ${sequence}, this server is at ${head}`;
+    const own = store.cursorAt(sequence);
+    if (own === undefined || own.chainHash === chainHash) return undefined;
+    return `its revision ${sequence} is another one`;
+  }
+
+  /** A store that has begun a new incarnation is followed by a new stream. */
+  #endsWithIncarnation(): boolean {
+    if (this.#options.store.incarnation === this.#incarnation) return false;
+    this.#stream.fail({ code: 'SYNC_INCARNATION', message: 'a new incarnation has begun' });
+    return true;
   }
 
   #reaches(cursor: Cursor): boolean {
@@ -98,7 +134,7 @@ class SliceSender {
   }
 
   #take(batch: CommittedBatch): void {
-    if (this.#isClosed || this.#hasOverflowed) return;
+    if (this.#isClosed || this.#hasOverflowed || this.#endsWithIncarnation()) return;
     const changes: SliceChange[] = [];
     for (const event of batch.events) {
       if (!this.#resources.has(event.object.key.resource)) continue;
@@ -178,7 +214,7 @@ class SliceSender {
         type: 'batch',
         isReset: isReset && begin === 0,
         hasMore: end < changes.length,
-        incarnation: this.#options.store.incarnation,
+        incarnation: this.#incarnation,
         after: isReset ? 0 : this.#sent,
         sequence,
         chainHash,
@@ -192,7 +228,7 @@ class SliceSender {
 
   #planProgress(): void {
     this.#progressTimer = this.#options.timers.after(progressIntervalMs, () => {
-      if (this.#isClosed) return;
+      if (this.#isClosed || this.#endsWithIncarnation()) return;
       const isIdle = !this.#isSending && this.#queue.length === 0 && !this.#hasOverflowed;
       if (isIdle && this.#seen.sequence > this.#sent) this.#sendProgress();
       this.#planProgress();

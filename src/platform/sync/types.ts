@@ -51,6 +51,13 @@ export type ServeSlice = (
     readonly resources: readonly string[];
     readonly includes: (object: StoredObject) => boolean;
     readonly timers: Timers;
+    /**
+     * Incarnations that the store went through: their followers get all of it. Any
+     * other one is of another history. Absent: whatever it is, it is served.
+     */
+    readonly formerIncarnations?: () => readonly string[];
+    /** Called where the follower has another history than the store; it is not served. */
+    readonly onDiverged?: (reason: string) => void;
   },
 ) => void;
 

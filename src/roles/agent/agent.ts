@@ -89,7 +89,7 @@ export async function createAgent(
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
   // Without its copy of the slice the agent stops nothing, and starts nothing until the hub says what.
   const { opened: openedReplica } = await openOrSetAside(disk, 'replica', logger, (within) =>
-    openReplica({ disk: within, random, logger }),
+    openReplica({ disk: within, random, timers, logger }),
   );
   const replica = seams?.replica?.(openedReplica) ?? openedReplica;
   const { opened: openedOutbox, wasDamaged: repeatsReports } = await openOrSetAside(

@@ -53,6 +53,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     blobs,
     reports,
     product: options.product ?? 'selvage-hub',
+    ...(dependencies.history === undefined ? {} : { history: dependencies.history }),
     onAlive,
   });
   const scheduling = new Scheduling({

@@ -16,6 +16,7 @@ import { serveOutbox, serveSlice } from '#platform/sync/mod.ts';
 import { type LinkSession, type LinkStream, openLink } from '#platform/wire/mod.ts';
 import type { Reports } from './reports.ts';
 import { nodeKey, nodeNameOf } from './stored-facets.ts';
+import type { HubDependencies } from './types.ts';
 
 const nodeSubjectPrefix = 'system:node:';
 const heartbeatBytes = 4;
@@ -28,6 +29,7 @@ export interface SessionsDependencies {
   readonly blobs: BlobStore;
   readonly reports: Reports;
   readonly product: string;
+  readonly history?: HubDependencies['history'];
   /** Called when a node was heard of for the first time on a session. */
   readonly onAlive: (nodeName: string) => void;
 }
@@ -125,7 +127,7 @@ export class Sessions {
     parameters: Readonly<Record<string, unknown>>,
     stream: LinkStream,
   ): void {
-    const { store, timers, reports, logger } = this.#dependencies;
+    const { store, timers, reports, logger, history } = this.#dependencies;
     switch (method) {
       case 'node.heartbeat':
         this.#serveHeartbeats(nodeName, stream);
@@ -139,6 +141,12 @@ export class Sessions {
             object.key.resource === 'nodes'
               ? object.key.name === nodeName
               : object.key.resource === 'pods' && nodeNameOf(object) === nodeName,
+          ...(history === undefined
+            ? {}
+            : {
+                formerIncarnations: history.formerIncarnations,
+                onDiverged: (reason) => history.onDiverged(nodeName, reason),
+              }),
         });
         return;
       case 'outbox.deliver':

@@ -17,6 +17,11 @@ export interface HubDependencies {
   readonly blobs: BlobStore;
   readonly images: ImageCatalog;
   readonly definitions: readonly ResourceDefinition[];
+  /** What came before the store's present incarnation, and who hears of nodes that know another history. */
+  readonly history?: {
+    readonly formerIncarnations: () => readonly string[];
+    readonly onDiverged: (nodeName: string, reason: string) => void;
+  };
 }
 
 export interface HubOptions {

@@ -3,6 +3,7 @@ import type { DefinitionRegistry, ResourceDefinition } from '#platform/api/mod.t
 import type { RegistryHandler } from '#platform/blobs/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
+import type { DivergencePort } from './divergence.ts';
 import type { ListSessions } from './list-sessions.ts';
 import type { PodLogSource } from './pod-logs.ts';
 import type { ServedObjects } from './served-objects.ts';
@@ -35,6 +36,7 @@ export interface ServerParts {
   readonly logger: Logger;
   readonly podLogs: PodLogSource;
   readonly nodeLiveness: NodeLiveness;
+  readonly divergence: DivergencePort | undefined;
   /** Called when the server closes; returns what forgets the listener again. */
   readonly onClosing: (listener: () => void) => () => void;
 }

@@ -15,6 +15,7 @@ import { backupHandler, type BackupSource } from './handlers/backup.ts';
 import { createHandler } from './handlers/create.ts';
 import { deleteCollectionHandler, deleteHandler } from './handlers/delete.ts';
 import { evictionHandler } from './handlers/eviction.ts';
+import { incarnationHandler } from './handlers/incarnation.ts';
 import { createTokenHandler, redeemTokenHandler } from './handlers/join.ts';
 import { renewHandler, revokeHandler } from './handlers/node-certificates.ts';
 import { podLogHandler } from './handlers/pod-log.ts';
@@ -40,6 +41,9 @@ export function allRows(parts: ServerParts, sources: RouteSources): readonly Rou
     ...parts.registry.definitions.flatMap((definition) => kindRows(parts, definition, budget)),
     ...joinRows(parts, sources),
     ...(sources.nodeCertificates === undefined ? [] : certificateRows(sources.nodeCertificates)),
+    ...(parts.divergence === undefined
+      ? []
+      : [operatorRow('incarnations', incarnationHandler(parts.divergence))]),
     ...(sources.backup === undefined
       ? []
       : [operatorRow('backups', backupHandler(sources.backup, parts.logger))]),

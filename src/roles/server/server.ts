@@ -29,6 +29,7 @@ import type { Store } from '#platform/store/mod.ts';
 import { statusAnswer, statusErrorOf } from './answers.ts';
 import { authorize } from './authorization.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
+import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
 import type { BackupSource } from './handlers/backup.ts';
 import { requestUrlLengthMax } from './limits.ts';
 import { createListSessions } from './list-sessions.ts';
@@ -60,6 +61,8 @@ export interface ServerDependencies {
   readonly registryHandler: RegistryHandler;
   /** Where nodes that join open their link to. */
   readonly linkAddress: () => Address;
+  /** Absent: nobody follows this store who could know another history. */
+  readonly divergence?: DivergencePort;
   /** Absent: this server cannot be backed up. */
   readonly backup?: BackupSource;
   readonly version: VersionInfo;
@@ -89,6 +92,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     logger,
     podLogs,
     nodeLiveness: dependencies.nodeLiveness ?? (() => undefined),
+    divergence: dependencies.divergence,
     onClosing(listener) {
       closing.add(listener);
       return () => closing.delete(listener);
@@ -152,6 +156,7 @@ async function answer(
         : [],
     nodeOfPod: (namespace, name) => nodeOfPod(parts, namespace, name),
   });
+  refuseWhileDiverged(parts.divergence, row, user);
   // The registry has media types of its own.
   const isRegistry = subject.type === 'path' && subject.area === 'registry';
   const acceptance = isRegistry

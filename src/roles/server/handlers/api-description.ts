@@ -19,6 +19,9 @@ import type { RequestContext, RouteHandler, RouteRow } from '../route-table.ts';
 const kubernetesMajor = '1';
 const kubernetesMinor = '32';
 
+const divergedText =
+  "nodes have another history than this server, as after a restore: no changes are taken until an administrator runs 'selvage restore impose'";
+
 export function descriptionRows(parts: ServerParts, version: VersionInfo): readonly RouteRow[] {
   const { registry } = parts;
   const documents = openApiDocumentsOf(registry, version.version);
@@ -67,11 +70,15 @@ export function descriptionRows(parts: ServerParts, version: VersionInfo): reado
     ...['/healthz', '/livez'].map((pattern) =>
       path(pattern, 'health', async () => textAnswer(200, 'ok')),
     ),
-    path('/readyz', 'health', async () =>
-      parts.store.isLatched || parts.eventStore.isLatched
-        ? textAnswer(503, 'the store has stopped after a failure of the disk: restart the server')
-        : textAnswer(200, 'ok'),
-    ),
+    path('/readyz', 'health', async () => {
+      if (parts.store.isLatched || parts.eventStore.isLatched) {
+        const words = 'the store has stopped after a failure of the disk: restart the server';
+        return textAnswer(503, words);
+      }
+      // Anybody may ask: who and what is told to those who may write.
+      const hasDiverged = parts.divergence?.words() !== undefined;
+      return hasDiverged ? textAnswer(503, divergedText) : textAnswer(200, 'ok');
+    }),
   ];
 }
 

@@ -1,0 +1,190 @@
+// A server that is restored from a backup which its nodes have overtaken: their pods go
+// on untouched until an operator says whose history counts.
+import assert from 'node:assert/strict';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
+import { type CommandResult, run } from './helpers/kubectl.ts';
+import { rawApiFor } from './helpers/raw-api.ts';
+
+const image = 'backup-image:1';
+const untouchedMs = 6_000;
+const folder = mkdtempSync(join(tmpdir(), 'selvage-backup-'));
+const file = join(folder, 'server.backup');
+let fleet: TestFleet;
+let podNetwork: string;
+
+before(async () => {
+  fleet = await startFleet(['--heartbeat', '500ms']);
+  const described = readFileSync(join(fleet.stateFolder, 'fleet.json'), 'utf8');
+  ({ podNetwork } = JSON.parse(described) as { podNetwork: string });
+  mkdirSync(join(folder, 'src'));
+  writeFileSync(
+    join(folder, 'src/service.mjs'),
+    "setInterval(() => {}, 60_000); process.on('SIGTERM', () => process.exit(0));",
+  );
+  writeFileSync(
+    join(folder, 'image.json'),
+    JSON.stringify({
+      name: image,
+      entrypoint: ['service.mjs'],
+      root: 'src',
+      include: ['src/service.mjs'],
+      labels: {},
+    }),
+  );
+  await ok(['image', 'push', folder, '--kubeconfig', fleet.kubeconfig]);
+});
+
+after(async () => {
+  await fleet.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function selvage(words: readonly string[]): Promise<CommandResult> {
+  return run(join(projectFolder, 'selvage'), words, { cwd: projectFolder });
+}
+
+async function ok(words: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await selvage(words);
+  assert.equal(status, 0, `selvage ${words.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+const lab = (action: string): Promise<string> =>
+  ok(['lab', action, 'server', '--state', fleet.stateFolder]);
+
+function deployment(count: number): string {
+  return JSON.stringify({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web' },
+    spec: {
+      replicas: count,
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels: { app: 'web' } },
+        spec: { containers: [{ name: 'main', image }] },
+      },
+    },
+  });
+}
+
+/** `pid pod` of each process of this fleet's pods, by the kernel's own account. */
+function workloads(): string[] {
+  const found: string[] = [];
+  for (const entry of readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(entry)) continue;
+    try {
+      const lines = readFileSync(`/proc/${entry}/environ`, 'utf8').split('\0');
+      const isOurs = lines.some((line) => line.startsWith(`POD_IP=${podNetwork}.`));
+      const state = readFileSync(`/proc/${entry}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
+      const name = lines.find((line) => line.startsWith('POD_NAME=web-'));
+      if (isOurs && state !== 'Z' && name !== undefined) found.push(`${entry} ${name.slice(9)}`);
+    } catch {
+      // It has ended between the list and the look.
+    }
+  }
+  return found.toSorted();
+}
+
+/** So many pods, all running, and exactly their processes. */
+function atRest(count: number): Promise<string[]> {
+  return eventually(`${count} pods run`, 30_000, async () => {
+    const names = await fleet.kubectl.ok([
+      ...['get', 'pods', '-l', 'app=web', '--field-selector', 'status.phase=Running'],
+      ...['-o', 'jsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}'],
+    ]);
+    const wanted = names
+      .trim()
+      .split('\n')
+      .filter((name) => name !== '')
+      .toSorted();
+    const running = workloads();
+    const there = running.map((line) => line.split(' ')[1] ?? '').toSorted();
+    if (wanted.length !== count || wanted.join() !== there.join()) {
+      throw new Error(`want ${count}; told ${wanted.join()}; running ${there.join()}`);
+    }
+    return running;
+  });
+}
+
+test('a server restored from an older backup disturbs nothing until an operator has chosen', async () => {
+  const server = join(fleet.stateFolder, 'server');
+  const kubeconfig = ['--kubeconfig', fleet.kubeconfig];
+  await fleet.kubectl.ok(['apply', '-f', '-'], deployment(2));
+  const first = await atRest(2);
+  await ok(['backup', '--output', file, ...kubeconfig]);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+
+  await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=5']);
+  const overtaken = await atRest(5);
+  for (const line of first) assert.ok(overtaken.includes(line), line);
+  const refused = await selvage(['restore', '--state', server, '--input', file, '--force']);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /is in use by the server/);
+
+  await lab('stop');
+  const notEmpty = await selvage(['restore', '--state', server, '--input', file]);
+  assert.match(notEmpty.stderr, /is not empty.*--force/);
+  const damaged = join(folder, 'damaged');
+  const bytes = readFileSync(file);
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+  writeFileSync(damaged, bytes);
+  const unusable = await selvage(['restore', '--state', server, '--input', damaged, '--force']);
+  assert.equal(unusable.status, 1);
+  assert.match(unusable.stderr, /nothing was restored/);
+  await ok(['restore', '--state', server, '--input', file, '--dry-run', '--force']);
+  assert.match(
+    await ok(['restore', '--state', server, '--input', file, '--force']),
+    /revision \d+/,
+  );
+  await lab('start');
+
+  const raw = rawApiFor(fleet.kubeconfig);
+  const ready = await eventually('the server says that it waits', 20_000, async () => {
+    const answer = await raw.send('GET', '/readyz', { certificate: 'none' });
+    return answer.status === 503 ? answer.text : undefined;
+  });
+  assert.match(ready, /restore impose/);
+  const begun = Date.now();
+  while (Date.now() - begun < untouchedMs) {
+    assert.deepEqual(workloads(), overtaken);
+    await wait(100);
+  }
+  const scaled = await fleet.kubectl.attempt(['scale', 'deployment/web', '--replicas=1']);
+  assert.notEqual(scaled.status, 0);
+  assert.match(scaled.stderr, /takes no changes.*restore impose/s);
+  assert.match(await fleet.kubectl.ok(['get', 'deployment', 'web']), /web/);
+  const nodes = await fleet.kubectl.ok(['get', 'nodes', '--no-headers']);
+  assert.doesNotMatch(nodes, /NotReady/);
+  const adopted = await selvage(['restore', 'adopt', ...kubeconfig]);
+  assert.match(adopted.stderr, /adopt is not available/);
+
+  // A restart forgets nothing of it.
+  await lab('stop');
+  await lab('start');
+  await eventually('the server is back and waits', 20_000, async () => {
+    const answer = await raw.send('GET', '/readyz', { certificate: 'none' });
+    return answer.status === 503 ? true : undefined;
+  });
+  assert.deepEqual(workloads(), overtaken);
+
+  await ok(['restore', 'impose', ...kubeconfig]);
+  assert.deepEqual(await atRest(2), first);
+  assert.equal((await raw.send('GET', '/readyz', { certificate: 'none' })).status, 200);
+  await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=3']);
+  const more = await atRest(3);
+  for (const line of first) assert.ok(more.includes(line), line);
+});
