@@ -116,6 +116,18 @@ export class PodWorker {
     return this.#running;
   }
 
+  /** After `close`: that run was ended by the agent, which is no failure of the workload. */
+  async noteStopped(stopped: ContainerRun): Promise<void> {
+    const { runtime, disk } = this.#dependencies;
+    const record = this.#record;
+    const run = runtime.get(stopped);
+    if (record === undefined || run?.exit === undefined) return;
+    const failuresInRow = record.backOff?.[run.container]?.failuresInRow ?? 0;
+    const kept = { failuresInRow, endedRunId: run.containerId, retryAtBootMs: 0 };
+    this.#record = { ...record, backOff: { ...record.backOff, [run.container]: kept } };
+    await writePodRecord(disk, this.#record);
+  }
+
   async #run(): Promise<void> {
     this.#isRunning = true;
     while (this.#isNudged && !this.#isClosed) {
@@ -269,7 +281,7 @@ export class PodWorker {
   /** The machine may have booted since: never longer than such a wait is. */
   #retryAtMs({ failuresInRow, retryAtBootMs }: BackOffRecord): number {
     const { clock } = this.#dependencies;
-    const longestMs = backOffDelayMs(restartBackOff, failuresInRow);
+    const longestMs = backOffDelayMs(restartBackOff, Math.max(1, failuresInRow));
     const leftMs = Math.min(Math.max(0, retryAtBootMs - clock.bootMs()), longestMs);
     return clock.monotonicMs() + leftMs;
   }
@@ -309,11 +321,13 @@ export class PodWorker {
     const { exitCode, reason, finishedAtMs } = run.exit;
     const ranMs = finishedAtMs - run.startedAtMs;
     const before = ranMs >= restartForgivenAfterMs ? 0 : memory.failuresInRow;
-    const delayMs = before === 0 ? 0 : backOffDelayMs(restartBackOff, before);
+    // Killed together with its shim, as when the machine goes down, it has not failed itself.
+    const isOwn = reason !== 'ContainerStatusUnknown' || ranMs < restartBackOff.firstMs;
+    const delayMs = before === 0 || !isOwn ? 0 : backOffDelayMs(restartBackOff, before);
     const text = `Container ${run.container} ended with exit code ${exitCode} (${reason})`;
     await this.#event(desired, exitCode === 0 ? 'Normal' : 'Warning', 'Exited', text);
     const kept: BackOffRecord = {
-      failuresInRow: before + 1,
+      failuresInRow: isOwn ? before + 1 : before,
       endedRunId: run.containerId,
       retryAtBootMs: clock.bootMs() + delayMs,
     };

@@ -10,6 +10,7 @@
 import type { NodeAssignment } from '#platform/api/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import type { HubContact } from '../connection.ts';
+import type { ContainerRun } from '../runtimes/types.ts';
 import type { Replica } from '#platform/sync/mod.ts';
 import { lowestFreeAddress } from './addresses.ts';
 import { desiredPodOf, facetOf, type DesiredPod } from './desired-pod.ts';
@@ -125,10 +126,12 @@ export async function openSupervisor(
     if (hasBegun && !isClosed) workers.get(run.podUid)?.nudge();
   });
 
-  async function stopAll(): Promise<void> {
+  /** Answers what ran. */
+  async function stopAll(): Promise<readonly ContainerRun[]> {
     const deadlineMs = clock.monotonicMs() + stopGraceMs;
     const running = () => runtime.list().filter((run) => run.exit === undefined);
-    for (const run of running()) await runtime.stop(run, 'graceful');
+    const stopped = running();
+    for (const run of stopped) await runtime.stop(run, 'graceful');
     while (running().length > 0 && clock.monotonicMs() < deadlineMs) {
       await sleep(timers, stopPollMs);
     }
@@ -143,6 +146,7 @@ export async function openSupervisor(
     if (left.length > 0) {
       logger.log('error', 'containers could not be stopped', { count: left.length });
     }
+    return stopped;
   }
 
   return {
@@ -154,7 +158,9 @@ export async function openSupervisor(
     async close(pods) {
       isClosed = true;
       await Promise.all([...workers.values()].map((worker) => worker.close()));
-      if (pods === 'stop') await stopAll();
+      if (pods === 'stop') {
+        for (const run of await stopAll()) await workers.get(run.podUid)?.noteStopped(run);
+      }
       runtime.close();
     },
   };
