@@ -57,6 +57,7 @@ const longestCutMs = 60_000;
 const longestDownMs = 20_000;
 const longestWaitForWriteMs = 10_000;
 const longestFreezeMs = 20_000;
+const longestWrongMs = 60_000;
 const longestJumpMs = 600_000;
 const longestFullMs = 30_000;
 const longestSlowMs = 30_000;
@@ -140,6 +141,8 @@ export class Faults {
     clockJumps: async () => {
       const host = this.#anyHost();
       host.setWallOffset(Math.round(this.#random.between(-longestJumpMs, longestJumpMs)));
+      // And back: a server with a wrong date believes no certificate that was made after it.
+      this.#later(longestWrongMs, () => host.setWallOffset(0));
       return true;
     },
     clockDrifts: async () => {

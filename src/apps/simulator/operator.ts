@@ -26,9 +26,15 @@ export interface Operator {
   joinToken(site: string): Promise<string>;
 }
 
-/** Refusals that a later attempt may not meet: the state has moved on, or the server is busy. */
-function isWorthAnotherTry(thrown: unknown): boolean {
-  if (thrown instanceof StatusError) return thrown.httpStatus === 409 || thrown.httpStatus >= 500;
+/**
+ * Refusals that a later attempt may not meet: the state has moved on, the server is
+ * busy, or its clock is wrong, so that it does not believe our certificate.
+ */
+export function isWorthAnotherTry(thrown: unknown): boolean {
+  if (thrown instanceof StatusError) {
+    const { httpStatus } = thrown;
+    return httpStatus === 401 || httpStatus === 409 || httpStatus >= 500;
+  }
   return thrown instanceof SelvageError;
 }
 

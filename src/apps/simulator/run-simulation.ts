@@ -3,6 +3,7 @@
  * and must then be what was declared.
  */
 import { assert } from '#base/mod.ts';
+import { sleep } from '#platform/io/mod.ts';
 import { createWorld, type World, type WorldOptions } from '#platform/sim/mod.ts';
 import { requireConvergence, requireSameStateFromLog } from './checks.ts';
 import { Fleet } from './fleet.ts';
@@ -21,7 +22,9 @@ export interface SimulationOptions extends Pick<
   /** Of virtual time, while the fleet is troubled. */
   readonly minutes: number;
   readonly nodes: number;
-  /** A planted bug, by name. */
+  /** Nothing happens but what a fleet does by itself. */
+  readonly isQuiet?: boolean;
+  /** A planted bug. */
   readonly sabotage?: Sabotage;
   /** Gets a line when something worth saying happens. */
   readonly print?: (line: string) => void;
@@ -62,8 +65,10 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     await requireConvergence(fleet, undefined);
     print(`${nodes} nodes joined`);
     await scenario.apply();
-    await fleet.checkers.begin(fleet);
-    await scenario.run(world.clock.monotonicMs() + minutes * 60_000);
+    if (options.isQuiet !== true) await fleet.checkers.begin(fleet);
+    const untilMs = world.clock.monotonicMs() + minutes * 60_000;
+    if (options.isQuiet === true) await sleep(world.timers, minutes * 60_000);
+    else await scenario.run(untilMs);
     print(`healing: ${scenario.declared.replicas} replicas are declared`);
     await scenario.heal();
     await requireConvergence(fleet, scenario.declared);

@@ -3,11 +3,11 @@
  * same moment: what each was told is committed must be in the sum.
  */
 import { isJsonObject } from '#base/mod.ts';
-import { resources, StatusError } from '#platform/api/mod.ts';
+import { resources } from '#platform/api/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import { tallyKey } from './constants.ts';
 import type { Fleet } from './fleet.ts';
-import { ensureCreated } from './operator.ts';
+import { ensureCreated, isWorthAnotherTry } from './operator.ts';
 import { invariants, type Violate } from './invariants/invariants.ts';
 
 const clientCount = 2;
@@ -46,10 +46,7 @@ export async function startTally(fleet: Fleet, violate: Violate): Promise<Tally>
       acknowledged += 1;
     } catch (thrown) {
       // Another client was first, or nobody knows: the next increment begins with a look.
-      if (!(thrown instanceof Error)) throw thrown;
-      if (thrown instanceof StatusError && thrown.httpStatus < 500 && thrown.httpStatus !== 409) {
-        throw thrown;
-      }
+      if (!isWorthAnotherTry(thrown)) throw thrown;
     }
   };
 
