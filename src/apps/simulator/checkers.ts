@@ -11,7 +11,7 @@ import type { Store } from '#platform/store/mod.ts';
 import type { Outbox, Replica } from '#platform/sync/mod.ts';
 import type { Fleet } from './fleet.ts';
 import { watchSignals } from './invariants/absence-never-deletes.ts';
-import { checkAcknowledgedSurvives } from './invariants/acknowledged-survives.ts';
+import { checkAcknowledgedSurvives, watchLostWrites } from './invariants/acknowledged-survives.ts';
 import { CopyIsPast } from './invariants/copy-is-past.ts';
 import type { Violate } from './invariants/invariants.ts';
 import { checkOneOrder } from './invariants/one-order.ts';
@@ -23,7 +23,7 @@ import { watchLinks } from './invariants/superseded-never-acts.ts';
 import { TokenRaces } from './invariants/token-works-once.ts';
 import { startWatchObserver, type WatchObserver } from './invariants/whole-watches.ts';
 import type { Sabotage } from './sabotages.ts';
-import { storedResources } from './constants.ts';
+import { serverHostName, storedResources, storeLogFolder } from './constants.ts';
 import { startTally, type Tally } from './tally.ts';
 import { Truth } from './truth.ts';
 
@@ -45,6 +45,7 @@ export class Checkers {
     this.#world = world;
     this.#violate = violate;
     this.#sabotage = sabotage;
+    watchLostWrites(world.host(serverHostName), storeLogFolder, this.truth, violate);
     checkOneOrder(this.truth, violate);
     this.#outboxes = new OutboxDelivers(this.truth, violate);
     this.#copies = new CopyIsPast(this.truth, violate);

@@ -6,6 +6,8 @@ import type { ObjectKey } from '#platform/store/mod.ts';
 
 export const productVersion = '0.1.0';
 export const serverHostName = 'server';
+/** Of the log of the server's main store, on its machine. */
+export const storeLogFolder = 'selvage/server/store/log';
 export const operatorHostName = 'operator';
 export const apiAddress: Address = { host: serverHostName, port: 6443 };
 export const linkAddress: Address = { host: serverHostName, port: 7443 };

@@ -60,6 +60,12 @@ export class FileNode {
   readonly #seen = new ByteBuffer();
   readonly #durable = new ByteBuffer();
   #pending: PendingChange[] = [];
+  #lostBelowBytes = 0;
+
+  /** Whether a failed sync has left bytes that read well and will not be there after a power cut. */
+  get hasLost(): boolean {
+    return this.#lostBelowBytes > 0;
+  }
 
   get sizeBytes(): number {
     return this.#seen.sizeBytes;
@@ -82,13 +88,23 @@ export class FileNode {
   }
 
   sync(): void {
-    for (const change of this.#pending) this.#keep(change);
+    for (const change of this.#pending) {
+      this.#keep(change);
+      if (change.kind === 'truncate') {
+        this.#lostBelowBytes = Math.min(this.#lostBelowBytes, change.lengthBytes);
+      } else if (change.offset === 0 && change.bytes.length >= this.#lostBelowBytes) {
+        this.#lostBelowBytes = 0;
+      }
+    }
     this.#pending = [];
   }
 
   /** The page cache forgets what it could not write: some of it is durable, some never will be. */
   failSync(random: SeededRandom): void {
-    for (const change of this.#pending) if (random.chance(0.5)) this.#keep(change);
+    for (const change of this.#pending) {
+      if (random.chance(0.5)) this.#keep(change);
+      else this.#lostBelowBytes = this.sizeBytes;
+    }
     this.#pending = [];
   }
 
@@ -109,6 +125,7 @@ export class FileNode {
       }
     }
     this.#pending = [];
+    this.#lostBelowBytes = 0;
     this.#seen.replaceBy(this.#durable);
     return { lostWrites, tornWrites };
   }
