@@ -137,9 +137,9 @@ test('an owner behind its follower takes nothing away until a new incarnation be
   const place = new Place();
   try {
     const { replica, restored } = await overtaken(place);
-    const gone: string[] = [];
+    const changed: string[] = [];
     replica.onChange((changes) => {
-      for (const { type, object } of changes) gone.push(`${type} ${object.key.name}`);
+      for (const { type, object } of changes) changed.push(`${type} ${object.key.name}`);
     });
     await place.link(restored, replica);
     await until('it is told', () => place.reasons.length > 0);
@@ -149,18 +149,15 @@ test('an owner behind its follower takes nothing away until a new incarnation be
     await until('it asks again', () => place.reasons.length > 1);
     assert.match(place.reasons[1] ?? '', /revision 3 is another one/);
     assert.equal(namesIn(replica), 'a,b,c');
-    assert.deepEqual(gone, []);
+    assert.equal(changed.length, 0);
 
     await restored.beginIncarnation();
     await until('it follows again', () => namesIn(replica) === 'a,x,y,z');
     assert.deepEqual(replica.cursor, restored.head());
     assert.deepEqual(
-      gone.toSorted((left, right) => left.localeCompare(right)),
-      [
-        ...['leave b', 'leave c'],
-        // Named again, since revisions of another incarnation prove nothing.
-        ...['put a', 'put x', 'put y', 'put z'],
-      ],
+      new Set(changed),
+      // a again too, since revisions of another incarnation prove nothing.
+      new Set(['leave b', 'leave c', 'put a', 'put x', 'put y', 'put z']),
     );
   } finally {
     await place.remove();
