@@ -81,7 +81,12 @@ export function spawnContract(name: string, open: () => Promise<SpawnHarness>): 
     assert.equal(entry.isZombie, false);
     assert.ok(entry.command.length > 0 && entry.command.length <= 15);
     const spec = opened.programOf('run-on');
-    const line = await spawn.commandLine(handle.pid);
+    // While a process replaces itself it has no words for an instant.
+    let line = await spawn.commandLine(handle.pid);
+    for (let look = 0; look < 100 && (line?.length ?? 0) === 0; look += 1) {
+      await opened.passTime(10);
+      line = await spawn.commandLine(handle.pid);
+    }
     assert.ok(line !== undefined && line.length > 0);
     // A shell may have replaced itself by the last of its words.
     assert.ok([spec.program, ...spec.arguments].at(-1)?.endsWith(line.at(-1) ?? 'nothing'));
