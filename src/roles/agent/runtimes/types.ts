@@ -22,6 +22,23 @@ export interface ContainerKey {
   readonly container: string;
 }
 
+/** A file or folder of the machine that the container sees at a path of its own. */
+export interface ContainerMount {
+  /** Absolute path on the machine. */
+  readonly source: string;
+  /** Absolute path in the container. */
+  readonly path: string;
+  readonly isReadOnly: boolean;
+}
+
+/** The most that a container may use; what is not given is the runtime's own default. */
+export interface ContainerLimits {
+  readonly memoryBytes?: number;
+  /** Thousandths of a core. */
+  readonly cpuMillis?: number;
+  readonly processes?: number;
+}
+
 export interface ContainerStart extends ContainerKey {
   readonly podNamespace: string;
   readonly podName: string;
@@ -40,11 +57,16 @@ export interface ContainerStart extends ContainerKey {
   readonly last?: ContainerExit;
   /** As `setDeadline` gives it, from the start on. */
   readonly deadlineBootMs?: number;
+  /** What it sees besides its image; none where absent. */
+  readonly mounts?: readonly ContainerMount[];
+  readonly limits?: ContainerLimits;
+  /** Absolute path in the container; the image's root where absent. */
+  readonly workingDirectory?: string;
 }
 
 export interface ContainerExit {
   readonly exitCode: number;
-  /** `Completed`, `Error`, `StartError` (never ran), `DeadlineExceeded`, or `ContainerStatusUnknown` (killed with its shim). */
+  /** `Completed`, `Error`, `StartError` (never ran), `DeadlineExceeded`, `OOMKilled`, or `ContainerStatusUnknown` (killed with its shim). */
   readonly reason: string;
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
