@@ -24,7 +24,9 @@ import { openImageCache } from './images/image-cache.ts';
 import { createNodeReporter, type MachineFacts } from './node-report.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { openSupervisor } from './pods/supervisor.ts';
+import { combineRuntimes } from './runtimes/runtime-set.ts';
 import { openScriptRuntime } from './runtimes/script/script-runtime.ts';
+import type { Runtime } from './runtimes/types.ts';
 import { openOrSetAside } from './set-aside.ts';
 
 export interface AgentDependencies {
@@ -81,10 +83,14 @@ export async function createAgent(
   options: AgentOptions,
 ): Promise<Agent> {
   const { disk, spawn, clock, timers, random, logger, seams } = dependencies;
-  const runtime = await openScriptRuntime(
-    { disk, spawn, clock, timers, logger },
-    { javascriptRuntimePath: dependencies.javascriptRuntimePath },
-  );
+  // Best first: an image that has variants for several of them is run by the first.
+  const runtimes: readonly Runtime[] = [
+    await openScriptRuntime(
+      { disk, spawn, clock, timers, logger },
+      { javascriptRuntimePath: dependencies.javascriptRuntimePath },
+    ),
+  ];
+  const runtime = combineRuntimes(runtimes);
   await disk.makeDirectory('blobs');
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
   // Without its copy of the slice the agent stops nothing, and starts nothing until the hub says what.
@@ -124,7 +130,7 @@ export async function createAgent(
       nodeName: options.nodeName,
       facts: options.facts,
       version: options.version,
-      runtimes: [runtime.name],
+      runtimes: runtime.names,
       platforms: runtime.platforms,
     },
   );

@@ -2,12 +2,12 @@
 import { assert, errorText } from '#base/mod.ts';
 import { DiskError, sleep, type Disk, type DiskFile, type Timers } from '#platform/io/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
-import type { Runtime } from './runtimes/types.ts';
+import type { RuntimeSet } from './runtimes/runtime-set.ts';
 
 export interface PodLogsDependencies {
   readonly disk: Disk;
   readonly timers: Timers;
-  readonly runtime: Runtime;
+  readonly runtime: Pick<RuntimeSet, 'get' | 'logPath'>;
   readonly hasPod: (uid: string) => boolean;
 }
 

@@ -18,6 +18,8 @@ import { pullImage, type ImageSource } from './image-pull.ts';
 export interface UnpackedImage {
   /** Of the index that the pod was assigned with. */
   readonly digest: string;
+  /** As its configuration says it, e.g. `script/javascript`. */
+  readonly platform: string;
   /** Absolute path of its files. */
   readonly bundle: string;
   readonly entrypoint: readonly string[];

@@ -67,6 +67,7 @@ export async function pullImage(
     const { Entrypoint, Cmd, Env } = config.config ?? {};
     return {
       digest,
+      platform: platformText(config),
       bundle: disk.absolute(folder),
       entrypoint: Entrypoint ?? [],
       arguments: Cmd ?? [],

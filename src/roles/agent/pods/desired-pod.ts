@@ -12,6 +12,9 @@ import type { Facet, ObjectKey, StoredObject } from '#platform/store/mod.ts';
 export interface DesiredPod {
   readonly key: ObjectKey;
   readonly uid: string;
+  /** As people wrote them: names, labels, annotations; and all that the pod asks for. */
+  readonly metadata: JsonObject;
+  readonly spec: PodSpec;
   readonly containers: readonly Container[];
   readonly restartPolicy: 'Always' | 'OnFailure' | 'Never';
   /** How long the containers may take to end when they are asked to. */
@@ -48,6 +51,8 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
   return {
     key: object.key,
     uid: object.uid,
+    metadata,
+    spec,
     containers: spec.containers,
     restartPolicy: spec.restartPolicy ?? 'Always',
     graceMs: typeof asked === 'number' ? Math.min(asked * 1000, graceMsMax) : graceMsDefault,

@@ -28,7 +28,7 @@ import type { ObjectKey, StoredObject } from '#platform/store/mod.ts';
 import type { Outbox, Replica, ReplicaChange, UpwardEntry } from '#platform/sync/mod.ts';
 import { createBlobFetcher } from '../images/blob-fetch.ts';
 import { openImageCache, type ImageCache } from '../images/image-cache.ts';
-import type { Runtime } from '../runtimes/types.ts';
+import { combineRuntimes, type RuntimeSet } from '../runtimes/runtime-set.ts';
 import { openScriptRuntime } from '../runtimes/script/script-runtime.ts';
 import type { HubContact } from '../connection.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
@@ -94,7 +94,7 @@ function stored(key: ObjectKey, uid: string, facets: Record<string, unknown>): S
 interface Opened {
   readonly images: ImageCache;
   readonly supervisor: Supervisor;
-  readonly runtime: Runtime;
+  readonly runtime: RuntimeSet;
 }
 
 async function openNode() {
@@ -137,10 +137,11 @@ async function openNode() {
       current?.images.close();
       await current?.supervisor.close('leave');
       const ports = { disk, clock, timers, logger: silentLogger };
-      const runtime = await openScriptRuntime(
+      const script = await openScriptRuntime(
         { ...ports, spawn },
         { javascriptRuntimePath: process.execPath },
       );
+      const runtime = combineRuntimes([script]);
       const fetcher = createBlobFetcher({ blobs, timers, session: () => undefined });
       const images = await openImageCache(
         { ...ports, blobs, fetcher },

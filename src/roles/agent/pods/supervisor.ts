@@ -10,15 +10,18 @@
 import type { NodeAssignment } from '#platform/api/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import type { HubContact } from '../connection.ts';
+import type { ImageCache } from '../images/image-cache.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
 import type { Replica } from '#platform/sync/mod.ts';
 import { lowestFreeAddress } from './addresses.ts';
 import { desiredPodOf, facetOf, type DesiredPod } from './desired-pod.ts';
 import { readPodRecords } from './pod-record.ts';
 import { PodWorker, type WorkerContext, type WorkerDependencies } from './pod-worker.ts';
+import { createPreparer } from './prepare.ts';
 
-export interface SupervisorDependencies extends WorkerDependencies {
+export interface SupervisorDependencies extends Omit<WorkerDependencies, 'preparer'> {
   readonly replica: Replica;
+  readonly images: ImageCache;
   /** What is known of the link to the hub. */
   readonly contact: () => HubContact;
 }
@@ -51,6 +54,7 @@ export async function openSupervisor(
   const records = await readPodRecords(disk, logger, runtime.list());
   const addresses = new Map<string, string>();
   for (const [uid, record] of records) if (record !== undefined) addresses.set(uid, record.ip);
+  const preparer = createPreparer({ images }, { nodeName: options.nodeName });
   const workers = new Map<string, PodWorker>();
   let desired = new Map<string, DesiredPod>();
   let hasBegun = false;
@@ -111,7 +115,7 @@ export async function openSupervisor(
     for (const uid of uids) {
       let worker = workers.get(uid);
       if (worker === undefined) {
-        worker = new PodWorker(dependencies, context, uid, records.get(uid));
+        worker = new PodWorker({ ...dependencies, preparer }, context, uid, records.get(uid));
         workers.set(uid, worker);
       }
       worker.nudge();

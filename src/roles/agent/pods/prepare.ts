@@ -1,0 +1,69 @@
+/**
+ * What a container is started with: its image, what it finds in its environment and
+ * in its file system. Looked up anew before each start, as all of it may change
+ * between two runs.
+ */
+import type { Container } from '#platform/api/mod.ts';
+import type { ImageCache } from '../images/image-cache.ts';
+import type { ContainerStart } from '../runtimes/types.ts';
+import type { DesiredPod } from './desired-pod.ts';
+import { commandOf, environmentOf } from './environment.ts';
+
+/** What a runtime is told of a container, but for which run of it this is. */
+export type PreparedStart = Omit<ContainerStart, 'restartCount' | 'last' | 'deadlineBootMs'>;
+
+export type Preparation =
+  | { readonly status: 'ready'; readonly platform: string; readonly start: PreparedStart }
+  | { readonly status: 'pulling' }
+  | { readonly status: 'unavailable'; readonly why: string };
+
+export interface Preparer {
+  /**
+   * Rejects with AgentError RUNTIME_BAD_COMMAND or CONTAINER_CONFIG where the
+   * container cannot be started as it is written: tried again after a while, and
+   * when the slice changes.
+   */
+  prepare(pod: DesiredPod, container: Container, ip: string): Promise<Preparation>;
+}
+
+export interface PreparerDependencies {
+  readonly images: ImageCache;
+}
+
+export function createPreparer(
+  { images }: PreparerDependencies,
+  { nodeName }: { readonly nodeName: string },
+): Preparer {
+  return {
+    prepare(pod, container, ip) {
+      return Promise.resolve().then((): Preparation => {
+        const digest = pod.images[container.image];
+        if (digest === undefined) {
+          return { status: 'unavailable', why: 'the hub has not said what it is' };
+        }
+        const state = images.want(digest);
+        if (state.status === 'pulling') return { status: 'pulling' };
+        if (state.status === 'failed') return { status: 'unavailable', why: state.message };
+        const { image } = state;
+        const { namespace, name } = pod.key;
+        const environment = environmentOf(container, image, { namespace, name, nodeName, ip });
+        return {
+          status: 'ready',
+          platform: image.platform,
+          start: {
+            podUid: pod.uid,
+            podNamespace: namespace,
+            podName: name,
+            container: container.name,
+            image: container.image,
+            digest,
+            ip,
+            bundle: image.bundle,
+            command: commandOf(container, image, environment),
+            environment,
+          },
+        };
+      });
+    },
+  };
+}
