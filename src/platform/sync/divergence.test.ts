@@ -15,7 +15,7 @@ import {
 import { openStore, type OwnedStore } from '#platform/store/mod.ts';
 import { createConnectionPair, openLink } from '#platform/wire/mod.ts';
 import { openReplica } from './replica.ts';
-import { serveSlice } from './serve-slice.ts';
+import { createSliceServer } from './slice-server.ts';
 import type { Replica } from './types.ts';
 
 const clock = createNodeClock();
@@ -47,6 +47,13 @@ class Place {
 
   /** Lets the replica follow the store; answers what ends the link. */
   async link(store: OwnedStore, replica: Replica): Promise<() => void> {
+    const server = createSliceServer({
+      store,
+      timers,
+      rules: { slicesOf: () => ['all'], membersOf: () => store.list('pods') },
+      formerIncarnations: () => store.formerIncarnations,
+      onDiverged: (_slice, reason) => this.reasons.push(reason),
+    });
     const [parent, child] = createConnectionPair();
     const opened = openLink(
       { connection: parent, clock, timers, logger },
@@ -55,14 +62,7 @@ class Place {
         product: 'owner',
         onStream: (method, parameters, stream) => {
           assert.equal(method, 'slice.follow');
-          serveSlice(stream, parameters, {
-            store,
-            timers,
-            resources: ['pods'],
-            includes: () => true,
-            formerIncarnations: () => store.formerIncarnations,
-            onDiverged: (reason) => this.reasons.push(reason),
-          });
+          server.serve(stream, parameters, 'all');
         },
       },
     );

@@ -1,13 +1,14 @@
 export { openOutbox, type OutboxDependencies, type OutboxLimits } from './outbox.ts';
 export { openReplica, type ReplicaDependencies } from './replica.ts';
 export { serveOutbox } from './serve-outbox.ts';
-export { serveSlice } from './serve-slice.ts';
+export { createSliceServer } from './slice-server.ts';
 export {
   type Outbox,
   type Replica,
   type ReplicaChange,
   type SequencedEntry,
   type ServeOutbox,
-  type ServeSlice,
+  type SliceRules,
+  type SliceServer,
   type UpwardEntry,
 } from './types.ts';

@@ -14,7 +14,7 @@ export type SliceChange =
   | {
       readonly type: 'put';
       readonly object: StoredObject;
-      /** `changed`: the message has only the facets of this revision; the others stand. */
+      /** `changed`: only the facets that have changed are there; the others stand. */
       readonly extent: 'whole' | 'changed';
     }
   | {
@@ -75,7 +75,6 @@ export function encodeSliceMessage(message: SliceMessage): Uint8Array {
     for (const facet of facets) {
       const value = change.object.facets[facet];
       if (value === undefined) continue;
-      if (change.extent === 'changed' && value.revision !== revision) continue;
       values.push(facet, value.revision, value.bytes.length);
       bodies.push(value.bytes);
     }

@@ -38,28 +38,43 @@ export interface Replica {
   close(): Promise<void>;
 }
 
-/**
- * Serves one follower. `includes` is a function of the object alone and is asked
- * for objects of `resources` only.
- */
-export type ServeSlice = (
-  stream: LinkStream,
-  parameters: Readonly<Record<string, unknown>>,
-  options: {
-    readonly store: Store;
-    /** Store names of the kinds that the slice may hold. */
-    readonly resources: readonly string[];
-    readonly includes: (object: StoredObject) => boolean;
-    readonly timers: Timers;
-    /**
-     * Incarnations that the store went through: their followers get all of it. Any
-     * other one is of another history. Absent: whatever it is, it is served.
-     */
-    readonly formerIncarnations?: () => readonly string[];
-    /** Called where the follower has another history than the store; it is not served. */
-    readonly onDiverged?: (reason: string) => void;
-  },
-) => void;
+/** What each slice holds. Asked very often: the functions must be cheap, pure, and never throw. */
+export interface SliceRules {
+  /**
+   * The slices that an object is in by itself, from the object alone; `every`: whoever
+   * follows has it. An object of a kind that no slice holds is in none.
+   */
+  readonly slicesOf: (object: StoredObject) => readonly string[] | 'every';
+  /** All objects that are in the slice by themselves, as the store has them now. */
+  readonly membersOf: (slice: string) => Iterable<StoredObject>;
+  /**
+   * Objects that such a member brings with it, whether they exist or not: a pod its
+   * ConfigMaps. They are in the slice as long as a member names them, and bring nothing
+   * themselves.
+   */
+  readonly related?: (member: StoredObject) => readonly ObjectKey[];
+}
+
+export interface SliceServerOptions {
+  readonly store: Store;
+  readonly timers: Timers;
+  readonly rules: SliceRules;
+  /**
+   * Incarnations that the store went through: their followers get all of it. Any
+   * other one is of another history. Absent: whatever it is, it is served.
+   */
+  readonly formerIncarnations?: () => readonly string[];
+  /** Called where the follower of a slice has another history than the store; it is not served. */
+  readonly onDiverged?: (slice: string, reason: string) => void;
+}
+
+/** Serves any number of followers, each its slice, out of one watch of the store. */
+export interface SliceServer {
+  /** Answers one `slice.follow`. */
+  serve(stream: LinkStream, parameters: Readonly<Record<string, unknown>>, slice: string): void;
+  /** Ends the watch; the streams end with their sessions. */
+  close(): void;
+}
 
 /** What a child tells its parent. JSON on the wire. */
 export type UpwardEntry =

@@ -15,7 +15,7 @@ import {
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
 import { openStore, type Change, type ObjectKey } from '#platform/store/mod.ts';
-import { serveOutbox, serveSlice } from '#platform/sync/mod.ts';
+import { createSliceServer, serveOutbox } from '#platform/sync/mod.ts';
 import { createConnectionPair, openLink, type LinkSession } from '#platform/wire/mod.ts';
 import { createAgent, type Agent } from './agent.ts';
 import { facetOf } from './pods/desired-pod.ts';
@@ -39,6 +39,14 @@ async function openHub(folder: string) {
   const disk = createNodeDisk(join(folder, 'hub'));
   await disk.makeDirectory('');
   const store = await openStore({ disk, clock, random, logger });
+  const slices = createSliceServer({
+    store,
+    timers,
+    rules: {
+      slicesOf: () => ['all'],
+      membersOf: () => [...store.list('nodes'), ...store.list('pods')],
+    },
+  });
   let session: LinkSession | undefined;
   let isReachable = true;
   let heartbeats = 0;
@@ -62,12 +70,7 @@ async function openHub(folder: string) {
                 return stream.send(message);
               });
             } else if (method === 'slice.follow') {
-              serveSlice(stream, parameters, {
-                store,
-                includes: () => true,
-                resources: ['nodes', 'pods'],
-                timers,
-              });
+              slices.serve(stream, parameters, 'all');
             } else if (method === 'outbox.deliver') {
               serveOutbox(stream, parameters, {
                 lastApplied: () => 0,

@@ -12,10 +12,11 @@ import { assert, errorText, isSabotaged, type JsonObject } from '#base/mod.ts';
 import { type BlobStore, isDigest } from '#platform/blobs/mod.ts';
 import type { Clock, Connection, Logger, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
-import { serveOutbox, serveSlice } from '#platform/sync/mod.ts';
+import { createSliceServer, serveOutbox, type SliceServer } from '#platform/sync/mod.ts';
 import { type LinkSession, type LinkStream, openLink } from '#platform/wire/mod.ts';
+import { nodeSliceRules } from './node-slice.ts';
 import type { Reports } from './reports.ts';
-import { nodeKey, nodeNameOf } from './stored-facets.ts';
+import { nodeKey } from './stored-facets.ts';
 import type { HubDependencies } from './types.ts';
 
 const nodeSubjectPrefix = 'system:node:';
@@ -43,10 +44,18 @@ export class Sessions {
   readonly #dependencies: SessionsDependencies;
   readonly #sessions = new Map<string, LinkSession>();
   readonly #heartbeats = new Map<string, Heartbeat>();
+  readonly #slices: SliceServer;
   #isClosed = false;
 
   constructor(dependencies: SessionsDependencies) {
     this.#dependencies = dependencies;
+    const { store, timers, history } = dependencies;
+    this.#slices = createSliceServer({
+      store,
+      timers,
+      rules: nodeSliceRules(store),
+      ...(history === undefined ? {} : history),
+    });
   }
 
   session(nodeName: string): LinkSession | undefined {
@@ -67,6 +76,7 @@ export class Sessions {
 
   close(): void {
     this.#isClosed = true;
+    this.#slices.close();
     for (const session of Array.from(this.#sessions.values())) {
       session.close({ code: 'HUB_STOPPING', message: 'the hub is stopping; come back' });
     }
@@ -127,27 +137,13 @@ export class Sessions {
     parameters: Readonly<Record<string, unknown>>,
     stream: LinkStream,
   ): void {
-    const { store, timers, reports, logger, history } = this.#dependencies;
+    const { reports, logger } = this.#dependencies;
     switch (method) {
       case 'node.heartbeat':
         this.#serveHeartbeats(nodeName, stream);
         return;
       case 'slice.follow':
-        serveSlice(stream, parameters, {
-          store,
-          timers,
-          resources: ['nodes', 'pods'],
-          includes: (object) =>
-            object.key.resource === 'nodes'
-              ? object.key.name === nodeName
-              : object.key.resource === 'pods' && nodeNameOf(object) === nodeName,
-          ...(history === undefined
-            ? {}
-            : {
-                formerIncarnations: history.formerIncarnations,
-                onDiverged: (reason) => history.onDiverged(nodeName, reason),
-              }),
-        });
+        this.#slices.serve(stream, parameters, nodeName);
         return;
       case 'outbox.deliver':
         serveOutbox(stream, parameters, {
