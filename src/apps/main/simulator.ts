@@ -16,6 +16,7 @@ import {
   type SimulationResult,
 } from '#apps/simulator/mod.ts';
 import { errorText } from '#base/mod.ts';
+import { createNodeTurns } from '#platform/io/node/mod.ts';
 
 const usage =
   'usage: npm run sim -- (--seed N | --seeds A..B) [--minutes M] [--nodes N] [--twice] [--sabotage NAME|list] [--verbose]';
@@ -117,6 +118,7 @@ function runOnce(request: Request, seed: number): Promise<SimulationResult> {
     minutes,
     nodes,
     drainMicrotasks: () => new Promise((resolve) => setImmediate(resolve)),
+    turns: createNodeTurns(),
     ...(request.isSingle ? { print: (line: string) => console.log(line) } : {}),
     ...(verbose
       ? {

@@ -17,7 +17,7 @@ const overtimeMs = 1_800_000;
 
 export interface SimulationOptions extends Pick<
   WorldOptions,
-  'seed' | 'drainMicrotasks' | 'traceSink' | 'onLog'
+  'seed' | 'drainMicrotasks' | 'turns' | 'traceSink' | 'onLog'
 > {
   /** Of virtual time, while the fleet is troubled. */
   readonly minutes: number;

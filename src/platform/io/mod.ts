@@ -48,3 +48,4 @@ export {
   type ProcessSpec,
   type Spawn,
 } from './spawn.ts';
+export { type HostTurns } from './turns.ts';

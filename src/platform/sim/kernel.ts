@@ -12,11 +12,15 @@
  *    exact and every machine computes the same ones.
  */
 import { assert, errorText } from '#base/mod.ts';
+import type { HostTurns } from '#platform/io/mod.ts';
 import { SimulationError } from './errors.ts';
+import { EventQueue, type QueuedEvent } from './event-queue.ts';
 import { createTrace, type Trace } from './trace.ts';
 
 /** Events that may wait at once; more means that something schedules without end. */
 const eventsMax = 5_000_000;
+/** Events after which the host gets its turn, for what else the program has to do. */
+const eventsPerTurn = 10_000;
 /** Events that may run at one instant before the world is taken for stuck. */
 const eventsAtOneInstantMax = 1_000_000;
 const ticksPerMs = 1024;
@@ -34,63 +38,33 @@ export interface ScheduledEvent {
   cancel(): void;
 }
 
-interface Event extends ScheduledEvent {
+class Event implements ScheduledEvent, QueuedEvent {
   atMs: number;
   sequence: number;
+  next: QueuedEvent | undefined = undefined;
   readonly owner: Lifetime | undefined;
   readonly kind: string;
-  readonly detail: string;
+  readonly detail: string | number;
   run: (() => void) | undefined;
-}
 
-function precedes(left: Event, right: Event): boolean {
-  return left.atMs < right.atMs || (left.atMs === right.atMs && left.sequence < right.sequence);
-}
-
-/** A binary heap by (time, insertion). */
-class EventHeap {
-  readonly #events: Event[] = [];
-
-  get size(): number {
-    return this.#events.length;
+  constructor(
+    atMs: number,
+    sequence: number,
+    owner: Lifetime | undefined,
+    kind: string,
+    detail: string | number,
+    run: () => void,
+  ) {
+    this.atMs = atMs;
+    this.sequence = sequence;
+    this.owner = owner;
+    this.kind = kind;
+    this.detail = detail;
+    this.run = run;
   }
 
-  peek(): Event | undefined {
-    return this.#events[0];
-  }
-
-  push(event: Event): void {
-    const events = this.#events;
-    let index = events.length;
-    events.push(event);
-    while (index > 0) {
-      const parentIndex = (index - 1) >> 1;
-      const parent = events[parentIndex] as Event;
-      if (!precedes(event, parent)) break;
-      events[index] = parent;
-      index = parentIndex;
-    }
-    events[index] = event;
-  }
-
-  pop(): Event | undefined {
-    const events = this.#events;
-    const first = events[0];
-    const last = events.pop();
-    if (first === undefined || last === undefined || events.length === 0) return first;
-    let index = 0;
-    for (;;) {
-      let childIndex = index * 2 + 1;
-      if (childIndex >= events.length) break;
-      const right = events[childIndex + 1];
-      if (right !== undefined && precedes(right, events[childIndex] as Event)) childIndex += 1;
-      const child = events[childIndex] as Event;
-      if (!precedes(child, last)) break;
-      events[index] = child;
-      index = childIndex;
-    }
-    events[index] = last;
-    return first;
+  cancel(): void {
+    this.run = undefined;
   }
 }
 
@@ -98,6 +72,8 @@ export interface KernelOptions {
   readonly seed: number;
   /** Resolves once every microtask that can run has run: one turn of the host's event loop. */
   readonly drainMicrotasks: () => Promise<void>;
+  /** Does the same within one turn, many times as fast. What happens is the same, and so is the trace. */
+  readonly turns?: HostTurns | undefined;
   readonly traceSink?: (line: string) => void;
 }
 
@@ -105,17 +81,23 @@ export class Kernel {
   readonly seed: number;
   readonly trace: Trace;
   readonly #drainMicrotasks: () => Promise<void>;
-  readonly #heap = new EventHeap();
+  readonly #turns: HostTurns | undefined;
+  readonly #queue = new EventQueue<Event>();
+  readonly #atEventEnd: (() => void)[] = [];
   #nowMs = 0;
   #sequence = 0;
   #eventsRun = 0;
   #running = false;
+  /** When the last event ran, and how many have run at that instant. */
+  #instantMs = 0;
+  #atInstant = 0;
 
   constructor(options: KernelOptions) {
     assert(Number.isSafeInteger(options.seed), 'a seed is an integer');
     this.seed = options.seed;
     this.trace = createTrace(options.traceSink);
     this.#drainMicrotasks = options.drainMicrotasks;
+    this.#turns = options.turns;
   }
 
   /** Milliseconds since the world began. */
@@ -133,7 +115,7 @@ export class Kernel {
     delayMs: number,
     owner: Lifetime | undefined,
     kind: string,
-    detail: string,
+    detail: string | number,
     run: () => void,
   ): ScheduledEvent {
     assert(delayMs >= 0, `a delay of ${delayMs} ms`);
@@ -144,24 +126,29 @@ export class Kernel {
     atMs: number,
     owner: Lifetime | undefined,
     kind: string,
-    detail: string,
+    detail: string | number,
     run: () => void,
   ): ScheduledEvent {
-    assert(this.#heap.size < eventsMax, `no more than ${eventsMax} waiting events`);
-    const event: Event = {
-      atMs: Math.max(this.#nowMs, Math.ceil(atMs * ticksPerMs) / ticksPerMs),
-      sequence: this.#sequence,
+    assert(this.#queue.size < eventsMax, `no more than ${eventsMax} waiting events`);
+    const event = new Event(
+      Math.max(this.#nowMs, Math.ceil(atMs * ticksPerMs) / ticksPerMs),
+      this.#sequence,
       owner,
       kind,
       detail,
       run,
-      cancel: () => {
-        event.run = undefined;
-      },
-    };
+    );
     this.#sequence += 1;
-    this.#heap.push(event);
+    this.#queue.push(event);
     return event;
+  }
+
+  /**
+   * Runs `run` once the microtasks of the present event have run, before the next
+   * event. It may schedule, and calls nothing of a program's.
+   */
+  atEventEnd(run: () => void): void {
+    this.#atEventEnd.push(run);
   }
 
   /** Runs `run` at once, or when `process` is no longer frozen; never once it is dead. */
@@ -175,8 +162,8 @@ export class Kernel {
   }
 
   /** Adds a line of its own to the trace: a fault that was injected, a log line. */
-  note(owner: string, kind: string, detail: string): void {
-    this.trace.record(`${this.#nowMs * ticksPerMs} ${owner} ${kind} ${detail}`);
+  note(owner: string, kind: string, detail: string | number): void {
+    this.trace.record(this.#nowMs * ticksPerMs, owner, kind, detail);
   }
 
   /** Runs every event up to `untilMs`, then stands at that instant. */
@@ -197,39 +184,81 @@ export class Kernel {
     return predicate();
   }
 
+  /** Runs events until `predicate` holds: true. Or until `untilMs`: false. */
   async #loop(untilMs: number, predicate: () => boolean): Promise<boolean> {
     assert(!this.#running, 'one run at a time');
     this.#running = true;
+    this.#instantMs = this.#nowMs;
+    this.#atInstant = 0;
     try {
+      const turns = this.#turns;
+      if (turns !== undefined) return await this.#loopInTurns(turns, untilMs, predicate);
       // What the caller did just before may have left microtasks behind.
       await this.#drainMicrotasks();
-      let instantMs = this.#nowMs;
-      let atInstant = 0;
+      this.#endEvent();
       while (!predicate()) {
-        const event = this.#heap.peek();
-        if (event === undefined || event.atMs > untilMs) return false;
-        this.#heap.pop();
-        const { run, owner } = event;
-        if (run === undefined || owner?.alive === false) continue;
-        assert(event.atMs >= this.#nowMs, 'time does not go back');
-        const frozenUntilMs = owner?.frozenUntilMs ?? 0;
-        if (frozenUntilMs > event.atMs) {
-          event.atMs = frozenUntilMs;
-          event.sequence = this.#sequence;
-          this.#sequence += 1;
-          this.#heap.push(event);
-          continue;
-        }
-        this.#nowMs = event.atMs;
-        atInstant = event.atMs === instantMs ? atInstant + 1 : 0;
-        instantMs = event.atMs;
-        if (atInstant > eventsAtOneInstantMax) throw this.#failure('SIM_STUCK', event, undefined);
-        this.#runEvent(event, run);
+        if (!this.#runNext(untilMs)) return false;
         await this.#drainMicrotasks();
+        this.#endEvent();
       }
       return true;
     } finally {
       this.#running = false;
+    }
+  }
+
+  #loopInTurns(turns: HostTurns, untilMs: number, predicate: () => boolean): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const turn = (): void => {
+        try {
+          this.#endEvent();
+          for (let count = 0; count < eventsPerTurn; count += 1) {
+            if (predicate()) return resolve(true);
+            if (!this.#runNext(untilMs)) return resolve(false);
+            turns.runMicrotasks();
+            if (this.#atEventEnd.length > 0) this.#endEvent();
+          }
+          turns.later(turn);
+        } catch (thrown) {
+          reject(thrown);
+        }
+      };
+      turns.later(turn);
+    });
+  }
+
+  #endEvent(): void {
+    const hooks = this.#atEventEnd;
+    // What a hook adds runs too.
+    for (let index = 0; index < hooks.length; index += 1) hooks[index]?.();
+    hooks.length = 0;
+  }
+
+  /** False where there is nothing to do up to `untilMs`. */
+  #runNext(untilMs: number): boolean {
+    for (;;) {
+      const event = this.#queue.peek();
+      if (event === undefined || event.atMs > untilMs) return false;
+      this.#queue.pop();
+      const { run, owner, atMs } = event;
+      if (run === undefined || owner?.alive === false) continue;
+      assert(atMs >= this.#nowMs, 'time does not go back');
+      const frozenUntilMs = owner?.frozenUntilMs ?? 0;
+      if (frozenUntilMs > atMs) {
+        event.atMs = frozenUntilMs;
+        event.sequence = this.#sequence;
+        this.#sequence += 1;
+        this.#queue.push(event);
+        continue;
+      }
+      this.#nowMs = atMs;
+      this.#atInstant = atMs === this.#instantMs ? this.#atInstant + 1 : 0;
+      this.#instantMs = atMs;
+      if (this.#atInstant > eventsAtOneInstantMax) {
+        throw this.#failure('SIM_STUCK', event, undefined);
+      }
+      this.#runEvent(event, run);
+      return true;
     }
   }
 

@@ -29,7 +29,7 @@ export interface PipeLink {
 
 interface Message {
   readonly kind: string;
-  readonly detail: string;
+  readonly detail: string | number;
   readonly arrive: () => void;
 }
 
@@ -62,13 +62,13 @@ export class Pipe {
   }
 
   /** Calls `arrive` at the far end when the message gets there. */
-  send(kind: string, detail: string, arrive: () => void): void {
+  send(kind: string, detail: string | number, arrive: () => void): void {
     assert(this.#waiting.length < waitingMessagesMax, 'what is on its way stays within bounds');
     this.#waiting.push({ kind, detail, arrive });
     this.#scheduleArrival(kind, detail);
   }
 
-  #scheduleArrival(kind: string, detail: string): void {
+  #scheduleArrival(kind: string, detail: string | number): void {
     const atMs = this.#kernel.nowMs + this.link.drawLatencyMs();
     this.#lastArrivalMs = Math.max(this.#lastArrivalMs, atMs);
     this.#kernel.scheduleAt(this.#lastArrivalMs, this.#owner, kind, detail, () => this.#arrival());

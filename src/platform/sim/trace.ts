@@ -2,45 +2,88 @@
  * The trace: one hash over every event in the order it ran. Two runs of a seed
  * that differ anywhere end with different digits; a sink sees the lines
  * themselves, to find where two runs part.
+ *
+ * An event is five numbers: its instant (two), its owner and its kind (each numbered
+ * in the order of their first appearance, where the name itself is hashed), and its
+ * detail, as a number or as a text that is hashed beside.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { utf8 } from '#base/mod.ts';
 
-/** Lines are hashed in batches of about this many characters. */
-const batchCharactersMax = 16_384;
+const wordsPerEvent = 5;
+/** Events are hashed in batches of this many. */
+const batchEventsMax = 2048;
+/** And no more text than this waits beside them. */
+const batchTextMax = 65_536;
+const twoTo32 = 2 ** 32;
 
 export interface Trace {
-  record(line: string): void;
+  /** `ticks` is the instant, a whole number. A detail that is a number has 32 bits. */
+  record(ticks: number, owner: string, kind: string, detail: string | number): void;
   /** 64 hexadecimal digits over all that was recorded until now. */
   digest(): string;
-  lineCount(): number;
 }
 
 export function createTrace(sink: ((line: string) => void) | undefined): Trace {
   const hash = createHash('sha256');
-  let batch = '';
-  let count = 0;
+  const batch = new Uint32Array(batchEventsMax * wordsPerEvent);
+  const batchBytes = new Uint8Array(batch.buffer);
+  const numbers = new Map<string, number>();
+  let used = 0;
+  let text = '';
+
   const flush = (): void => {
-    hash.update(batch);
-    batch = '';
+    // Little-endian on every machine that Node runs on that we build for.
+    hash.update(batchBytes.subarray(0, used * 4));
+    hash.update(utf8(text));
+    used = 0;
+    text = '';
   };
+  const numberOf = (name: string): number => {
+    const known = numbers.get(name);
+    if (known !== undefined) return known;
+    numbers.set(name, numbers.size);
+    text += `${name}\n`;
+    return numbers.size - 1;
+  };
+
   return {
-    record: (line) => {
-      count += 1;
-      batch += line;
-      batch += '\n';
-      if (batch.length >= batchCharactersMax) flush();
-      sink?.(line);
+    record: (ticks, owner, kind, detail) => {
+      batch[used] = ticks;
+      batch[used + 1] = ticks / twoTo32;
+      batch[used + 2] = numberOf(owner);
+      batch[used + 3] = numberOf(kind);
+      if (typeof detail === 'number') {
+        batch[used + 4] = detail;
+      } else {
+        batch[used + 4] = detail.length;
+        if (detail !== '') text += `${detail}\n`;
+      }
+      used += wordsPerEvent;
+      if (used === batch.length || text.length >= batchTextMax) flush();
+      if (sink !== undefined) {
+        const shown = typeof detail === 'number' ? detail.toString(16) : detail;
+        sink(`${ticks} ${owner} ${kind} ${shown}`);
+      }
     },
     digest: () => {
       flush();
       return hash.copy().digest('hex');
     },
-    lineCount: () => count,
   };
 }
 
-/** A short digest of bytes for a line of the trace. */
-export function bytesDigest(bytes: Uint8Array): string {
-  return `${bytes.length}:${crc32(bytes).toString(16)}`;
+/** So short that calling the host's CRC takes longer than this loop. */
+const shortBytesMax = 64;
+
+/** 32 bits over the bytes and their number, for an event's detail. */
+export function bytesDigest(bytes: Uint8Array): number {
+  const { length } = bytes;
+  if (length > shortBytesMax) return (crc32(bytes) ^ length) >>> 0;
+  let digest = 0x811c9dc5 ^ length;
+  for (let index = 0; index < length; index += 1) {
+    digest = Math.imul(digest ^ (bytes[index] ?? 0), 0x01000193);
+  }
+  return digest >>> 0;
 }

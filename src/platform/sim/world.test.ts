@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { textOf, utf8 } from '#base/mod.ts';
-import { NetError, sleep, type Connection, type Keys } from '#platform/io/mod.ts';
+import { NetError, sleep, type Connection, type HostTurns, type Keys } from '#platform/io/mod.ts';
+import { createNodeTurns } from '#platform/io/node/mod.ts';
 import { createWorld, seededRandom, SimulationError, wallEpochMs, type World } from './mod.ts';
 
 const drainMicrotasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const openWorld = (seed: number): World => createWorld({ seed, drainMicrotasks });
+const openWorld = (seed: number, turns?: HostTurns): World =>
+  createWorld({ seed, drainMicrotasks, turns });
 
 async function identities(keys: Keys) {
   const profile = {
@@ -64,8 +66,8 @@ async function openLink(world: World) {
   return { hub, node, received, hubCloses, connect, connection };
 }
 
-async function busyTrace(seed: number): Promise<string> {
-  const world = openWorld(seed);
+async function busyTrace(seed: number, turns?: HostTurns): Promise<string> {
+  const world = openWorld(seed, turns);
   const { node } = await openLink(world);
   const write = async (): Promise<void> => {
     const { disk, timers, random } = node.ports;
@@ -89,6 +91,31 @@ test('a seed gives the same trace every time, and another seed another one', asy
   assert.match(first, /^[0-9a-f]{64}$/);
   assert.equal(await busyTrace(7), first);
   assert.notEqual(await busyTrace(8), first);
+});
+
+test('microtasks that are run at once tell the same story as whole turns of the host', async () => {
+  for (const seed of [7, 8, 9]) {
+    assert.equal(await busyTrace(seed, createNodeTurns()), await busyTrace(seed));
+  }
+  // As many steps as anybody may take, between two events and not after them.
+  const world = openWorld(1, createNodeTurns());
+  const order: string[] = [];
+  const walk = async (name: string, steps: number): Promise<void> => {
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    order.push(name);
+  };
+  world.timers.after(1, () => void walk('long', 1000));
+  world.timers.after(1, () => void walk('short', 1));
+  await world.run(2);
+  assert.deepEqual(order, ['long', 'short']);
+});
+
+test('what an event throws ends the run with the seed and the place, also within one turn', async () => {
+  const world = openWorld(3, createNodeTurns());
+  world.timers.after(5, () => {
+    throw new Error('planted');
+  });
+  await assert.rejects(world.run(10), /seed 3 at 5 ms.*planted/);
 });
 
 test('the streams of a seed are what they have always been, and differ by name', () => {

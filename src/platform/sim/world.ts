@@ -3,7 +3,7 @@
  * seed. Two worlds of the same seed that are driven alike end with the same trace.
  */
 import { assert } from '#base/mod.ts';
-import type { Clock, Timers } from '#platform/io/mod.ts';
+import type { Clock, HostTurns, Timers } from '#platform/io/mod.ts';
 import { SimulationError } from './errors.ts';
 import { Host, type WorldLogLine } from './host.ts';
 import { Kernel } from './kernel.ts';
@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly seed: number;
   /** One turn of the host's event loop, after which every microtask has run. */
   readonly drainMicrotasks: () => Promise<void>;
+  /** Does the same within one turn, many times as fast. What happens is the same, and so is the trace. */
+  readonly turns?: HostTurns | undefined;
   /** Sees every line of the trace, to find where two runs part. */
   readonly traceSink?: (line: string) => void;
   readonly onLog?: (line: WorldLogLine) => void;
