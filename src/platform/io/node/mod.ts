@@ -9,3 +9,4 @@ export { createNodeRandom } from './random.ts';
 export { createNodeSpawn } from './spawn.ts';
 export { createStreamLogger } from './stream-logger.ts';
 export { createNodeTimers } from './timers.ts';
+export { createNodeTurns } from './turns.ts';
