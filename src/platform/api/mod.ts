@@ -117,21 +117,43 @@ export {
 export { stopAfterMsOf } from './core/on-cut.ts';
 export { podStatusWord } from './core/pod-columns.ts';
 export { type PodAssignment, type PodReport, type PodVerdict } from './core/pod-facets.ts';
+export { isVariableName, keyedField } from './core/pod-environment-validation.ts';
 export {
   type Container,
   type ContainerState,
   type ContainerStatus,
+  type EnvironmentSource,
+  type EnvironmentVariable,
+  type ExecAction,
+  type FieldReference,
+  type HttpGetAction,
+  isSidecar,
+  type KeyReference,
+  type LifecycleHandler,
+  type NodeAffinity,
+  type NodeSelectorRequirement,
+  type NodeSelectorTerm,
   type Pod,
   type PodCondition,
   type PodPhase,
   type PodSpec,
   type PodStatus,
+  type Probe,
   type PullPolicy,
+  type QualityClass,
+  type ResourceFieldReference,
   type ResourceList,
   type RestartPolicy,
   type TaintEffect,
   type Toleration,
 } from './core/pod-types.ts';
+export {
+  type DownwardFile,
+  type KeyToPath,
+  type Volume,
+  type VolumeMount,
+  type VolumeProjection,
+} from './core/pod-volume-types.ts';
 export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
 export { type LabelSelector, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';

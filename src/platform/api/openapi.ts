@@ -135,7 +135,7 @@ function addComponents(schemas: JsonObject, definition: ResourceDefinition): voi
 
 /** Our schema in the words of OpenAPI 3.0. */
 function openApiSchema(schema: Schema): JsonObject {
-  const { properties, items, additionalProperties, ...rest } = schema;
+  const { properties, items, additionalProperties, notYet: _notYet, ...rest } = schema;
   const written: JsonObject = {};
   for (const [name, value] of Object.entries(rest)) {
     if (value !== undefined) written[name] = structuredClone(value) as Json;

@@ -12,13 +12,20 @@ import type { Schema } from './schema.ts';
 
 const unknownFieldsMaxDefault = 100;
 
-/** Paths of fields that the schema does not know, at most `fieldsMax` (100). */
+export interface UnknownField {
+  /** `spec.containers[0].foo` */
+  readonly path: string;
+  /** A field of Kubernetes that this version does not have. */
+  readonly isNotYet: boolean;
+}
+
+/** Fields that the schema does not know, at most `fieldsMax` (100). */
 export function findUnknownFields(
   schema: Schema,
   value: unknown,
   fieldsMax: number = unknownFieldsMaxDefault,
-): string[] {
-  const found: string[] = [];
+): UnknownField[] {
+  const found: UnknownField[] = [];
   collectUnknown(schema, value as Json, '', found, fieldsMax);
   return found;
 }
@@ -27,7 +34,7 @@ function collectUnknown(
   schema: Schema,
   value: Json,
   path: string,
-  found: string[],
+  found: UnknownField[],
   fieldsMax: number,
 ): void {
   if (Array.isArray(value)) {
@@ -43,8 +50,10 @@ function collectUnknown(
     if (found.length >= fieldsMax) return;
     const child = fieldSchema(schema, name);
     const field = value[name];
-    if (child === 'unknown') found.push(childPath(path, name));
-    else if (child !== 'anything' && field !== undefined) {
+    if (child === 'unknown') {
+      const isNotYet = schema.notYet?.includes(name) === true;
+      found.push({ path: childPath(path, name), isNotYet });
+    } else if (child !== 'anything' && field !== undefined) {
       const isProperty = schema.additionalProperties === undefined;
       const at = isProperty ? childPath(path, name) : keyPath(path, name);
       collectUnknown(child, field, at, found, fieldsMax);

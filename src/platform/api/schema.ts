@@ -12,6 +12,11 @@ export interface Schema {
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
+  /**
+   * Fields that people know from Kubernetes and that this version refuses: an
+   * answer about one says so. Never served.
+   */
+  readonly notYet?: readonly string[];
   readonly additionalProperties?: Schema;
   readonly items?: Schema;
   readonly enum?: readonly string[];

@@ -43,7 +43,9 @@ export function decodeObject(
   }
   requireTypeOf(definition, value as unknown as ApiObject);
   const found = [
-    ...findUnknownFields(definition.schema, value).map((field) => `unknown field "${field}"`),
+    ...findUnknownFields(definition.schema, value).map(({ path, isNotYet }) =>
+      isNotYet ? `field "${path}" is not supported yet` : `unknown field "${path}"`,
+    ),
     ...duplicates.map((field) => `duplicate field "${field}"`),
   ];
   if (fieldValidation === 'Strict' && found.length > 0) {

@@ -260,6 +260,7 @@ test('the verdict lies over what the agent reports', () => {
     phase: 'Failed',
     reason: 'NodeLost',
     podIP: '127.1.1.1',
+    qosClass: 'BestEffort',
     conditions: [
       { type: 'Ready', status: 'False' },
       { type: 'Initialized', status: 'True' },

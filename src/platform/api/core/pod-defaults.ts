@@ -1,5 +1,12 @@
 /** Defaults of a pod's specification that depend on other fields. Shared by pods and templates. */
-import type { Container, PodSpec } from './pod-types.ts';
+import type {
+  Container,
+  EnvironmentVariable,
+  PodSpec,
+  ResourceFieldReference,
+  ResourceName,
+} from './pod-types.ts';
+import { type DownwardFile, type Volume, volumeSources } from './pod-volume-types.ts';
 
 /** Fills in what was left open. In place and idempotent. */
 export function applyPodSpecDefaults(spec: PodSpec): void {
@@ -9,13 +16,18 @@ export function applyPodSpecDefaults(spec: PodSpec): void {
   spec.dnsPolicy ??= 'ClusterFirst';
   // Empty means "nothing given" to clients that cannot leave a field out.
   if (spec.nodeName === '') delete spec.nodeName;
+  // Its newer name says the same.
+  delete (spec as { serviceAccount?: string }).serviceAccount;
   for (const container of spec.containers) applyContainerDefaults(container);
+  for (const container of spec.initContainers ?? []) applyContainerDefaults(container);
+  for (const volume of spec.volumes ?? []) applyVolumeDefaults(volume);
 }
 
 function applyContainerDefaults(container: Container): void {
   container.imagePullPolicy ??= hasMovingTag(container.image) ? 'Always' : 'IfNotPresent';
   container.resources ??= {};
   for (const port of container.ports ?? []) port.protocol ??= 'TCP';
+  for (const variable of container.env ?? []) writeDivisorAsText(variable);
   for (const amounts of [container.resources.requests, container.resources.limits]) {
     if (amounts !== undefined) writeAsText(amounts);
   }
@@ -23,14 +35,37 @@ function applyContainerDefaults(container: Container): void {
   if (limits === undefined) return;
   // Whoever states a limit alone means to have that much.
   const requests = (container.resources.requests ??= {});
-  if (limits.cpu !== undefined) requests.cpu ??= limits.cpu;
-  if (limits.memory !== undefined) requests.memory ??= limits.memory;
+  for (const name of resourceNames) {
+    if (limits[name] !== undefined) requests[name] ??= limits[name];
+  }
 }
 
+function applyVolumeDefaults(volume: Volume): void {
+  if (volumeSources.every((source) => volume[source] === undefined)) volume.emptyDir = {};
+  const { emptyDir, downwardAPI, projected } = volume;
+  if (emptyDir?.sizeLimit !== undefined) emptyDir.sizeLimit = String(emptyDir.sizeLimit);
+  const files: DownwardFile[] = [
+    ...(downwardAPI?.items ?? []),
+    ...(projected?.sources ?? []).flatMap((source) => source.downwardAPI?.items ?? []),
+  ];
+  for (const { resourceFieldRef } of files) textDivisor(resourceFieldRef);
+}
+
+function writeDivisorAsText({ valueFrom }: EnvironmentVariable): void {
+  textDivisor(valueFrom?.resourceFieldRef);
+}
+
+function textDivisor(reference: ResourceFieldReference | undefined): void {
+  if (reference?.divisor !== undefined) reference.divisor = String(reference.divisor);
+}
+
+export const resourceNames = ['cpu', 'memory', 'ephemeral-storage'] as const;
+
 /** Quantities may be given as plain numbers; they are served as text. */
-function writeAsText(amounts: { cpu?: string | number; memory?: string | number }): void {
-  if (amounts.cpu !== undefined) amounts.cpu = String(amounts.cpu);
-  if (amounts.memory !== undefined) amounts.memory = String(amounts.memory);
+function writeAsText(amounts: Partial<Record<ResourceName, string | number>>): void {
+  for (const name of resourceNames) {
+    if (amounts[name] !== undefined) amounts[name] = String(amounts[name]);
+  }
 }
 
 /** True for `name`, `name:latest`, `host:5000/name`; false for another tag or a digest. */

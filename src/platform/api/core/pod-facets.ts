@@ -12,6 +12,7 @@ import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import type { FacetLayout } from '../definition.ts';
 import type { ApiObject } from '../object.ts';
 import { intentMetadata } from '../meta/intent-metadata.ts';
+import { qualityClassOf } from './pod-quality.ts';
 import type { PodCondition, PodPhase, PodStatus } from './pod-types.ts';
 
 /** Where the pod runs, and which bytes each image reference meant when that was decided. */
@@ -64,7 +65,7 @@ export const podFacets: FacetLayout = {
         ...(intent?.['spec'] as JsonObject | undefined),
         ...(nodeName === undefined ? {} : { nodeName }),
       },
-      status: foldStatus(report, verdict),
+      status: { ...foldStatus(report, verdict), qosClass: qualityClassOf(intent) },
     };
   },
 };

@@ -1,6 +1,7 @@
 /** The schema of a pod's status: what the node observes, with what the hub concludes over it. */
 import { conditionsSchema } from '../meta/condition.ts';
 import { flag, instant, integer, keyedList, oneOf, record, text } from '../meta/build.ts';
+import type { Schema } from '../schema.ts';
 
 const stateSchema = (description: string): ReturnType<typeof record> =>
   record(description, {
@@ -24,29 +25,9 @@ const stateSchema = (description: string): ReturnType<typeof record> =>
     ),
   });
 
-export const podStatusSchema = record('What is known about the pod now.', {
-  phase: oneOf('Where the pod is in its life.', [
-    'Pending',
-    'Running',
-    'Succeeded',
-    'Failed',
-    'Unknown',
-  ]),
-  reason: text('One word for why the pod is in this phase.'),
-  message: text('Why the pod is in this phase, for people.'),
-  hostIP: text('Address of the node.'),
-  podIP: text('Address of the pod.'),
-  podIPs: keyedList(
-    'All addresses of the pod.',
-    ['ip'],
-    record('One address.', { ip: text('The address.') }, ['ip']),
-  ),
-  startTime: instant('When the node took the pod up.'),
-  conditions: conditionsSchema('What holds for the pod, since when, and why.', {
-    lastProbeTime: instant('When this was last looked at.'),
-  }),
-  containerStatuses: keyedList(
-    'How each container is doing.',
+function containerStatuses(description: string): Schema {
+  return keyedList(
+    description,
     ['name'],
     record(
       'How one container is doing.',
@@ -63,5 +44,39 @@ export const podStatusSchema = record('What is known about the pod now.', {
       },
       ['name', 'ready', 'restartCount', 'image', 'imageID'],
     ),
+  );
+}
+
+export const podStatusSchema = record('What is known about the pod now.', {
+  phase: oneOf('Where the pod is in its life.', [
+    'Pending',
+    'Running',
+    'Succeeded',
+    'Failed',
+    'Unknown',
+  ]),
+  reason: text('One word for why the pod is in this phase.'),
+  message: text('Why the pod is in this phase, for people.'),
+  hostIP: text('Address of the node.'),
+  hostIPs: keyedList(
+    'All addresses of the node.',
+    ['ip'],
+    record('One address.', { ip: text('The address.') }, ['ip']),
+  ),
+  podIP: text('Address of the pod.'),
+  podIPs: keyedList(
+    'All addresses of the pod.',
+    ['ip'],
+    record('One address.', { ip: text('The address.') }, ['ip']),
+  ),
+  startTime: instant('When the node took the pod up.'),
+  conditions: conditionsSchema('What holds for the pod, since when, and why.', {
+    lastProbeTime: instant('When this was last looked at.'),
+  }),
+  initContainerStatuses: containerStatuses('How each init container is doing.'),
+  containerStatuses: containerStatuses('How each container is doing.'),
+  qosClass: oneOf(
+    'How soon the pod is ended when its node runs short: made from what it asks for.',
+    ['Guaranteed', 'Burstable', 'BestEffort'],
   ),
 });

@@ -1,73 +1,63 @@
 /** What a schema cannot say about a pod's specification. */
 import type { FieldError } from '../definition.ts';
 import { equalJson } from '../field-errors.ts';
-import { compareQuantities, tryParseQuantity } from '../quantity.ts';
 import { duplicates } from '../meta/rules.ts';
+import { validateAffinity } from './pod-affinity.ts';
+import {
+  duplicatePortNames,
+  validateContainer,
+  validateInitContainer,
+} from './pod-container-validation.ts';
+import { notSupportedYet } from './pod-security.ts';
+import { validateVolumes } from './pod-volume-validation.ts';
 import type { Container, PodSpec, Toleration } from './pod-types.ts';
 
 /** Rules for a specification as it stands. `field` is its path: `spec` or `spec.template.spec`. */
 export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
+  const volumes = spec.volumes ?? [];
+  const placed = placedContainers(spec, field);
+  const names = placed.map(([, container]) => container.name);
   const errors = [
-    ...duplicates(
-      spec.containers.map((container) => container.name),
-      (position) => `${field}.containers[${position}].name`,
-    ),
-    ...duplicatePortNames(spec, field),
+    ...duplicates(names, (position) => `${placed[position]?.[0]}.name`),
+    ...duplicatePortNames(placed),
+    ...validateVolumes(volumes, names, `${field}.volumes`),
+    ...validateHostAccess(spec, field),
   ];
-  for (const [position, container] of spec.containers.entries()) {
-    errors.push(...validateContainer(container, `${field}.containers[${position}]`));
+  for (const [path, container] of placed) {
+    errors.push(...validateContainer(container, volumes, path));
+  }
+  for (const [position, container] of (spec.initContainers ?? []).entries()) {
+    errors.push(...validateInitContainer(container, `${field}.initContainers[${position}]`));
   }
   for (const [position, toleration] of (spec.tolerations ?? []).entries()) {
     errors.push(...validateToleration(toleration, `${field}.tolerations[${position}]`));
   }
-  return errors;
+  return [...errors, ...validateAffinity(spec.affinity?.nodeAffinity, `${field}.affinity`)];
 }
 
-function duplicatePortNames(spec: PodSpec, field: string): FieldError[] {
-  const ports = spec.containers.flatMap((container, containerPosition) =>
-    (container.ports ?? []).map((port, position) => ({
-      name: port.name,
-      path: `${field}.containers[${containerPosition}].ports[${position}].name`,
-    })),
-  );
-  return duplicates(
-    ports.map((port) => port.name),
-    (position) => ports[position]?.path ?? field,
+/** Every container with the path of its place. */
+function placedContainers(spec: PodSpec, field: string): [string, Container][] {
+  return (['containers', 'initContainers'] as const).flatMap((list) =>
+    (spec[list] ?? []).map((container, position): [string, Container] => [
+      `${field}.${list}[${position}]`,
+      container,
+    ]),
   );
 }
 
-function validateContainer(container: Container, field: string): FieldError[] {
-  const errors: FieldError[] = [];
-  if (container.image.trim() !== container.image) {
-    errors.push({
-      field: `${field}.image`,
-      reason: 'FieldValueInvalid',
-      message: 'must not have leading or trailing whitespace',
-    });
-  }
-  const { requests = {}, limits = {} } = container.resources ?? {};
-  for (const name of ['cpu', 'memory'] as const) {
-    const request = tryParseQuantity(requests[name] ?? '0');
-    const limit = limits[name] === undefined ? undefined : tryParseQuantity(limits[name]);
-    if (request === undefined || limit === undefined) continue;
-    if (compareQuantities(request, limit) > 0) {
-      errors.push({
-        field: `${field}.resources.requests`,
-        reason: 'FieldValueInvalid',
-        message: `must be less than or equal to ${name} limit of ${limits[name]}`,
-      });
-    }
-  }
-  for (const [position, variable] of (container.env ?? []).entries()) {
-    if (/[=\0]/u.test(variable.name)) {
-      errors.push({
-        field: `${field}.env[${position}].name`,
-        reason: 'FieldValueInvalid',
-        message: 'must not contain "="',
-      });
-    }
-  }
-  return errors;
+/** What would let a pod see more of its node than its own part. */
+function validateHostAccess(spec: PodSpec, field: string): FieldError[] {
+  const wishes = {
+    hostNetwork: 'a pod has an address of its own',
+    hostPID: 'a container sees its own processes alone',
+    hostIPC: 'a container sees its own processes alone',
+    shareProcessNamespace: 'each container sees its own processes alone',
+    automountServiceAccountToken:
+      'pods have no account of the API; leave it out or set it to false',
+  } as const;
+  return (Object.keys(wishes) as (keyof typeof wishes)[]).flatMap((name) =>
+    spec[name] === true ? [notSupportedYet(`${field}.${name}`, wishes[name])] : [],
+  );
 }
 
 function validateToleration(toleration: Toleration, field: string): FieldError[] {
@@ -98,8 +88,8 @@ function validateToleration(toleration: Toleration, field: string): FieldError[]
 }
 
 /**
- * What may change after creation: images, added tolerations, and the node of a
- * pod never. Everything else a node has already acted on.
+ * What may change after creation: images, added tolerations, a shorter deadline,
+ * and the node of a pod never. Everything else a node has already acted on.
  */
 export function validatePodSpecChange(before: PodSpec, after: PodSpec): FieldError[] {
   const earlier = before.tolerations ?? [];
@@ -107,23 +97,34 @@ export function validatePodSpecChange(before: PodSpec, after: PodSpec): FieldErr
     (toleration) => !earlier.some((old) => equalJson(old, toleration)),
   );
   const kept = (after.tolerations ?? []).length - added.length;
-  const comparable: PodSpec = {
-    ...after,
-    containers: after.containers.map((container, position) => {
-      const old = before.containers[position];
-      return old === undefined ? container : { ...container, image: old.image };
-    }),
-  };
-  delete comparable.tolerations;
-  const previous: PodSpec = { ...before };
-  delete previous.tolerations;
-  if (kept >= earlier.length && equalJson(previous, comparable)) return [];
+  const isShorter =
+    after.activeDeadlineSeconds === before.activeDeadlineSeconds ||
+    (after.activeDeadlineSeconds ?? Infinity) < (before.activeDeadlineSeconds ?? Infinity);
+  const same = equalJson(comparable(before, before), comparable(after, before));
+  if (kept >= earlier.length && isShorter && same) return [];
   return [
     {
       field: 'spec',
       reason: 'FieldValueForbidden',
       message:
-        'pod updates may not change fields other than `spec.containers[*].image` and `spec.tolerations` (only additions to existing tolerations)',
+        'pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, `spec.activeDeadlineSeconds` (only to less) and `spec.tolerations` (only additions to existing tolerations)',
     },
   ];
+}
+
+/** Without what may change, images being those of `before`. */
+function comparable(spec: PodSpec, before: PodSpec): PodSpec {
+  const { tolerations: _tolerations, activeDeadlineSeconds: _deadline, ...rest } = spec;
+  const withImagesOf = (own: Container[], old: Container[] = []): Container[] =>
+    own.map((container, position) => {
+      const image = old[position]?.image;
+      return image === undefined ? container : { ...container, image };
+    });
+  return {
+    ...rest,
+    containers: withImagesOf(spec.containers, before.containers),
+    ...(spec.initContainers === undefined
+      ? {}
+      : { initContainers: withImagesOf(spec.initContainers, before.initContainers) }),
+  };
 }

@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type ApiObject,
+  applySchemaDefaults,
+  builtInDefinitions,
+  findUnknownFields,
+  type Pod,
+  validateAgainstSchema,
+} from '../mod.ts';
+
+const pods = builtInDefinitions.find(({ kind }) => kind === 'Pod')!;
+
+function made(spec: object): Pod {
+  const given = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'd' }, spec };
+  const object = structuredClone(applySchemaDefaults(pods.schema, given)) as unknown as ApiObject;
+  assert.deepEqual(validateAgainstSchema(pods.schema, object), []);
+  pods.applyDefaults?.(object);
+  return object as Pod;
+}
+
+/** `path: reason` of everything that is wrong by schema or rule. */
+function refusals(spec: object): string[] {
+  const given = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'd' }, spec };
+  const unknown = findUnknownFields(pods.schema, given).map(
+    ({ path, isNotYet }) => `${path}: ${isNotYet ? 'not yet' : 'unknown'}`,
+  );
+  if (unknown.length > 0) return unknown;
+  const object = structuredClone(applySchemaDefaults(pods.schema, given)) as unknown as ApiObject;
+  let errors = validateAgainstSchema(pods.schema, object);
+  if (errors.length === 0) {
+    pods.applyDefaults?.(object);
+    errors = [...(pods.validate?.(object, { operation: 'create', previous: undefined }) ?? [])];
+  }
+  return errors.map(({ field, reason }) => `${field}: ${reason}`);
+}
+
+const main = (fields: object = {}): object => ({ name: 'main', image: 'app:1', ...fields });
+const withMain = (fields: object, spec: object = {}): object => ({
+  containers: [main(fields)],
+  ...spec,
+});
+const data = [{ name: 'data', emptyDir: {} }];
+
+test('a pod as people write it is accepted whole, and its open ends are filled in', () => {
+  const pod = made({
+    initContainers: [
+      { name: 'prepare', image: 'tool:1', command: ['make.mjs'] },
+      {
+        name: 'proxy',
+        image: 'proxy:1',
+        restartPolicy: 'Always',
+        startupProbe: { exec: { command: ['up'] } },
+      },
+    ],
+    containers: [
+      main({
+        workingDir: '/app/site',
+        env: [
+          { name: 'A', value: '$(B)' },
+          { name: 'B', valueFrom: { configMapKeyRef: { name: 'c', key: 'k', optional: true } } },
+          { name: 'C', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+          {
+            name: 'D',
+            valueFrom: { fieldRef: { fieldPath: "metadata.labels['example.com/App']" } },
+          },
+          {
+            name: 'E',
+            valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } },
+          },
+        ],
+        envFrom: [{ prefix: 'X_', configMapRef: { name: 'c' } }, { secretRef: { name: 's' } }],
+        ports: [{ name: 'http', containerPort: 8080 }],
+        livenessProbe: { httpGet: { port: 'http', path: '/healthz' } },
+        readinessProbe: { tcpSocket: { port: 8080 }, successThreshold: 2 },
+        lifecycle: { preStop: { sleep: { seconds: 2 } }, postStart: { exec: { command: ['x'] } } },
+        resources: { limits: { memory: '64Mi', 'ephemeral-storage': 1000 } },
+        securityContext: { runAsNonRoot: true, capabilities: { drop: ['ALL'] } },
+        volumeMounts: [
+          { name: 'data', mountPath: '/data', subPath: 'a/b' },
+          { name: 'all', mountPath: '/etc/all', readOnly: true },
+        ],
+      }),
+    ],
+    volumes: [
+      { name: 'data' },
+      { name: 'ram', emptyDir: { medium: 'Memory', sizeLimit: '8Mi' } },
+      {
+        name: 'all',
+        projected: {
+          sources: [
+            { configMap: { name: 'c', items: [{ key: 'k', path: 'x/k' }] } },
+            { secret: { name: 's' } },
+            {
+              downwardAPI: {
+                items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }],
+              },
+            },
+          ],
+        },
+      },
+      { name: 'host', hostPath: { path: '/srv/data', type: 'Directory' } },
+    ],
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [{ matchExpressions: [{ key: 'a', operator: 'Gt', values: ['3'] }] }],
+        },
+      },
+    },
+    securityContext: {},
+    activeDeadlineSeconds: 100,
+    hostname: 'p',
+  });
+  assert.deepEqual(pods.validate?.(pod, { operation: 'create', previous: undefined }), []);
+  const [container] = pod.spec.containers;
+  assert.deepEqual(pod.spec.volumes?.[0], { name: 'data', emptyDir: {} });
+  assert.equal(pod.spec.volumes?.[2]?.projected?.defaultMode, 420);
+  assert.deepEqual(container?.resources?.requests, { memory: '64Mi', 'ephemeral-storage': '1000' });
+  assert.deepEqual(container?.livenessProbe, {
+    httpGet: { port: 'http', path: '/healthz', scheme: 'HTTP' },
+    timeoutSeconds: 1,
+    periodSeconds: 10,
+    successThreshold: 1,
+    failureThreshold: 3,
+  });
+  assert.equal(pod.spec.initContainers?.[0]?.imagePullPolicy, 'IfNotPresent');
+  const twice = structuredClone(pod);
+  pods.applyDefaults?.(twice);
+  assert.deepEqual(twice, pod);
+});
+
+test('what contradicts itself, leads out of its place or is not held here is refused by its field', () => {
+  const c = 'spec.containers[0]';
+  const mount = (fields: object): object =>
+    withMain(
+      { volumeMounts: [{ name: 'data', mountPath: '/data', ...fields }] },
+      { volumes: data },
+    );
+  const variable = (fields: object): object => withMain({ env: [{ name: 'A', ...fields }] });
+  const volume = (source: object): object => withMain({}, { volumes: [{ name: 'v', ...source }] });
+  const items = (...paths: string[]): object =>
+    volume({ configMap: { name: 'c', items: paths.map((path) => ({ key: 'k', path })) } });
+  const cases: readonly [object, ...string[]][] = [
+    [withMain({}, { priorityClassName: 'high' }), 'spec.priorityClassName: not yet'],
+    [withMain({ ports: [{ containerPort: 1, hostPort: 1 }] }), `${c}.ports[0].hostPort: not yet`],
+    [withMain({ securityContext: { runAsUser: 0 } }), `${c}.securityContext.runAsUser: not yet`],
+    [volume({ persistentVolumeClaim: {} }), 'spec.volumes[0].persistentVolumeClaim: not yet'],
+    [withMain({ restartPolicy: 'Always' }), `${c}.restartPolicy: not yet`],
+    [withMain({ colour: 'red' }), `${c}.colour: unknown`],
+    [
+      withMain({ securityContext: { privileged: true, capabilities: { add: ['NET_ADMIN'] } } }),
+      `${c}.securityContext.privileged: FieldValueNotSupported`,
+      `${c}.securityContext.capabilities.add: FieldValueNotSupported`,
+    ],
+    [withMain({}, { hostNetwork: true }), 'spec.hostNetwork: FieldValueNotSupported'],
+    [withMain({ tty: true }), `${c}.tty: FieldValueNotSupported`],
+    [mount({ subPath: '../x' }), `${c}.volumeMounts[0].subPath: FieldValueInvalid`],
+    [mount({ subPath: '/x' }), `${c}.volumeMounts[0].subPath: FieldValueInvalid`],
+    [mount({ subPath: 'a/../../x' }), `${c}.volumeMounts[0].subPath: FieldValueInvalid`],
+    [mount({ mountPath: 'data' }), `${c}.volumeMounts[0].mountPath: FieldValueInvalid`],
+    [mount({ mountPath: '/usr' }), `${c}.volumeMounts[0].mountPath: FieldValueInvalid`],
+    [mount({ mountPath: '/app' }), `${c}.volumeMounts[0].mountPath: FieldValueInvalid`],
+    [mount({ mountPath: '/proc/self' }), `${c}.volumeMounts[0].mountPath: FieldValueInvalid`],
+    [mount({ name: 'other' }), `${c}.volumeMounts[0].name: FieldValueInvalid`],
+    [
+      withMain(
+        {
+          volumeMounts: [
+            { name: 'data', mountPath: '/d' },
+            { name: 'data', mountPath: '/d' },
+          ],
+        },
+        { volumes: data },
+      ),
+      `${c}.volumeMounts[1]: FieldValueDuplicate`,
+    ],
+    [withMain({}, { volumes: [...data, ...data] }), 'spec.volumes[1]: FieldValueDuplicate'],
+    [
+      withMain({}, { initContainers: [main()] }),
+      'spec.initContainers[0].name: FieldValueDuplicate',
+    ],
+    [
+      withMain(
+        {},
+        { initContainers: [{ name: 'i', image: 'a', livenessProbe: { grpc: { port: 1 } } }] },
+      ),
+      'spec.initContainers[0].livenessProbe: FieldValueForbidden',
+    ],
+    [
+      variable({ value: 'x', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }),
+      `${c}.env[0].valueFrom: FieldValueForbidden`,
+    ],
+    [variable({ valueFrom: {} }), `${c}.env[0].valueFrom: FieldValueRequired`],
+    [
+      variable({ valueFrom: { fieldRef: { fieldPath: 'spec.containers' } } }),
+      `${c}.env[0].valueFrom.fieldRef.fieldPath: FieldValueInvalid`,
+    ],
+    [
+      variable({ valueFrom: { configMapKeyRef: { key: 'k' } } }),
+      `${c}.env[0].valueFrom.configMapKeyRef.name: FieldValueRequired`,
+    ],
+    [withMain({ env: [{ name: '1A' }] }), `${c}.env[0].name: FieldValueInvalid`],
+    [withMain({ envFrom: [{}] }), `${c}.envFrom[0]: FieldValueRequired`],
+    [withMain({ livenessProbe: {} }), `${c}.livenessProbe: FieldValueRequired`],
+    [
+      withMain({ livenessProbe: { exec: { command: [] } } }),
+      `${c}.livenessProbe.exec.command: FieldValueRequired`,
+    ],
+    [
+      withMain({ livenessProbe: { grpc: { port: 1 }, successThreshold: 2 } }),
+      `${c}.livenessProbe.successThreshold: FieldValueInvalid`,
+    ],
+    [
+      withMain({ readinessProbe: { httpGet: { port: 'web' } } }),
+      `${c}.readinessProbe.httpGet.port: FieldValueInvalid`,
+    ],
+    [withMain({ lifecycle: { preStop: {} } }), `${c}.lifecycle.preStop: FieldValueRequired`],
+    [withMain({ workingDir: 'app' }), `${c}.workingDir: FieldValueInvalid`],
+    [
+      withMain({ resources: { requests: { memory: '-1' } } }),
+      `${c}.resources.requests[memory]: FieldValueInvalid`,
+    ],
+    [
+      volume({ emptyDir: {}, configMap: { name: 'c' } }),
+      'spec.volumes[0].configMap: FieldValueForbidden',
+    ],
+    [
+      volume({ hostPath: { path: '/srv/../etc' } }),
+      'spec.volumes[0].hostPath.path: FieldValueInvalid',
+    ],
+    [items('..data/x'), 'spec.volumes[0].configMap.items[0].path: FieldValueInvalid'],
+    [items('a/../../b'), 'spec.volumes[0].configMap.items[0].path: FieldValueInvalid'],
+    [items('a', 'a'), 'spec.volumes[0].configMap.items[1].path: FieldValueDuplicate'],
+    [items('a', 'a/b'), 'spec.volumes[0].configMap.items[0].path: FieldValueDuplicate'],
+    [
+      volume({ projected: { sources: [{}] } }),
+      'spec.volumes[0].projected.sources[0]: FieldValueRequired',
+    ],
+    [
+      volume({ secret: { secretName: 's', defaultMode: 4095 } }),
+      'spec.volumes[0].secret.defaultMode: FieldValueInvalid',
+    ],
+    [withMain({}, { activeDeadlineSeconds: 0 }), 'spec.activeDeadlineSeconds: FieldValueInvalid'],
+  ];
+  for (const [spec, ...expected] of cases) {
+    assert.deepEqual(refusals(spec), expected, JSON.stringify(spec));
+  }
+});
+
+test('the quality class follows from what is asked for', () => {
+  const limits = { cpu: '1', memory: '64Mi' };
+  const cases: readonly [object, string][] = [
+    [{}, 'BestEffort'],
+    [{ requests: { cpu: '0' } }, 'BestEffort'],
+    [{ requests: { cpu: '100m' } }, 'Burstable'],
+    [{ limits: { memory: '64Mi' } }, 'Burstable'],
+    [{ limits }, 'Guaranteed'],
+    [{ limits, requests: { cpu: '1000m' } }, 'Guaranteed'],
+    [{ limits, requests: { cpu: '500m' } }, 'Burstable'],
+  ];
+  for (const [resources, expected] of cases) {
+    const pod = made(withMain({ resources }));
+    const served = pods.facets.fold(pods.facets.split(pod)) as Pod;
+    assert.equal(served.status?.qosClass, expected, JSON.stringify(resources));
+  }
+});
