@@ -1,4 +1,5 @@
 /** What rules a node out for a pod, each in the words that users of Kubernetes know. */
+import { isWanted } from './affinity.ts';
 import type { SchedulerNode, SchedulerPod, SchedulerTaint, SchedulerToleration } from './types.ts';
 
 /** Room of a node that this plan keeps account of. */
@@ -27,6 +28,7 @@ export function standingReason(node: SchedulerNode, pod: SchedulerPod): string |
       return "node(s) didn't match Pod's node affinity/selector";
     }
   }
+  if (!isWanted(node, pod)) return "node(s) didn't match Pod's node affinity/selector";
   for (const platforms of pod.platformsByContainer) {
     if (!platforms.some((platform) => node.platforms.includes(platform))) {
       return `node(s) can't run an image for ${platforms.join(' or ')}`;

@@ -6,6 +6,8 @@ export {
   type PlacementInput,
   type Plan,
   type SchedulerNode,
+  type SchedulerNodeCondition,
+  type SchedulerNodeTerm,
   type SchedulerPod,
   type SchedulerTaint,
   type SchedulerToleration,

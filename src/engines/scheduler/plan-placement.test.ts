@@ -68,6 +68,43 @@ test('pods of one owner go to different sites before they share one', () => {
   assert.equal(new Set(names).size, 2);
 });
 
+test('a pod goes only to nodes of one of its terms, and rather to those that it prefers', () => {
+  const nodes = [
+    node('n1', { labels: { disk: 'ssd', cores: '4' }, podsByOwner: { owner: 3 } }),
+    node('n2', { labels: { disk: 'hdd', cores: '16' } }),
+    node('n3', { labels: { cores: 'many' } }),
+  ];
+  type Condition = NonNullable<SchedulerPod['nodesRequired']>[number][number];
+  const on = (key: string, operator: Condition['operator'], ...values: string[]): Condition => ({
+    on: key === '' ? 'name' : 'label',
+    key,
+    operator,
+    values,
+  });
+  const nodeFor = (changes: Partial<SchedulerPod>): string | undefined => {
+    const [placement] = planPlacement({ nodes, pods: [pod('p', changes)] }).placements;
+    return placement?.type === 'placed' ? placement.nodeName : undefined;
+  };
+  const cases: readonly [Condition[][], string | undefined][] = [
+    [[[on('disk', 'In', 'ssd', 'nvme')]], 'n1'],
+    [[[on('disk', 'Exists'), on('cores', 'Gt', '4')]], 'n2'],
+    [[[on('cores', 'Lt', '5')]], 'n1'],
+    [[[on('disk', 'DoesNotExist')]], 'n3'],
+    [[[on('disk', 'NotIn', 'ssd'), on('', 'NotIn', 'n3')]], 'n2'],
+    [[[on('disk', 'In', 'none')], [on('', 'In', 'n3')]], 'n3'],
+    [[[]], undefined],
+    [[], undefined],
+  ];
+  for (const [nodesRequired, expected] of cases) {
+    assert.equal(nodeFor({ nodesRequired }), expected, JSON.stringify(nodesRequired));
+  }
+  const prefers = (weight: number, ...term: Condition[]) => ({ weight, term });
+  const ssd = prefers(2, on('disk', 'In', 'ssd'));
+  assert.equal(nodeFor({ nodesPreferred: [ssd] }), 'n1', 'before being apart from its like');
+  const large = prefers(3, on('cores', 'Gt', '8'));
+  assert.equal(nodeFor({ nodesPreferred: [ssd, large] }), 'n2');
+});
+
 test('a toleration opens a tainted node, and an exists toleration without key opens every node', () => {
   const nodes = [node('n', { taints: [{ key: 'k', value: 'v', effect: 'NoExecute' }] })];
   const outcome = (tolerations: SchedulerPod['tolerations']): string | undefined =>

@@ -2,18 +2,20 @@
  * Decides where pending pods go. Pure: the same input gives the same plan.
  *
  * A node that passes all filters is preferred, in this order, by
- *   1. fewer pods of the same owner on the node,
- *   2. fewer pods of the same owner in the site,
- *   3. fewer taints it would rather have kept (`PreferNoSchedule`),
- *   4. the larger part of its cpu and memory still free,
- *   5. fewer pods on it,
- *   6. a hash of the pod's uid and the node's name, so that equal nodes are not
+ *   1. more of what the pod itself prefers, by weight,
+ *   2. fewer pods of the same owner on the node,
+ *   3. fewer pods of the same owner in the site,
+ *   4. fewer taints it would rather have kept (`PreferNoSchedule`),
+ *   5. the larger part of its cpu and memory still free,
+ *   6. fewer pods on it,
+ *   7. a hash of the pod's uid and the node's name, so that equal nodes are not
  *      always taken in the same order; then the name.
  *
  * Invariants:
  * 1. No node is given more than it has: what the plan itself placed counts.
  * 2. Every placement passes every filter.
  */
+import { preferenceFor } from './affinity.ts';
 import { standingReason, roomReasons, tolerates, type Room } from './filters.ts';
 import type { Placement, PlacementInput, Plan, SchedulerNode, SchedulerPod } from './types.ts';
 
@@ -65,7 +67,8 @@ function standingReasons(
   pod: SchedulerPod,
   known: Map<string, readonly (string | undefined)[]>,
 ): readonly (string | undefined)[] {
-  const shape = JSON.stringify([pod.nodeSelector, pod.tolerations, pod.platformsByContainer]);
+  const { nodeSelector, nodesRequired, tolerations, platformsByContainer } = pod;
+  const shape = JSON.stringify([nodeSelector, nodesRequired, tolerations, platformsByContainer]);
   let reasons = known.get(shape);
   if (reasons === undefined) {
     reasons = candidates.map((candidate) => standingReason(candidate.node, pod));
@@ -108,7 +111,8 @@ function bestOf(
     if (reasons[index] !== undefined || roomReasons(candidate.room, pod).length > 0) continue;
     const onNode = counts?.byNode.get(candidate.node.name) ?? 0;
     // Most candidates lose here already.
-    if (best !== undefined && onNode > (bestScore[0] ?? 0)) continue;
+    const isLess = pod.nodesPreferred === undefined && onNode > (bestScore[1] ?? 0);
+    if (best !== undefined && isLess) continue;
     const score = scoreOf(candidate, pod, counts, onNode, podHash);
     if (best === undefined || isBetter(score, bestScore, candidate, best)) {
       best = candidate;
@@ -139,7 +143,9 @@ function scoreOf(
   // In hundredths: a small difference should not decide against the number of pods.
   const used = 100 - Math.round(50 * (cpuFree + memoryFree));
   const pods = node.allocatable.podsMax - room.pods;
-  return [onNode, inSite, unwanted, used, pods, Math.imul(nameHash ^ podHash, 0x9e3779b1) >>> 0];
+  const unpreferred = pod.nodesPreferred === undefined ? 0 : -preferenceFor(node, pod);
+  const luck = Math.imul(nameHash ^ podHash, 0x9e3779b1) >>> 0;
+  return [unpreferred, onNode, inSite, unwanted, used, pods, luck];
 }
 
 function isBetter(

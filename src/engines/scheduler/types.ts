@@ -38,12 +38,30 @@ export interface SchedulerNode {
   readonly podsByOwner: Readonly<Record<string, number>>;
 }
 
+/** On a label of the node, or on its name. */
+export interface SchedulerNodeCondition {
+  readonly on: 'label' | 'name';
+  readonly key: string;
+  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+  readonly values: readonly string[];
+}
+
+/** All of them must hold; none at all hold for no node. */
+export type SchedulerNodeTerm = readonly SchedulerNodeCondition[];
+
 export interface SchedulerPod {
   /** `namespace/name` */
   readonly key: string;
   readonly uid: string;
   readonly requests: Amounts;
   readonly nodeSelector: Readonly<Record<string, string>>;
+  /** One of them must hold; absent: any node. */
+  readonly nodesRequired?: readonly SchedulerNodeTerm[];
+  /** Nodes for which they hold are better, by the sum of the weights. */
+  readonly nodesPreferred?: readonly {
+    readonly weight: number;
+    readonly term: SchedulerNodeTerm;
+  }[];
   readonly tolerations: readonly SchedulerToleration[];
   /** For each container, the platforms of its image: the node must offer one of each list. */
   readonly platformsByContainer: readonly (readonly string[])[];

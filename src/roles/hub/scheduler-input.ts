@@ -1,7 +1,10 @@
 /** Stored nodes and pods in the terms of the scheduler engine. */
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import type {
+  Amounts,
   SchedulerNode,
+  SchedulerNodeCondition,
+  SchedulerNodeTerm,
   SchedulerPod,
   SchedulerTaint,
   SchedulerToleration,
@@ -29,13 +32,7 @@ const factsOf = new WeakMap<StoredObject, PodFacts>();
 export function podFacts(pod: StoredObject): PodFacts {
   let facts = factsOf.get(pod);
   if (facts === undefined) {
-    let cpuMilli = 0;
-    let memoryBytes = 0;
-    for (const container of containersOf(pod)) {
-      const requests = objectIn(container['resources'], 'requests');
-      cpuMilli += milliOf(requests['cpu']);
-      memoryBytes += Math.ceil(milliOf(requests['memory']) / 1_000);
-    }
+    const { cpuMilli, memoryBytes } = requestsOf(pod);
     const phase = objectIn(readFacet(pod, 'report'), 'status')['phase'];
     facts = {
       cpuMilli,
@@ -46,6 +43,44 @@ export function podFacts(pod: StoredObject): PodFacts {
     factsOf.set(pod, facts);
   }
   return facts;
+}
+
+/**
+ * The most that its containers ask for at any one time: sidecars run with all that
+ * comes after them, other init containers with those before them alone.
+ */
+function requestsOf(pod: StoredObject): Amounts {
+  let sidecars: Amounts = { cpuMilli: 0, memoryBytes: 0 };
+  let highest = sidecars;
+  for (const container of containersOf(pod, 'initContainers')) {
+    const together = sumOf(sidecars, requestOf(container));
+    if (container['restartPolicy'] === 'Always') sidecars = together;
+    highest = highestOf(highest, together);
+  }
+  const running = containersOf(pod).map(requestOf).reduce(sumOf, sidecars);
+  return highestOf(highest, running);
+}
+
+function requestOf(container: JsonObject): Amounts {
+  const requests = objectIn(container['resources'], 'requests');
+  return {
+    cpuMilli: milliOf(requests['cpu']),
+    memoryBytes: Math.ceil(milliOf(requests['memory']) / 1_000),
+  };
+}
+
+function sumOf(left: Amounts, right: Amounts): Amounts {
+  return {
+    cpuMilli: left.cpuMilli + right.cpuMilli,
+    memoryBytes: left.memoryBytes + right.memoryBytes,
+  };
+}
+
+function highestOf(left: Amounts, right: Amounts): Amounts {
+  return {
+    cpuMilli: Math.max(left.cpuMilli, right.cpuMilli),
+    memoryBytes: Math.max(left.memoryBytes, right.memoryBytes),
+  };
 }
 
 /** `assigned` are the pods that the node has now. */
@@ -104,10 +139,44 @@ export function schedulerPod(
     nodeSelector: Object.fromEntries(
       Object.entries(selector).map(([key, value]) => [key, textIn(value)]),
     ),
+    ...affinityOf(spec),
     tolerations: listIn(spec['tolerations']).map(tolerationOf),
     platformsByContainer,
     ownerUid,
   };
+}
+
+function affinityOf(spec: JsonObject): Pick<SchedulerPod, 'nodesRequired' | 'nodesPreferred'> {
+  const affinity = objectIn(objectIn(spec, 'affinity'), 'nodeAffinity');
+  const required = affinity['requiredDuringSchedulingIgnoredDuringExecution'];
+  const preferred = listIn(affinity['preferredDuringSchedulingIgnoredDuringExecution']);
+  return {
+    ...(isJsonObject(required)
+      ? { nodesRequired: listIn(required['nodeSelectorTerms']).map(termOf) }
+      : {}),
+    ...(preferred.length === 0
+      ? {}
+      : {
+          nodesPreferred: preferred.map((one) => ({
+            weight: Number(one['weight']),
+            term: termOf(objectIn(one, 'preference')),
+          })),
+        }),
+  };
+}
+
+function termOf(term: JsonObject): SchedulerNodeTerm {
+  const conditions = (list: Json | undefined, on: 'label' | 'name'): SchedulerNodeCondition[] =>
+    listIn(list).map((condition) => ({
+      on,
+      key: textIn(condition['key']),
+      operator: textIn(condition['operator']) as SchedulerNodeCondition['operator'],
+      values: textsIn(condition['values']),
+    }));
+  return [
+    ...conditions(term['matchExpressions'], 'label'),
+    ...conditions(term['matchFields'], 'name'),
+  ];
 }
 
 function ownerOf(pod: StoredObject): string | undefined {

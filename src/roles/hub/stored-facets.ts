@@ -56,17 +56,21 @@ export function isBeingDeleted(object: StoredObject): boolean {
   return metadataOf(object)['deletionTimestamp'] !== undefined;
 }
 
-/** Image references of the containers, in order. */
+/** Image references of all containers, those that run first before the others. */
 export function imagesOf(pod: StoredObject): readonly string[] {
-  return containersOf(pod).flatMap((container) => {
+  const all = [...containersOf(pod, 'initContainers'), ...containersOf(pod)];
+  return all.flatMap((container) => {
     const { image } = container;
     return typeof image === 'string' ? [image] : [];
   });
 }
 
-export function containersOf(pod: StoredObject): readonly JsonObject[] {
+export function containersOf(
+  pod: StoredObject,
+  list: 'containers' | 'initContainers' = 'containers',
+): readonly JsonObject[] {
   const spec = readFacet(pod, 'intent')?.['spec'];
-  const containers = isJsonObject(spec) ? spec['containers'] : undefined;
+  const containers = isJsonObject(spec) ? spec[list] : undefined;
   return Array.isArray(containers) ? containers.filter(isJsonObject) : [];
 }
 
