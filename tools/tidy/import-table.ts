@@ -109,6 +109,7 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
     'node:child_process',
     'node:crypto',
     'node:fs',
+    'node:dgram',
     'node:http',
     'node:https',
     'node:net',

@@ -7,6 +7,7 @@ export {
   type Timers,
 } from './clock.ts';
 export { DiskError, type Disk, type DiskEntry, type DiskErrorCode, type DiskFile } from './disk.ts';
+export { type Datagrams, type DatagramSocket } from './datagrams.ts';
 export {
   BodyTooLargeError,
   readBody,
@@ -42,6 +43,8 @@ export {
 } from './net.ts';
 export { type Random } from './random.ts';
 export {
+export { type PlainConnection, type PlainNet } from './plain-net.ts';
+export { type ProbeNet } from './probe-net.ts';
   type ProcessEntry,
   type ProcessHandle,
   type ProcessIdentity,

@@ -5,19 +5,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pass } from 'node:timers/promises';
+import { datagramsContract } from '../datagrams.contract.ts';
 import { diskContract } from '../disk.contract.ts';
 import { httpContract } from '../http.contract.ts';
 import { keysContract } from '../keys.contract.ts';
 import { netContract } from '../net.contract.ts';
+import { plainNetContract } from '../plain-net.contract.ts';
 import { spawnContract, type ContractProgram } from '../spawn.contract.ts';
 import { timersContract } from '../timers.contract.ts';
 import {
   createNodeClock,
+  createNodeDatagrams,
   createNodeDisk,
   createNodeHttpClient,
   createNodeHttpServer,
   createNodeKeys,
   createNodeNet,
+  createNodePlainNet,
   createNodeRandom,
   createNodeSpawn,
   createNodeTimers,
@@ -54,6 +58,20 @@ netContract('node', async () => ({
   host: '127.0.0.1',
   keys: createNodeKeys(),
   clock: createNodeClock(),
+  passTime,
+  close,
+}));
+
+plainNetContract('node', async () => ({
+  net: createNodePlainNet(),
+  host: '127.0.0.1',
+  passTime,
+  close,
+}));
+
+datagramsContract('node', async () => ({
+  datagrams: createNodeDatagrams(),
+  host: '127.0.0.1',
   passTime,
   close,
 }));

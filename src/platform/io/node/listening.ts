@@ -16,6 +16,7 @@ export async function listenOn(
   server: Server,
   address: Address,
   connectionsMax: number,
+  { isShared = false }: { readonly isShared?: boolean } = {},
 ): Promise<Listener> {
   assert(connectionsMax > 0, 'a listener takes at least one connection');
   // Beyond it Node closes a connection as soon as it is there, before any TLS.
@@ -30,7 +31,8 @@ export async function listenOn(
       reject(netErrorOf(thrown, `cannot listen on ${address.host}:${address.port}`));
     };
     server.once('error', fail);
-    server.listen({ host: address.host, port: address.port, backlog: backlogMax }, () => {
+    const { host, port } = address;
+    server.listen({ host, port, backlog: backlogMax, reusePort: isShared }, () => {
       server.off('error', fail);
       // An accept that fails (no descriptors left) concerns one connection, not the listener.
       server.on('error', () => {});

@@ -1,11 +1,14 @@
 export { createNodeClock } from './clock.ts';
 export { createNodeDisk } from './disk.ts';
+export { createNodeDatagrams } from './datagrams.ts';
 export { lockFolder } from './folder-lock.ts';
 export { createNodeHttpClient } from './http-client.ts';
 export { createNodeHttpServer } from './http-server.ts';
 export { createNodeKeys } from './keys.ts';
 export { createNodeNet } from './net.ts';
 export { createNodeRandom } from './random.ts';
+export { createNodePlainNet } from './plain-net.ts';
+export { createNodeProbeNet } from './probe-net.ts';
 export { createNodeSpawn } from './spawn.ts';
 export { createStreamLogger } from './stream-logger.ts';
 export { createNodeTimers } from './timers.ts';

@@ -1,0 +1,46 @@
+/** UDP sockets. */
+import { createSocket } from 'node:dgram';
+import { assert } from '#base/mod.ts';
+import { datagramBytesMax, type Datagrams, type DatagramSocket } from '../datagrams.ts';
+import { netErrorOf } from './net-errors.ts';
+
+/** Real UDP, IPv4 or IPv6 by the address. */
+export function createNodeDatagrams(): Datagrams {
+  return {
+    bind: ({ address }) =>
+      new Promise((resolve, reject) => {
+        const socket = createSocket(address.host.includes(':') ? 'udp6' : 'udp4');
+        const fail = (thrown: unknown): void => {
+          socket.close();
+          reject(netErrorOf(thrown, `cannot bind ${address.host}:${address.port}`));
+        };
+        socket.once('error', fail);
+        socket.bind({ address: address.host, port: address.port, exclusive: true }, () => {
+          socket.off('error', fail);
+          // A message that could not be sent is a lost one; the socket goes on.
+          socket.on('error', () => {});
+          const { address: host, port } = socket.address();
+          let isClosed = false;
+          const bound: DatagramSocket = {
+            address: { host, port },
+            send(bytes, to) {
+              assert(bytes.length <= datagramBytesMax, 'a datagram fits into a packet');
+              if (!isClosed) socket.send(bytes, to.port, to.host, () => {});
+            },
+            onMessage(listener) {
+              socket.on('message', (bytes, from) => {
+                listener(bytes, { host: from.address, port: from.port });
+              });
+            },
+            close: () =>
+              new Promise((done) => {
+                if (isClosed) return done();
+                isClosed = true;
+                socket.close(() => done());
+              }),
+          };
+          resolve(bound);
+        });
+      }),
+  };
+}
