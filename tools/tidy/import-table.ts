@@ -75,6 +75,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'platform/api',
     'platform/blobs',
     'platform/client',
+    'platform/reconcile',
     'engines/image-layout',
   ],
   'apps/simulator': [
@@ -108,8 +109,8 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
     '@peculiar/x509',
     'node:child_process',
     'node:crypto',
-    'node:fs',
     'node:dgram',
+    'node:fs',
     'node:http',
     'node:https',
     'node:net',
@@ -128,6 +129,6 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   'engines/image-layout': ['node:crypto', 'node:zlib'],
   'roles/controllers': ['node:crypto'],
   'roles/agent': ['node:crypto'],
-  'apps/cli': ['commander', 'yaml'],
+  'apps/cli': ['commander', 'node:crypto', 'yaml'],
   'apps/main': ['node:crypto', 'node:fs', 'node:os', 'node:path', 'node:util'],
 };

@@ -89,7 +89,9 @@ export interface CliContext {
 export interface Output {
   write(text: string): void;
   readonly isTerminal: boolean;
+  /** Of the terminal as it is now. */
   readonly columns: number;
+  readonly rows: number;
 }
 
 /** A failure whose text is for the person at the keyboard; ends the command with `exitCode`. */

@@ -3,6 +3,12 @@ import { SelvageError } from '#base/mod.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
 import { backup } from './backup.ts';
+import { createCommandTools } from './command-tools.ts';
+import { addCompletionCommands } from './completion.ts';
+import { addDoctorCommand } from './doctor.ts';
+import { addEventsCommand } from './events.ts';
+import { addExplainCommand } from './explain.ts';
+import { addKubeconfigCommand } from './kubeconfig.ts';
 import { durationParser } from './durations.ts';
 import { imageBuild, imagePush } from './image.ts';
 import { joinToken } from './join-token.ts';
@@ -12,11 +18,10 @@ import type { OutputFormat } from './output.ts';
 import { resolvePath } from './paths.ts';
 import { restoreChoice } from './restore-choice.ts';
 import { restore } from './restore.ts';
+import { watchStatus } from './status-watch.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
 import { version } from './version.ts';
-
-const stateFolderDefault = '.selvage';
 
 /** Runs one command line. Messages for people go to the outputs of the context. */
 export async function runCommandLine(
@@ -65,12 +70,8 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     .showHelpAfterError('(add --help to see what there is)')
     .showSuggestionAfterError();
 
-  const stateOption = (): Option =>
-    new Option('--state <folder>', 'folder of the fleet').default(stateFolderDefault);
-  const outputOption = (): Option =>
-    new Option('-o, --output <format>', 'how to print it')
-      .choices(['text', 'json', 'yaml'])
-      .default('text');
+  const tools = createCommandTools(context, done, folder);
+  const { stateOption, outputOption, kubeconfigOption } = tools;
   const heartbeatOption = (): Option =>
     new Option('--heartbeat <duration>', 'how often a node says that it is there, 200ms to 60s')
       .argParser(parseHeartbeat)
@@ -80,12 +81,6 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       '--node-certificate-life <duration>',
       "how long nodes' certificates live before they are renewed, 10s to 30d",
     ).argParser(parseCertificateLife);
-  const kubeconfigOption = (): Option =>
-    new Option('--kubeconfig <file>', 'access to the fleet').default(
-      context.environment['KUBECONFIG'] ?? `${stateFolderDefault}/kubeconfig`,
-      '$KUBECONFIG or .selvage/kubeconfig',
-    );
-
   program
     .command('up')
     .description('start a whole fleet on this machine and stay in the foreground')
@@ -175,15 +170,21 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     .command('status')
     .description('list every process of the fleet on this machine, pods included')
     .addOption(stateOption())
+    .option('-w, --watch', 'nodes, links, pods and events of the whole fleet, live', false)
+    .option('--kubeconfig <file>', "access to the fleet, for --watch (default: the state folder's)")
     .addOption(outputOption())
     .action(async (options) => {
+      const stateFolder = folder(options.state);
+      const named: string = options.kubeconfig ?? `${stateFolder}/kubeconfig`;
       done(
-        await status(context, {
-          stateFolder: folder(options.state),
-          format: options.output as OutputFormat,
-        }),
+        options.watch === true
+          ? await watchStatus(context, { kubeconfigPath: folder(named) })
+          : await status(context, { stateFolder, format: options.output as OutputFormat }),
       );
     });
+  addEventsCommand(program, tools);
+  addDoctorCommand(program, tools);
+  addExplainCommand(program, tools);
 
   const labCommand = program
     .command('lab')
@@ -330,6 +331,8 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       );
     });
 
+  addKubeconfigCommand(program, tools);
+  addCompletionCommands(program, tools);
   program
     .command('version')
     .description('print the version of this program and of the Node.js it runs on')

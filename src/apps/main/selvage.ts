@@ -16,6 +16,7 @@ import {
 
 const packageFolder = join(import.meta.dirname, '..', '..', '..');
 const columnsDefault = 100;
+const rowsDefault = 40;
 
 function outputOf(stream: NodeJS.WriteStream): Output {
   // A reader that has gone away (`selvage status | head`) is not an error of ours.
@@ -26,7 +27,12 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   return {
     write: (text) => void stream.write(text),
     isTerminal: stream.isTTY && process.env['NO_COLOR'] === undefined,
-    columns: stream.columns ?? columnsDefault,
+    get columns() {
+      return stream.columns ?? columnsDefault;
+    },
+    get rows() {
+      return stream.rows ?? rowsDefault;
+    },
   };
 }
 

@@ -37,6 +37,7 @@ const statfs = promisify(fs.statfs);
 const fileMode = 0o600;
 const folderMode = 0o700;
 const pathMaxLength = 1_024;
+const kernelFileBytesMax = 64 * 1024;
 const temporarySuffix = '.selvage-tmp';
 /** Of the whole process: several views of one folder may write the same file at once. */
 let temporaryCount = 0;
@@ -227,8 +228,10 @@ class NodeDiskFile implements DiskFile {
   readAt(offset: number, lengthBytes: number): Promise<Uint8Array> {
     assert(offset >= 0 && lengthBytes >= 0, 'a range of a file is not negative');
     return this.#use(async (descriptor) => {
-      // Never more memory than there is file, whatever the caller asks for.
-      const restBytes = Math.max(0, (await fstat(descriptor)).size - offset);
+      // Never more memory than there is file, whatever the caller asks for. A file that the
+      // kernel makes up as it is read (/proc, /sys) says that it has none.
+      const { size } = await fstat(descriptor);
+      const restBytes = size === 0 ? kernelFileBytesMax : Math.max(0, size - offset);
       return readRange(descriptor, offset, Math.min(lengthBytes, restBytes));
     });
   }
