@@ -22,7 +22,7 @@ import {
   type Disk,
   type HttpClient,
   type KeyPair,
-  type Keys,
+  type RequesterKeys,
   readBody,
 } from '#platform/io/mod.ts';
 import { authorityPinOf, parseJoinToken } from './token-text.ts';
@@ -85,7 +85,7 @@ export async function loadNodeIdentity(disk: Disk): Promise<NodeIdentity | undef
  * The key pair of an earlier attempt, or a new one, durable before it is used: a
  * token answers the same key again where an answer was lost on the way.
  */
-async function keptKeyPair(disk: Disk, keys: Keys): Promise<KeyPair> {
+async function keptKeyPair(disk: Disk, keys: RequesterKeys): Promise<KeyPair> {
   const privateKey = await disk.readFile('identity/key.pem', identityFileBytesMax);
   const publicKey = await disk.readFile('identity/public-key.pem', identityFileBytesMax);
   if (privateKey !== undefined && publicKey !== undefined) {
@@ -101,7 +101,11 @@ async function keptKeyPair(disk: Disk, keys: Keys): Promise<KeyPair> {
  * The request over this node's key, made once: what is certified is always the same
  * key, and making requests takes more memory than all the rest of an identity.
  */
-export async function keptRequest(disk: Disk, keys: Keys, nodeName: string): Promise<string> {
+export async function keptRequest(
+  disk: Disk,
+  keys: RequesterKeys,
+  nodeName: string,
+): Promise<string> {
   const kept = await disk.readFile(requestFile, identityFileBytesMax);
   if (kept !== undefined) return strictTextOf(kept);
   const pair = await keptKeyPair(disk, keys);
@@ -116,7 +120,7 @@ export async function keptRequest(disk: Disk, keys: Keys, nodeName: string): Pro
  * or what the network said; trying again with the same key is safe.
  */
 export async function joinFleet(
-  ports: { readonly disk: Disk; readonly keys: Keys; readonly httpClient: HttpClient },
+  ports: { readonly disk: Disk; readonly keys: RequesterKeys; readonly httpClient: HttpClient },
   nodeName: string,
   directions: JoinDirections,
 ): Promise<NodeIdentity> {

@@ -18,9 +18,9 @@ import type {
   Credentials,
   Disk,
   HttpClient,
-  Keys,
   Logger,
   Random,
+  RequesterKeys,
   Timer,
   Timers,
 } from '#platform/io/mod.ts';
@@ -37,7 +37,7 @@ import {
 export interface RenewalPorts {
   /** The agent's own state folder. */
   readonly disk: Disk;
-  readonly keys: Keys;
+  readonly keys: RequesterKeys;
   readonly httpClient: HttpClient;
   readonly clock: Clock;
   readonly timers: Timers;

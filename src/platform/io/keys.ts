@@ -54,3 +54,6 @@ export interface Keys {
   issueAuthority(profile: CertificateProfile, pair: KeyPair): Promise<string>;
   readCertificate(certificatePem: string): CertificateFacts;
 }
+
+/** The part of it that one who asks for certificates, and issues none, needs. */
+export type RequesterKeys = Pick<Keys, 'createKeyPair' | 'createRequest' | 'readCertificate'>;

@@ -1,3 +1,4 @@
+export { type Child, type ChildExit, type Children, type ChildSpec } from './child.ts';
 export {
   microTimestampOf,
   sleep,
@@ -6,8 +7,8 @@ export {
   type Timer,
   type Timers,
 } from './clock.ts';
-export { DiskError, type Disk, type DiskEntry, type DiskErrorCode, type DiskFile } from './disk.ts';
 export { type Datagrams, type DatagramSocket } from './datagrams.ts';
+export { DiskError, type Disk, type DiskEntry, type DiskErrorCode, type DiskFile } from './disk.ts';
 export {
   BodyTooLargeError,
   readBody,
@@ -27,6 +28,7 @@ export {
   type CertificateSubject,
   type KeyPair,
   type Keys,
+  type RequesterKeys,
 } from './keys.ts';
 export { silentLogger, type Logger, type LogLevel } from './log-sink.ts';
 export {
@@ -41,10 +43,10 @@ export {
   type PeerIdentity,
   type ServerTls,
 } from './net.ts';
-export { type Random } from './random.ts';
-export {
 export { type PlainConnection, type PlainNet } from './plain-net.ts';
 export { type ProbeNet } from './probe-net.ts';
+export { type Random } from './random.ts';
+export {
   type ProcessEntry,
   type ProcessHandle,
   type ProcessIdentity,

@@ -1,9 +1,12 @@
 /**
  * HTTP/1.1 over TLS as a client: connections are kept and reused per server and
  * credentials, TLS sessions are not, so that trust is looked at each time.
+ *
+ * Node's HTTP takes 4 MB of memory, which an agent needs once a day at most: it is
+ * loaded with the first request.
  */
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { Agent, request as startRequest, type RequestOptions } from 'node:https';
+import type * as https from 'node:https';
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from '../http.ts';
@@ -13,7 +16,7 @@ import { netErrorOf } from './net-errors.ts';
 const idleConnectionsMax = 16;
 const headerMaxBytes = 32_768;
 
-function optionsOf(request: HttpClientRequest, agent: Agent): RequestOptions {
+function optionsOf(request: HttpClientRequest, agent: https.Agent): https.RequestOptions {
   const { address, tls } = request;
   const expectedName = tls.serverName ?? address.host;
   return {
@@ -83,7 +86,8 @@ function responseOf(message: IncomingMessage): HttpClientResponse {
 /** One attempt. `onReused` is called where it failed because an idle connection had gone. */
 function attempt(
   request: HttpClientRequest,
-  agent: Agent,
+  startRequest: typeof https.request,
+  agent: https.Agent,
   mayRetry: boolean,
 ): Promise<HttpClientResponse | 'again'> {
   const what = `${request.method} to ${request.address.host}:${request.address.port}`;
@@ -126,16 +130,23 @@ function attempt(
 
 /** Real HTTPS. A read that met a connection which the server had just closed is sent once more. */
 export function createNodeHttpClient(): HttpClient {
-  const agent = new Agent({
-    keepAlive: true,
-    maxFreeSockets: idleConnectionsMax,
-    maxCachedSessions: 0,
-  });
+  let agent: https.Agent | undefined;
   return {
     request: async (request) => {
+      const { Agent, request: startRequest } = await import('node:https');
+      agent ??= new Agent({
+        keepAlive: true,
+        maxFreeSockets: idleConnectionsMax,
+        maxCachedSessions: 0,
+      });
       const isRead = request.method === 'GET' || request.method === 'HEAD';
       for (let attempts = 0; attempts < idleConnectionsMax; attempts += 1) {
-        const answer = await attempt(request, agent, isRead && request.body === undefined);
+        const answer = await attempt(
+          request,
+          startRequest,
+          agent,
+          isRead && request.body === undefined,
+        );
         if (answer !== 'again') return answer;
       }
       throw new NetError('NET_CLOSED', 'every kept connection was closed by the server', {

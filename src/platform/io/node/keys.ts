@@ -1,27 +1,14 @@
 /**
  * Keys and certificates of this machine: ECDSA over P-256, which every TLS client
- * takes. What builds certificates and requests is loaded when it is first needed,
- * so that an agent which already has its certificate does not carry it in memory.
+ * takes. What builds certificates is loaded when it is first needed, so that a
+ * command which issues none does not carry it in memory.
  */
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  webcrypto,
-  X509Certificate,
-} from 'node:crypto';
-import { promisify } from 'node:util';
+import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
 import type * as x509Types from '@peculiar/x509';
 import { assert, errorText, SelvageError } from '#base/mod.ts';
-import type {
-  CertificateProfile,
-  CertificateRequest,
-  CertificateSubject,
-  KeyPair,
-  Keys,
-} from '../keys.ts';
-import { certificateFactsOf } from './certificates.ts';
+import type { CertificateProfile, CertificateRequest, CertificateSubject, Keys } from '../keys.ts';
 import { installReflectMetadata } from './reflect-metadata.ts';
+import { createNodeRequesterKeys } from './requester-keys.ts';
 
 type X509Library = typeof x509Types;
 type CryptoKey = webcrypto.CryptoKey;
@@ -31,7 +18,6 @@ const namesMax = 64;
 /** P-256 as the system's library calls it. */
 const curveOfKeys = 'prime256v1';
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-const generate = promisify(generateKeyPair);
 
 let loading: Promise<X509Library> | undefined;
 
@@ -62,31 +48,6 @@ async function publicKeyOf(pem: string): Promise<CryptoKey> {
 }
 
 const pemOf = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`);
-
-async function createKeyPair(): Promise<KeyPair> {
-  const { publicKey, privateKey } = await generate('ec', {
-    namedCurve: 'P-256',
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  return { privateKeyPem: privateKey, publicKeyPem: publicKey };
-}
-
-async function createRequest(pair: KeyPair, subject: CertificateSubject): Promise<string> {
-  const x509 = await library();
-  const request = await x509.Pkcs10CertificateRequestGenerator.create(
-    {
-      name: nameOf(x509, subject),
-      keys: {
-        privateKey: await privateKeyOf(pair.privateKeyPem),
-        publicKey: await publicKeyOf(pair.publicKeyPem),
-      },
-      signingAlgorithm: algorithm,
-    },
-    webcrypto,
-  );
-  return pemOf(request.toString('pem'));
-}
 
 async function readRequest(requestPem: string): Promise<CertificateRequest> {
   const refuse = (why: string, cause?: unknown): SelvageError =>
@@ -192,21 +153,12 @@ async function issue(
 
 export function createNodeKeys(): Keys {
   return {
-    createKeyPair,
-    createRequest,
+    ...createNodeRequesterKeys(),
     readRequest,
     issueCertificate: issue,
     issueAuthority: (profile, pair) => {
       assert(profile.usage === 'authority', 'an authority signs itself as one');
       return issue(profile, pair.publicKeyPem, { privateKeyPem: pair.privateKeyPem });
-    },
-    readCertificate: (certificatePem) => {
-      try {
-        return certificateFactsOf(new X509Certificate(certificatePem));
-      } catch (thrown) {
-        const message = `not a usable certificate: ${errorText(thrown)}`;
-        throw new SelvageError('KEYS_BAD_CERTIFICATE', message, { cause: thrown });
-      }
     },
   };
 }
