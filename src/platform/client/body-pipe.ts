@@ -1,5 +1,7 @@
 /**
  * A body between a handler that writes and a client that reads, in one process.
+ * Values of a stream of lines may pass by reference: who reads `parts` gets them as
+ * they are, who reads bytes gets their lines.
  *
  * Invariants:
  * 1. What was written is read once, in order; then the end, or an error where
@@ -7,7 +9,7 @@
  * 2. No more than pipeBytesMax wait to be read: a writer that ignores
  *    bufferedBytes is cut, never buffered without bound.
  */
-import { concatBytes } from '#base/mod.ts';
+import { concatBytes, utf8 } from '#base/mod.ts';
 import type { ByteSink } from '#platform/io/mod.ts';
 import { ClientError } from './errors.ts';
 
@@ -16,8 +18,19 @@ export const pipeBytesMax = 64 * 1024 * 1024;
 
 type End = { readonly error: ClientError | undefined };
 
+/** A value that the writer handed over by reference; shared, so nobody changes it. */
+export class SharedValue {
+  readonly value: unknown;
+
+  constructor(value: unknown) {
+    this.value = value;
+  }
+}
+
+export type BodyPart = Uint8Array | SharedValue;
+
 export class BodyPipe implements ByteSink, AsyncIterable<Uint8Array> {
-  #parts: Uint8Array[] = [];
+  #parts: BodyPart[] = [];
   #bufferedBytes = 0;
   #end: End | undefined;
   #cancelled = false;
@@ -31,9 +44,17 @@ export class BodyPipe implements ByteSink, AsyncIterable<Uint8Array> {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#end !== undefined || this.#cancelled || bytes.length === 0) return;
-    this.#parts.push(bytes);
-    this.#bufferedBytes += bytes.length;
+    if (bytes.length > 0) this.#push(bytes, bytes.length);
+  }
+
+  writeValue(value: unknown, sizeBytes: number): void {
+    this.#push(new SharedValue(value), sizeBytes);
+  }
+
+  #push(part: BodyPart, sizeBytes: number): void {
+    if (this.#end !== undefined || this.#cancelled) return;
+    this.#parts.push(part);
+    this.#bufferedBytes += sizeBytes;
     if (this.#bufferedBytes > pipeBytesMax) {
       this.#finish({
         error: new ClientError(
@@ -79,14 +100,22 @@ export class BodyPipe implements ByteSink, AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    for await (const parts of this.parts()) {
+      const bytes = parts.map((part) => (part instanceof SharedValue ? lineOf(part) : part));
+      yield bytes.length === 1 && bytes[0] !== undefined ? bytes[0] : concatBytes(bytes);
+    }
+  }
+
+  /** All that waits, each time that something does. */
+  async *parts(): AsyncGenerator<readonly BodyPart[], void> {
     try {
       for (;;) {
-        if (this.#bufferedBytes > 0) {
+        if (this.#parts.length > 0) {
           const parts = this.#parts;
           this.#parts = [];
           this.#bufferedBytes = 0;
           for (const listener of this.#drainListeners) listener();
-          yield parts.length === 1 && parts[0] !== undefined ? parts[0] : concatBytes(parts);
+          yield parts;
         } else if (this.#end?.error !== undefined) {
           throw this.#end.error;
         } else if (this.#end !== undefined || this.#cancelled) {
@@ -118,6 +147,10 @@ export class BodyPipe implements ByteSink, AsyncIterable<Uint8Array> {
     this.#wake = undefined;
     wake?.();
   }
+}
+
+function lineOf({ value }: SharedValue): Uint8Array {
+  return utf8(`${JSON.stringify(value)}\n`);
 }
 
 /** A body that is there already. */

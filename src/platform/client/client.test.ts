@@ -5,7 +5,7 @@ import { resources, StatusError } from '#platform/api/mod.ts';
 import { type ByteSink, type HttpHandler, type HttpRequest, readBody } from '#platform/io/mod.ts';
 import { createWorld } from '#platform/sim/mod.ts';
 import { BodyPipe } from './body-pipe.ts';
-import { jsonLines } from './json-lines.ts';
+import { JsonLines } from './json-lines.ts';
 import { createClient, createEventRecorder, handlerTransport, type WatchEvent } from './mod.ts';
 
 const peer = {
@@ -16,29 +16,20 @@ const peer = {
   notAfterMs: 0,
 };
 
-async function* chunks(...parts: readonly string[]): AsyncGenerator<Uint8Array> {
-  for (const part of parts) yield utf8(part);
-}
-
-async function collect(lines: AsyncIterable<unknown>): Promise<unknown[]> {
-  const values: unknown[] = [];
-  for await (const line of lines) values.push(line);
+function linesOf(bytesMax: number, ...parts: readonly string[]): unknown[] {
+  const lines = new JsonLines(bytesMax);
+  const values = parts.flatMap((part) => [...lines.take(utf8(part))]);
+  lines.requireWhole();
   return values;
 }
 
-test('lines come whole however the bytes are cut, and a line without bound is refused', async () => {
-  assert.deepEqual(await collect(jsonLines(chunks('{"a":', '1}\n{"b":2}\n', '\n[3', ']\n'))), [
-    { a: 1 },
-    { b: 2 },
-    [3],
-  ]);
-  const code = (error: unknown): unknown => (error as { code?: unknown }).code;
-  const failure = (...parts: string[]): Promise<unknown> =>
-    collect(jsonLines(chunks(...parts), 8)).then(() => 'none', code);
-  assert.deepEqual(
-    [await failure('123456', '789\n'), await failure('{"a"'), await failure('{a}\n')],
-    ['CLIENT_LINE_TOO_LONG', 'CLIENT_ANSWER_CUT', 'CLIENT_ANSWER_MALFORMED'],
-  );
+test('lines come whole however the bytes are cut, and a line without bound is refused', () => {
+  assert.deepEqual(linesOf(8, '{"a":', '1}\n{"b":2}\n', '\n[3', ']\n'), [{ a: 1 }, { b: 2 }, [3]]);
+  const failures = [['123456', '789\n'], ['{"a"'], ['{a}\n']];
+  const codes = ['CLIENT_LINE_TOO_LONG', 'CLIENT_ANSWER_CUT', 'CLIENT_ANSWER_MALFORMED'];
+  for (const [index, parts] of failures.entries()) {
+    assert.throws(() => linesOf(8, ...parts), { code: codes[index] });
+  }
 });
 
 test('a pipe tells its writer of the drain, and its reader of a cut', async () => {
@@ -52,6 +43,11 @@ test('a pipe tells its writer of the drain, and its reader of a cut', async () =
   const first = await reader.next();
   assert.equal(textOf(first.value ?? new Uint8Array(0)), 'onetwo');
   assert.deepEqual([pipe.bufferedBytes(), drained], [0, 1]);
+  pipe.write(utf8('a\n'));
+  pipe.writeValue({ b: 1 }, 50);
+  assert.equal(pipe.bufferedBytes(), 52);
+  const second = await reader.next();
+  assert.equal(textOf(second.value ?? new Uint8Array(0)), 'a\n{"b":1}\n', 'a value is its line');
   pipe.destroy();
   await assert.rejects(reader.next(), { code: 'CLIENT_ANSWER_CUT' });
 });
@@ -118,6 +114,7 @@ test('a watch delivers its events in order and ends once, with the error of the 
   const expired = new StatusError('Expired', 'too old').toStatus();
   sinks[0]?.write(utf8(`${JSON.stringify({ type: 'ADDED', object })}\n{"type":"BOOK`));
   sinks[0]?.write(utf8('MARK","object":{"metadata":{"resourceVersion":"9"}}}\n'));
+  sinks[0]?.writeValue?.({ type: 'MODIFIED', object }, 100);
   sinks[0]?.write(utf8(`${JSON.stringify({ type: 'ERROR', object: expired })}\n`));
   closed.close();
   sinks[1]?.write(utf8(`${JSON.stringify({ type: 'ADDED', object })}\n`));
@@ -125,7 +122,9 @@ test('a watch delivers its events in order and ends once, with the error of the 
   assert.deepEqual(events, [
     { type: 'ADDED', object },
     { type: 'BOOKMARK', resourceVersion: '9' },
+    { type: 'MODIFIED', object },
   ]);
+  assert.equal(events[2]?.type === 'MODIFIED' && events[2].object, object, 'by reference');
   assert.deepEqual(
     ends.map((error) => error instanceof StatusError && error.reason),
     ['Expired'],

@@ -10,7 +10,7 @@ import type {
   HttpResponse,
   PeerIdentity,
 } from '#platform/io/mod.ts';
-import { BodyPipe, onceOnly } from './body-pipe.ts';
+import { type BodyPart, BodyPipe, onceOnly } from './body-pipe.ts';
 
 export interface TransportRequest {
   readonly method: string;
@@ -25,6 +25,8 @@ export interface TransportResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** May be read once. Ends by a throw where the answer was cut. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** The same, in place of `body`, with values by reference from a writer in this process. */
+  readonly parts?: AsyncIterable<readonly BodyPart[]>;
   /** Gives up on the rest of the body. */
   cancel(): void;
 }
@@ -64,7 +66,9 @@ function answerOf(
     for (const listener of abortListeners) listener();
   });
   body(pipe);
-  return { status, headers, body: pipe, cancel: () => pipe.cancel() };
+  // Made when it is asked for, since a body is read in one of the two ways.
+  const parts = { [Symbol.asyncIterator]: () => pipe.parts() };
+  return { status, headers, body: pipe, parts, cancel: () => pipe.cancel() };
 }
 
 function partsOf(target: string): { path: string; query: string } {

@@ -8,7 +8,8 @@
 import { isJsonObject } from '#base/mod.ts';
 import type { ApiObject } from '#platform/api/mod.ts';
 import { ClientError } from './errors.ts';
-import { jsonLines } from './json-lines.ts';
+import { type BodyPart, SharedValue } from './body-pipe.ts';
+import { JsonLines } from './json-lines.ts';
 import { statusErrorOf } from './status-of-answer.ts';
 import type { TransportResponse } from './transport.ts';
 import type { WatchEvent, WatchHandlers } from './types.ts';
@@ -31,10 +32,37 @@ export function startWatch(
         `the server answered a watch with ${response.status}`,
       );
     }
-    for await (const line of jsonLines(response.body)) {
+    await read(response);
+  }
+
+  async function read({ body, parts }: TransportResponse): Promise<void> {
+    const lines = new JsonLines();
+    const take = (part: BodyPart): void => {
       if (closed) return;
-      handlers.onEvent(eventOf(line));
+      if (part instanceof SharedValue) {
+        lines.requireWhole();
+        handlers.onEvent(eventOf(part.value));
+        return;
+      }
+      for (const value of lines.take(part)) {
+        if (closed) return;
+        handlers.onEvent(eventOf(value));
+      }
+    };
+    if (parts === undefined) {
+      for await (const part of body) {
+        take(part);
+        if (closed) return;
+      }
+    } else {
+      for await (const group of parts) {
+        for (const part of group) {
+          take(part);
+          if (closed) return;
+        }
+      }
     }
+    lines.requireWhole();
   }
 
   run().then(

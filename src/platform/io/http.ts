@@ -28,6 +28,12 @@ export interface HttpRequest {
 /** Where a streaming handler writes its answer. */
 export interface ByteSink {
   write(bytes: Uint8Array): void;
+  /**
+   * Where the reader is in this process: takes one JSON value of a stream of lines by
+   * reference, in order with what is written as bytes. Neither side changes it any more.
+   * `sizeBytes`, about that of the line, counts as buffered until the reader has it.
+   */
+  writeValue?(value: unknown, sizeBytes: number): void;
   /** Bytes written that have not left this process: a producer bounds this. */
   bufferedBytes(): number;
   onDrain(listener: () => void): void;

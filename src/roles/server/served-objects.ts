@@ -13,12 +13,20 @@ import { servedObjectsKeptMax } from './limits.ts';
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
+/** One line of a watch: bytes for who is on the other end of a connection, else the event. */
+export interface WatchLine {
+  /** About that of the line, the same at every look. */
+  readonly sizeBytes: number;
+  bytes(): Uint8Array;
+  /** Undefined where a client of this process takes no such lines: tables and parts of objects. */
+  readonly event: { readonly type: string; readonly object: ApiObject } | undefined;
+}
+
 export interface ServedObject {
   readonly object: ApiObject;
   /** The JSON of `object`. */
   json(): Uint8Array;
-  /** One line of a watch. */
-  watchLine(type: WatchEventType): Uint8Array;
+  watchLine(type: WatchEventType): WatchLine;
 }
 
 export interface ServedObjects {
@@ -35,7 +43,7 @@ export function createServedObjects(): ServedObjects {
         kept.set(stored, known);
         return known;
       }
-      const made = serve(foldObject(definition, stored));
+      const made = new Served(foldObject(definition, stored), sizeBytesOf(stored));
       kept.set(stored, made);
       if (kept.size > servedObjectsKeptMax) {
         for (const oldest of kept.keys()) {
@@ -50,19 +58,63 @@ export function createServedObjects(): ServedObjects {
 
 /** An object served from no store: synthesized, or of another version than the stored one. */
 export function serve(object: ApiObject): ServedObject {
-  let json: Uint8Array | undefined;
-  const lines = new Map<WatchEventType, Uint8Array>();
-  const toJson = (): Uint8Array => (json ??= utf8(JSON.stringify(object)));
-  return {
-    object,
-    json: toJson,
-    watchLine(type) {
-      let line = lines.get(type);
-      if (line === undefined) {
-        line = concatBytes([utf8(`{"type":"${type}","object":`), toJson(), utf8('}\n')]);
-        lines.set(type, line);
-      }
-      return line;
-    },
-  };
+  return new Served(object, undefined);
 }
+
+/** Of names and punctuation around what the facets say. */
+const lineOverheadBytes = 200;
+
+function sizeBytesOf({ facets }: StoredObject): number {
+  let sizeBytes = lineOverheadBytes;
+  for (const value of Object.values(facets)) sizeBytes += value.bytes.length;
+  return sizeBytes;
+}
+
+class Served implements ServedObject {
+  readonly object: ApiObject;
+  readonly #sizeBytes: number | undefined;
+  readonly #lines: WatchLine[] = [];
+  #json: Uint8Array | undefined;
+
+  /** `sizeBytes`: about that of a line, where it is known without making one. */
+  constructor(object: ApiObject, sizeBytes: number | undefined) {
+    this.object = object;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  json(): Uint8Array {
+    return (this.#json ??= utf8(JSON.stringify(this.object)));
+  }
+
+  watchLine(type: WatchEventType): WatchLine {
+    const known = this.#lines.find((line) => line.event?.type === type);
+    if (known !== undefined) return known;
+    const sizeBytes = this.#sizeBytes ?? this.json().length + lineOverheadBytes;
+    const line = new ServedLine(type, this, sizeBytes);
+    this.#lines.push(line);
+    return line;
+  }
+}
+
+class ServedLine implements WatchLine {
+  readonly event: { readonly type: WatchEventType; readonly object: ApiObject };
+  readonly sizeBytes: number;
+  readonly #served: ServedObject;
+  #bytes: Uint8Array | undefined;
+
+  constructor(type: WatchEventType, served: ServedObject, sizeBytes: number) {
+    this.event = { type, object: served.object };
+    this.#served = served;
+    this.sizeBytes = sizeBytes;
+  }
+
+  bytes(): Uint8Array {
+    return (this.#bytes ??= concatBytes([
+      utf8(`{"type":"${this.event.type}","object":`),
+      this.#served.json(),
+      lineEnd,
+    ]));
+  }
+}
+
+const lineEnd = utf8('}\n');

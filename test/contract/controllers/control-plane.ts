@@ -12,7 +12,12 @@ import {
   type GroupVersionResource,
   type Pod,
 } from '#platform/api/mod.ts';
-import { type Client, createClient, handlerTransport } from '#platform/client/mod.ts';
+import {
+  type Client,
+  createClient,
+  handlerTransport,
+  type Transport,
+} from '#platform/client/mod.ts';
 import { createJoinTokens, openCertificateAuthority } from '#platform/identity/mod.ts';
 import { sleep, timestampOf } from '#platform/io/mod.ts';
 import { createWorld, type World } from '#platform/sim/mod.ts';
@@ -36,6 +41,28 @@ export interface ControlPlane {
   onPods(listener: (pods: readonly Pod[]) => void): void;
   act<Result>(work: Promise<Result>): Promise<Result>;
   close(): Promise<void>;
+}
+
+/** Events of watches are shared in one process: whoever changes one fails here. */
+function frozen(transport: Transport): Transport {
+  return async (request) => {
+    const response = await transport(request);
+    const { parts } = response;
+    return parts === undefined ? response : { ...response, parts: eachFrozen(parts) };
+  };
+}
+
+async function* eachFrozen<Part>(groups: AsyncIterable<readonly Part[]>) {
+  for await (const group of groups) {
+    for (const part of group) if (!(part instanceof Uint8Array)) freeze(part);
+    yield group;
+  }
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) freeze(inner);
 }
 
 export async function openControlPlane(seed: number): Promise<ControlPlane> {
@@ -82,13 +109,15 @@ export async function openControlPlane(seed: number): Promise<ControlPlane> {
     });
     const clientFor = (name: string): Client =>
       createClient(
-        handlerTransport(server.handler, {
-          commonName: `system:controller:${name}`,
-          organizations: ['system:controllers'],
-          uris: [],
-          serialNumber: '00',
-          notAfterMs: clock.wallMs() + 1e12,
-        }),
+        frozen(
+          handlerTransport(server.handler, {
+            commonName: `system:controller:${name}`,
+            organizations: ['system:controllers'],
+            uris: [],
+            serialNumber: '00',
+            notAfterMs: clock.wallMs() + 1e12,
+          }),
+        ),
         { userAgent: name },
       );
     const controllers = startControllers({ clientFor, clock, timers, random, logger });

@@ -18,7 +18,12 @@ import type { ObjectEvent } from '#platform/store/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
 import type { Acceptance } from '../negotiation.ts';
 import type { Selection } from '../selection.ts';
-import { serve, type ServedObject, type WatchEventType } from '../served-objects.ts';
+import {
+  serve,
+  type ServedObject,
+  type WatchEventType,
+  type WatchLine,
+} from '../served-objects.ts';
 
 export class WatchEncoder {
   readonly #parts: ServerParts;
@@ -45,7 +50,7 @@ export class WatchEncoder {
   }
 
   /** Undefined where the event concerns nothing that is selected. */
-  event(event: ObjectEvent): Uint8Array | undefined {
+  event(event: ObjectEvent): WatchLine | undefined {
     const { served } = this.#parts;
     if (this.#selection.isEverything && event.type === 'put') {
       // Nothing enters or leaves: what it was before need not be looked at.
@@ -69,7 +74,7 @@ export class WatchEncoder {
     return this.line('DELETED', serve(left));
   }
 
-  line(type: WatchEventType, served: ServedObject): Uint8Array {
+  line(type: WatchEventType, served: ServedObject): WatchLine {
     if (this.#form === 'table') {
       return encoded(type, this.#table([served.object], served.object.metadata.resourceVersion));
     }
@@ -78,17 +83,21 @@ export class WatchEncoder {
   }
 
   /** `markInitialEnd`: what was sent so far is everything that there was. */
-  bookmark(revision: number, markInitialEnd: boolean): Uint8Array {
+  bookmark(revision: number, markInitialEnd: boolean): WatchLine {
     const resourceVersion = String(revision);
     if (this.#form === 'table') return encoded('BOOKMARK', this.#table([], resourceVersion));
     const annotations = markInitialEnd
       ? { annotations: { 'k8s.io/initial-events-end': 'true' } }
       : {};
-    return encoded('BOOKMARK', {
-      kind: this.#form === 'metadata' ? 'PartialObjectMetadata' : this.#definition.kind,
-      apiVersion: this.#form === 'metadata' ? 'meta.k8s.io/v1' : apiVersionOf(this.#definition),
+    const isWhole = this.#form === 'object';
+    const object = {
+      kind: isWhole ? this.#definition.kind : 'PartialObjectMetadata',
+      apiVersion: isWhole ? apiVersionOf(this.#definition) : 'meta.k8s.io/v1',
       metadata: { resourceVersion, creationTimestamp: null, ...annotations },
-    });
+    };
+    const line = encoded('BOOKMARK', object);
+    if (!isWhole) return line;
+    return { ...line, event: { type: 'BOOKMARK', object: object as unknown as ApiObject } };
   }
 
   #table(objects: readonly ApiObject[], resourceVersion: string | undefined): unknown {
@@ -105,6 +114,7 @@ export class WatchEncoder {
   }
 }
 
-function encoded(type: string, object: unknown): Uint8Array {
-  return utf8(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
+function encoded(type: string, object: unknown): WatchLine {
+  const bytes = utf8(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
+  return { sizeBytes: bytes.length, bytes: () => bytes, event: undefined };
 }

@@ -11,7 +11,7 @@ import { assert } from '#base/mod.ts';
 import type { ByteSink, Timer } from '#platform/io/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { watchBookmarkIntervalMs, watchQueuedBytesMax, watchUnsentBytesHigh } from '../limits.ts';
-import type { ServedObject } from '../served-objects.ts';
+import type { ServedObject, WatchLine } from '../served-objects.ts';
 import type { WatchEncoder } from './watch-encoder.ts';
 
 export class WatchStream {
@@ -22,8 +22,8 @@ export class WatchStream {
   readonly #initialRevision: number;
   #markInitialEnd: boolean;
   #initialSent = 0;
-  #first: Uint8Array | undefined;
-  #queue: Uint8Array[] = [];
+  #first: WatchLine | undefined;
+  #queue: WatchLine[] = [];
   #queueHead = 0;
   #queuedBytes = 0;
   #reached: number;
@@ -80,9 +80,9 @@ export class WatchStream {
     this.#pump();
   }
 
-  push(line: Uint8Array): void {
+  push(line: WatchLine): void {
     if (this.#closed || this.#finishing) return;
-    if (this.#queuedBytes + line.length > watchQueuedBytesMax) {
+    if (this.#queuedBytes + line.sizeBytes > watchQueuedBytesMax) {
       this.#parts.logger.log('warn', 'a watch was cut off: its client reads too slowly', {
         queuedBytes: this.#queuedBytes,
         limitBytes: watchQueuedBytesMax,
@@ -91,7 +91,7 @@ export class WatchStream {
       return;
     }
     this.#queue.push(line);
-    this.#queuedBytes += line.length;
+    this.#queuedBytes += line.sizeBytes;
     this.#pump();
   }
 
@@ -127,11 +127,16 @@ export class WatchStream {
         sink.end();
         return;
       }
-      sink.write(line);
+      // By reference to who is in this process, and takes it so.
+      if (sink.writeValue !== undefined && line.event !== undefined) {
+        sink.writeValue(line.event, line.sizeBytes);
+      } else {
+        sink.write(line.bytes());
+      }
     }
   }
 
-  #next(): Uint8Array | undefined {
+  #next(): WatchLine | undefined {
     const item = this.#initial[this.#initialSent];
     if (item !== undefined) {
       this.#initialSent += 1;
@@ -147,7 +152,7 @@ export class WatchStream {
     const line = this.#queue[this.#queueHead];
     if (line === undefined) return undefined;
     this.#queueHead += 1;
-    this.#queuedBytes -= line.length;
+    this.#queuedBytes -= line.sizeBytes;
     if (this.#queueHead === this.#queue.length) {
       this.#queue = [];
       this.#queueHead = 0;
