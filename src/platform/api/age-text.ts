@@ -58,7 +58,7 @@ export function wallMsOf(timestamp: string): number | undefined {
 }
 
 /** Days from 1970-01-01 in the Gregorian calendar, counting years from March so that leap days come last. */
-function daysSinceEpoch(year: number, month: number, day: number): number {
+export function daysSinceEpoch(year: number, month: number, day: number): number {
   const shiftedYear = month <= 2 ? year - 1 : year;
   const era = Math.floor(shiftedYear / 400);
   const yearOfEra = shiftedYear - era * 400;

@@ -51,6 +51,16 @@ export interface ValidationContext {
   readonly previous: ApiObject | undefined;
 }
 
+/** What `settle` may look at. */
+export interface SettleContext {
+  /** The object before, as served; undefined on create. */
+  readonly previous: ApiObject | undefined;
+  /** All objects of the kind, the one that is settled included where it exists. */
+  readonly others: () => readonly ApiObject[];
+  /** First two numbers of the addresses of services, e.g. `127.129`. */
+  readonly serviceNetwork: string;
+}
+
 export type Verb =
   | 'get'
   | 'list'
@@ -90,6 +100,12 @@ export interface ResourceDefinition {
   readonly applyDefaults?: (object: ApiObject) => void;
   /** Rules that a schema cannot express. Runs on an object that satisfies the schema. */
   readonly validate?: (object: ApiObject, context: ValidationContext) => readonly FieldError[];
+  /**
+   * Gives the object what no other of its kind may have, or says what is taken. Runs
+   * after the defaults, in the transaction that stores the object; changes it in
+   * place and must be pure otherwise.
+   */
+  readonly settle?: (object: ApiObject, context: SettleContext) => readonly FieldError[];
   /**
    * Of metadata and spec as JSON. Objects that travel to nodes have one that lets
    * them fit into a message of the link together with what is reported on them.

@@ -1,6 +1,9 @@
 /** The kinds that the program serves. The one list of them. */
+import { daemonSetDefinition } from './apps/daemon-set.ts';
 import { deploymentDefinition } from './apps/deployment.ts';
 import { replicaSetDefinition } from './apps/replica-set.ts';
+import { cronJobDefinition } from './batch/cron-job.ts';
+import { jobDefinition } from './batch/job.ts';
 import { leaseDefinition } from './coordination/lease.ts';
 import { configMapDefinition } from './core/config-map.ts';
 import { eventDefinition } from './core/event.ts';
@@ -8,7 +11,9 @@ import { namespaceDefinition } from './core/namespace.ts';
 import { nodeDefinition } from './core/node.ts';
 import { podDefinition } from './core/pod.ts';
 import { secretDefinition } from './core/secret.ts';
+import { serviceDefinition } from './core/service.ts';
 import type { ResourceDefinition } from './definition.ts';
+import { endpointSliceDefinition } from './discovery/endpoint-slice.ts';
 import { regionDefinition } from './selvage/region.ts';
 import { siteDefinition } from './selvage/site.ts';
 
@@ -18,9 +23,14 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   podDefinition,
   configMapDefinition,
   secretDefinition,
+  serviceDefinition,
   eventDefinition,
   deploymentDefinition,
   replicaSetDefinition,
+  daemonSetDefinition,
+  jobDefinition,
+  cronJobDefinition,
+  endpointSliceDefinition,
   leaseDefinition,
   regionDefinition,
   siteDefinition,

@@ -4,6 +4,7 @@ export {
   type FacetLayout,
   type FieldError,
   type ResourceDefinition,
+  type SettleContext,
   type Subresource,
   type ValidationContext,
   type Verb,
@@ -91,6 +92,7 @@ export {
   parseStrictJson,
 } from './strict-json.ts';
 export { builtInDefinitions } from './definitions.ts';
+export { type DaemonSet, type DaemonSetSpec, type DaemonSetStatus } from './apps/daemon-set.ts';
 export {
   type CountOrPercent,
   type Deployment,
@@ -100,6 +102,25 @@ export {
 } from './apps/deployment-types.ts';
 export { type PodTemplate } from './apps/pod-template.ts';
 export { type ReplicaSet, type ReplicaSetSpec, type ReplicaSetStatus } from './apps/replica-set.ts';
+export { type CronJob, type CronJobSpec, type CronJobStatus } from './batch/cron-job.ts';
+export {
+  type CronSchedule,
+  nextRunMs,
+  type OffsetAt,
+  offsetsOf,
+  parseCronSchedule,
+  timeZoneProblem,
+} from './batch/cron-schedule.ts';
+export {
+  completionIndexAnnotation,
+  type Job,
+  type JobCondition,
+  jobNameLabel,
+  type JobSpec,
+  type JobStatus,
+  jobTrackingFinalizer,
+  jobUidLabel,
+} from './batch/job-types.ts';
 export { scaleSchema } from './autoscaling/scale.ts';
 export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
 export { type ConfigMap } from './core/config-map.ts';
@@ -154,6 +175,18 @@ export {
   type VolumeMount,
   type VolumeProjection,
 } from './core/pod-volume-types.ts';
+export { bytesOfBase64 } from './meta/base64.ts';
+export { serviceAddressOnNode, serviceNetworkFor } from './core/service-network.ts';
+export { isHeadless } from './core/service.ts';
+export { type Service, type ServicePort, type ServiceSpec } from './core/service-types.ts';
+export {
+  type Endpoint,
+  type EndpointPort,
+  type EndpointSlice,
+  regionTopologyKey,
+  serviceNameLabel,
+  serviceOfSlice,
+} from './discovery/endpoint-slice.ts';
 export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
 export { type LabelSelector, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';

@@ -54,7 +54,13 @@ test('plain and aggregated discovery name the same kinds with their scopes and v
   const groups = (apiGroupListOf(registry) as any).groups.map(
     (group: { name: string }) => group.name,
   );
-  assert.deepEqual(groups, ['apps', 'coordination.k8s.io', 'selvage.dev']);
+  assert.deepEqual(groups, [
+    'apps',
+    'batch',
+    'discovery.k8s.io',
+    'coordination.k8s.io',
+    'selvage.dev',
+  ]);
   const plain = (apiResourceListOf(registry, 'apps', 'v1') as any).resources;
   const scale = plain.find((resource: { name: string }) => resource.name === 'deployments/scale');
   assert.deepEqual([scale.group, scale.version, scale.kind], ['autoscaling', 'v1', 'Scale']);

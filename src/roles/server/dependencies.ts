@@ -36,6 +36,8 @@ export interface ServerParts {
   readonly logger: Logger;
   readonly podLogs: PodLogSource;
   readonly nodeLiveness: NodeLiveness;
+  /** First two numbers of the addresses of services. */
+  readonly serviceNetwork: string;
   readonly divergence: DivergencePort | undefined;
   /** Called when the server closes; returns what forgets the listener again. */
   readonly onClosing: (listener: () => void) => () => void;

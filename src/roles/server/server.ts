@@ -58,6 +58,8 @@ export interface ServerDependencies {
   /** Absent: no Leases are served. */
   readonly nodeLiveness?: NodeLiveness;
   /** Of `/v2/`. */
+  /** First two numbers of the addresses of services, e.g. `127.129`; that where absent. */
+  readonly serviceNetwork?: string;
   readonly registryHandler: RegistryHandler;
   /** Where nodes that join open their link to. */
   readonly linkAddress: () => Address;
@@ -81,6 +83,18 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
   const { store, eventStore, clock, timers, random, logger, podLogs } = dependencies;
   const closing = new Set<() => void>();
   const parts: ServerParts = {
+/** What became of a request on its way, for whoever counts it. */
+interface SeenRequest {
+  row: RouteRow | undefined;
+}
+
+const requestIdBytes = 4;
+/** An answer that began later than this is told in the log. */
+const slowRequestMs = 2_000;
+const loggedPathLengthMax = 512;
+
+const serviceNetworkDefault = '127.129';
+
     store,
     eventStore,
     registry: createDefinitionRegistry(dependencies.definitions),
@@ -97,6 +111,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
       closing.add(listener);
       return () => closing.delete(listener);
     },
+    serviceNetwork: dependencies.serviceNetwork ?? serviceNetworkDefault,
   };
   await createInitialNamespaces(parts);
   const table = createRouteTable(allRows(parts, dependencies));

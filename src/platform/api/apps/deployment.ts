@@ -9,13 +9,15 @@ import { labelSelectorSchema, labelSelectorText } from '../meta/label-selector.t
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
 import { allVerbs } from '../meta/resources.ts';
 import { immutable } from '../meta/rules.ts';
-import type { CountOrPercent, Deployment, DeploymentSpec } from './deployment-types.ts';
+import type { Deployment, DeploymentSpec } from './deployment-types.ts';
 import {
   applyPodTemplateDefaults,
   podTemplateSchema,
   validateTemplateAndSelector,
 } from './pod-template.ts';
+import { isZeroBound, validateBound } from './rollout-bounds.ts';
 import { templateColumns } from './template-columns.ts';
+import { minReadySecondsSchema, observedGenerationSchema } from './workload-fields.ts';
 
 const specSchema = record(
   'How many pods of which template to keep, and how to replace them.',
@@ -37,9 +39,7 @@ const specSchema = record(
         ),
       }),
     }),
-    minReadySeconds: integer('How long a new pod must be ready before it counts as available.', {
-      minimum: 0,
-    }),
+    minReadySeconds: minReadySecondsSchema,
     revisionHistoryLimit: integer('How many older templates to keep for undoing.', {
       minimum: 0,
       default: 10,
@@ -54,11 +54,7 @@ const specSchema = record(
 );
 
 const statusSchema = record('How far the deployment is.', {
-  observedGeneration: {
-    type: 'integer',
-    format: 'int64',
-    description: 'The generation of the specification that this status is about.',
-  },
+  observedGeneration: observedGenerationSchema,
   replicas: integer('Pods that exist.'),
   updatedReplicas: integer('Pods of the present template.'),
   readyReplicas: integer('Pods that are ready.'),
@@ -158,7 +154,7 @@ function validateStrategy(spec: DeploymentSpec): FieldError[] {
     const { maxSurge = 0, maxUnavailable = 0 } = rollingUpdate;
     errors.push(...validateBound(`${field}.maxSurge`, maxSurge));
     errors.push(...validateBound(`${field}.maxUnavailable`, maxUnavailable, 100));
-    if (errors.length === 0 && isZero(maxSurge) && isZero(maxUnavailable)) {
+    if (errors.length === 0 && isZeroBound(maxSurge) && isZeroBound(maxUnavailable)) {
       errors.push({
         field: `${field}.maxUnavailable`,
         reason: 'FieldValueInvalid',
@@ -174,21 +170,4 @@ function validateStrategy(spec: DeploymentSpec): FieldError[] {
     });
   }
   return errors;
-}
-
-function validateBound(field: string, bound: CountOrPercent, percentMax?: number): FieldError[] {
-  const wrong = (message: string): FieldError[] => [
-    { field, reason: 'FieldValueInvalid', message },
-  ];
-  if (typeof bound === 'number') {
-    return bound < 0 ? wrong('must be greater than or equal to 0') : [];
-  }
-  if (!/^\d{1,9}%$/u.test(bound)) return wrong('must be a count or a percentage such as "25%"');
-  return percentMax !== undefined && Number.parseInt(bound, 10) > percentMax
-    ? wrong(`must not be greater than ${percentMax}%`)
-    : [];
-}
-
-function isZero(bound: CountOrPercent): boolean {
-  return bound === 0 || (typeof bound === 'string' && Number.parseInt(bound, 10) === 0);
 }

@@ -40,17 +40,8 @@ export function validateTemplateAndSelector(
 ): FieldError[] {
   const errors = [
     ...validateLabelSelector(selector, 'spec.selector'),
-    ...validatePodSpec(template.spec, 'spec.template.spec'),
-    ...templateSizeErrors(template),
-    ...validateOnCut(template.metadata?.annotations, 'spec.template.metadata.annotations'),
+    ...validateTemplate(selector, template, 'spec.template'),
   ];
-  if (!selectsLabels(selector, template.metadata?.labels ?? {})) {
-    errors.push({
-      field: 'spec.template.metadata.labels',
-      reason: 'FieldValueInvalid',
-      message: '`selector` does not match template `labels`',
-    });
-  }
   if (template.spec.restartPolicy !== undefined && template.spec.restartPolicy !== 'Always') {
     errors.push({
       field: 'spec.template.spec.restartPolicy',
@@ -61,15 +52,36 @@ export function validateTemplateAndSelector(
   return errors;
 }
 
+/** Rules for a template alone; `selector` must match it where there is one. */
+export function validateTemplate(
+  selector: LabelSelector | undefined,
+  template: PodTemplate,
+  field: string,
+): FieldError[] {
+  const errors = [
+    ...validatePodSpec(template.spec, `${field}.spec`),
+    ...templateSizeErrors(template, field),
+    ...validateOnCut(template.metadata?.annotations, `${field}.metadata.annotations`),
+  ];
+  if (selector !== undefined && !selectsLabels(selector, template.metadata?.labels ?? {})) {
+    errors.push({
+      field: `${field}.metadata.labels`,
+      reason: 'FieldValueInvalid',
+      message: '`selector` does not match template `labels`',
+    });
+  }
+  return errors;
+}
+
 /** Every pod of it must fit into what a pod may have, with its own metadata. */
 const templateBytesMax = 448 * 1024;
 
-function templateSizeErrors(template: PodTemplate): readonly FieldError[] {
+function templateSizeErrors(template: PodTemplate, field: string): readonly FieldError[] {
   const sizeBytes = utf8(JSON.stringify(template)).length;
   if (sizeBytes <= templateBytesMax) return [];
   return [
     {
-      field: 'spec.template',
+      field,
       reason: 'FieldValueTooLong',
       message: `it has ${sizeBytes} bytes, above the limit of ${templateBytesMax}: keep large values in files of the image`,
     },

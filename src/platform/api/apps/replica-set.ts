@@ -21,6 +21,7 @@ import {
   validateTemplateAndSelector,
 } from './pod-template.ts';
 import { templateColumns } from './template-columns.ts';
+import { minReadySecondsSchema, observedGenerationSchema } from './workload-fields.ts';
 
 export type ReplicaSetSpec = {
   replicas?: number;
@@ -64,10 +65,7 @@ export const replicaSetDefinition: ResourceDefinition = {
           replicas: integer('How many pods to keep.', { minimum: 0, default: 1 }),
           selector: labelSelectorSchema('The pods that belong to this set. Cannot be changed.'),
           template: podTemplateSchema,
-          minReadySeconds: integer(
-            'How long a new pod must be ready before it counts as available.',
-            { minimum: 0 },
-          ),
+          minReadySeconds: minReadySecondsSchema,
         },
         ['selector', 'template'],
       ),
@@ -76,11 +74,7 @@ export const replicaSetDefinition: ResourceDefinition = {
         fullyLabeledReplicas: integer('Pods that have all labels of the template.'),
         readyReplicas: integer('Pods that are ready.'),
         availableReplicas: integer('Pods that have been ready for long enough.'),
-        observedGeneration: {
-          type: 'integer',
-          format: 'int64',
-          description: 'The generation of the specification that this status is about.',
-        },
+        observedGeneration: observedGenerationSchema,
         conditions: conditionsSchema('What holds for the set, since when, and why.'),
       }),
     },

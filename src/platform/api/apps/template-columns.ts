@@ -6,26 +6,26 @@ import { type LabelSelector, labelSelectorText } from '../meta/label-selector.ts
 import type { Container } from '../core/pod-types.ts';
 import type { PodTemplate } from './pod-template.ts';
 
-export const templateColumns: readonly Column[] = [
-  wideColumn('Containers', 'string', 'Names of the containers in the template.', (object) =>
-    containersOf(object)
-      .map((container) => container.name)
-      .join(','),
-  ),
-  wideColumn('Images', 'string', 'Images of the containers in the template.', (object) =>
-    containersOf(object)
-      .map((container) => container.image)
-      .join(','),
-  ),
-  wideColumn('Selector', 'string', 'Labels of the pods that belong to it.', (object) =>
-    labelSelectorText(workloadOf(object).selector),
-  ),
-];
+type Workload = { readonly selector?: LabelSelector; readonly template: PodTemplate };
 
-function workloadOf(object: ApiObject): { selector: LabelSelector; template: PodTemplate } {
-  return object.spec as { selector: LabelSelector; template: PodTemplate };
-}
+export const templateColumns: readonly Column[] = templateColumnsOf(
+  (object) => object.spec as unknown as Workload,
+);
 
-function containersOf(object: ApiObject): readonly Container[] {
-  return workloadOf(object).template.spec.containers;
+/** For a kind that keeps its template somewhere of its own. */
+export function templateColumnsOf(workloadOf: (object: ApiObject) => Workload): readonly Column[] {
+  const join = (object: ApiObject, of: (container: Container) => string): string =>
+    workloadOf(object).template.spec.containers.map(of).join(',');
+  return [
+    wideColumn('Containers', 'string', 'Names of the containers in the template.', (object) =>
+      join(object, ({ name }) => name),
+    ),
+    wideColumn('Images', 'string', 'Images of the containers in the template.', (object) =>
+      join(object, ({ image }) => image),
+    ),
+    wideColumn('Selector', 'string', 'Labels of the pods that belong to it.', (object) => {
+      const { selector } = workloadOf(object);
+      return selector === undefined ? '<none>' : labelSelectorText(selector);
+    }),
+  ];
 }

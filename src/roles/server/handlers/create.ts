@@ -16,6 +16,7 @@ import { decodeObject, validateObject, warningHeaders } from '../object-decoding
 import { fieldValidationOf, isDryRun } from '../query.ts';
 import { keyOf } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
+import { settled } from '../settling.ts';
 import { commitDraft, draftCreate } from '../writing.ts';
 import { objectAnswer } from './read.ts';
 
@@ -49,7 +50,8 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
         ({ metadata }) => view.get(keyOf(definition, namespace, metadata.name)) === undefined,
       );
       if (free === undefined) throw alreadyExists(definition, first.metadata.name);
-      return draftCreate(definition, keyOf(definition, namespace, free.metadata.name), uid, free);
+      const whole = settled(parts, definition, view, free, undefined);
+      return draftCreate(definition, keyOf(definition, namespace, free.metadata.name), uid, whole);
     });
     const headers = warningHeaders(warnings);
     return objectAnswer(parts, definition, context, 201, written.served, headers);

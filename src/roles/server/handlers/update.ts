@@ -19,6 +19,7 @@ import { decodeObject, validateObject, warningHeaders } from '../object-decoding
 import { fieldValidationOf, isDryRun } from '../query.ts';
 import { keyOf, notFoundError } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
+import { settled } from '../settling.ts';
 import { commitDraft, type Draft, draftRemove, draftUpdate } from '../writing.ts';
 import { objectAnswer } from './read.ts';
 
@@ -97,12 +98,13 @@ export function decideUpdate(
   const stored = view.get(key);
   if (stored === undefined) throw notFoundError(definition, key.name);
   const previous = parts.served.of(definition, stored).object;
-  const next = revise(previous);
-  requireSameName(key.name, next);
+  const asked = revise(previous);
+  requireSameName(key.name, asked);
   // The server's own marks are never taken away by a body that leaves them out.
   const { deletionTimestamp } = previous.metadata;
-  if (deletionTimestamp !== undefined) next.metadata.deletionTimestamp ??= deletionTimestamp;
-  definition.applyDefaults?.(next);
+  if (deletionTimestamp !== undefined) asked.metadata.deletionTimestamp ??= deletionTimestamp;
+  definition.applyDefaults?.(asked);
+  const next = scope === 'status' ? asked : settled(parts, definition, view, asked, previous);
   if (definition.subresources.includes('finalize')) {
     keepOrSetFinalizers(previous, next, scope === 'finalize');
   }
