@@ -17,7 +17,7 @@ import {
   createNodeRandom,
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
-import { type LinkSession, maintainLink } from '#platform/wire/mod.ts';
+import { heartbeatsUnansweredMax, maintainLink } from '#platform/wire/mod.ts';
 import { ask, type Endpoint } from './support/endpoint.ts';
 import { costOf, readInput, until } from './support/processes.ts';
 import { rssBytesOf } from './support/memory.ts';
@@ -55,21 +55,6 @@ async function post(path: string, body: unknown): Promise<Record<string, unknown
   const { status, text } = await ask(endpoint, 'POST', path, body, keptAlive);
   assert.equal(status, 201, `${path}: ${text}`);
   return JSON.parse(text) as Record<string, unknown>;
-}
-
-function beat(session: LinkSession): void {
-  const stream = session.open('control', 'node.heartbeat', {});
-  let counter = 0;
-  const send = (): void => {
-    counter += 1;
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setUint32(0, counter);
-    stream.send(bytes).catch(() => undefined);
-  };
-  send();
-  const timer = setInterval(send, heartbeatIntervalMs);
-  stream.onMessage(() => undefined);
-  stream.onClose(() => clearInterval(timer));
 }
 
 const pause = (ms: number): Promise<void> =>
@@ -118,7 +103,11 @@ try {
         product: 'selvage-bench',
         onSession(session) {
           up += 1;
-          beat(session);
+          session.beat({
+            intervalMs: heartbeatIntervalMs,
+            unansweredMax: heartbeatsUnansweredMax,
+            onAnswered: () => {},
+          });
           const slice = session.open('control', 'slice.follow', {});
           slice.onMessage(() => undefined);
           slice.onClose(() => undefined);

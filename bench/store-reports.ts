@@ -21,7 +21,7 @@ import {
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
 import { openOutbox, type Outbox } from '#platform/sync/mod.ts';
-import { type LinkSession, maintainLink } from '#platform/wire/mod.ts';
+import { heartbeatsUnansweredMax, maintainLink } from '#platform/wire/mod.ts';
 import type { LoadResult } from './store-load.ts';
 import { repositoryFolder } from './support/benchmark.ts';
 import { ask, type Endpoint } from './support/endpoint.ts';
@@ -86,20 +86,6 @@ async function createPod(nodeName: string, name: string): Promise<PodReference> 
   return { name, uid: (created['metadata'] as { uid: string }).uid };
 }
 
-/** `node.heartbeat`, so that the hub takes the node for alive. */
-function beat(session: LinkSession): void {
-  const stream = session.open('control', 'node.heartbeat', {});
-  let counter = 0;
-  const timer = setInterval(() => {
-    counter += 1;
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setUint32(0, counter);
-    stream.send(bytes).catch(() => undefined);
-  }, heartbeatIntervalMs);
-  stream.onMessage(() => undefined);
-  stream.onClose(() => clearInterval(timer));
-}
-
 async function startAgent(disk: Disk, name: string): Promise<Agent> {
   const { token } = await post('/apis/selvage.dev/v1/jointokens', { site: input.label });
   const identity = await joinFleet({ disk, keys, httpClient: createNodeHttpClient() }, name, {
@@ -126,7 +112,11 @@ async function startAgent(disk: Disk, name: string): Promise<Agent> {
       product: 'selvage-bench',
       onSession(session) {
         isUp = true;
-        beat(session);
+        session.beat({
+          intervalMs: heartbeatIntervalMs,
+          unansweredMax: heartbeatsUnansweredMax,
+          onAnswered: () => {},
+        });
         outbox.deliver(session);
       },
       onStream: (_method, _parameters, stream) =>

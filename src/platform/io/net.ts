@@ -44,12 +44,15 @@ export interface Address {
 export interface Connection {
   readonly peer: PeerIdentity | undefined;
   readonly remoteAddress: string;
-  /** Queues the bytes; the caller watches `bufferedBytes` and bounds it. */
+  /**
+   * Queues the bytes, which nobody may change afterwards; the caller watches
+   * `bufferedBytes` and bounds it.
+   */
   write(bytes: Uint8Array): void;
   /** Bytes given to `write` that have not left this process. */
   bufferedBytes(): number;
   onData(listener: (bytes: Uint8Array) => void): void;
-  /** Called when `bufferedBytes` has fallen to zero after having been above it. */
+  /** Called when what `bufferedBytes` has shown to wait has left: it is zero again. */
   onDrain(listener: () => void): void;
   onClose(listener: (error: Error | undefined) => void): void;
   /** Stop and continue calling `onData`; what arrives meanwhile stays in the peer's window. */

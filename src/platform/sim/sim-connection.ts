@@ -1,6 +1,6 @@
 /**
  * One end of a simulated connection. What is written leaves when the present
- * turn ends, as far as the peer's window allows; the rest is buffered here.
+ * event ends, as far as the peer's window allows; the rest is buffered here.
  */
 import { concatBytes } from '#base/mod.ts';
 import { NetError, type Connection, type PeerIdentity } from '#platform/io/mod.ts';
@@ -26,6 +26,8 @@ export class Endpoint implements Connection {
   #queuedBytes = 0;
   #inFlightBytes = 0;
   #flushAsked = false;
+  /** Somebody was told that bytes wait here, and is told when they have left. */
+  #wasSeenWaiting = false;
   #hasEnded = false;
   #endSent = false;
   #endReceived = false;
@@ -37,6 +39,8 @@ export class Endpoint implements Connection {
   readonly #drainListeners: (() => void)[] = [];
   readonly #closeListeners: ((error: Error | undefined) => void)[] = [];
   readonly #closedHooks: (() => void)[] = [];
+  readonly #flushLater = (): void => this.#flush();
+  readonly #arriveAtPeer = (bytes: Uint8Array): void => this.peerEnd?.receive(bytes);
 
   constructor(
     kernel: Kernel,
@@ -58,12 +62,13 @@ export class Endpoint implements Connection {
 
   write(bytes: Uint8Array): void {
     if (!this.#isUsable || this.#hasEnded || bytes.length === 0) return;
-    this.#sendQueue.push(bytes.slice());
+    this.#sendQueue.push(bytes);
     this.#queuedBytes += bytes.length;
     this.#askFlush();
   }
 
   bufferedBytes(): number {
+    if (this.#queuedBytes > 0) this.#wasSeenWaiting = true;
     return this.#queuedBytes;
   }
 
@@ -73,6 +78,7 @@ export class Endpoint implements Connection {
   }
 
   onDrain(listener: () => void): void {
+    if (this.#queuedBytes > 0) this.#wasSeenWaiting = true;
     this.#drainListeners.push(listener);
   }
 
@@ -129,35 +135,45 @@ export class Endpoint implements Connection {
   }
 
   #tellReset(error: Error): void {
-    this.outgoing.send('net.reset', '', () => this.peerEnd?.abort(error));
+    this.outgoing.send('net.reset', '', () => this.peerEnd?.abort(error), undefined);
   }
 
   #askFlush(): void {
     if (this.#flushAsked) return;
     this.#flushAsked = true;
-    void Promise.resolve().then(() => this.#flush());
+    this.#kernel.atEventEnd(this.#flushLater);
   }
 
   #flush(): void {
     this.#flushAsked = false;
     if (!this.#isUsable) return;
-    const hadQueue = this.#queuedBytes > 0;
     while (this.#queuedBytes > 0 && this.#inFlightBytes < windowBytes) this.#sendMessage();
     if (this.#queuedBytes > 0) return;
-    if (hadQueue && this.#drainListeners.length > 0) {
+    if (this.#wasSeenWaiting && this.#drainListeners.length > 0) {
+      this.#wasSeenWaiting = false;
       this.#kernel.schedule(0, this.process, 'net.drain', '', () => {
         for (const listener of this.#drainListeners) listener();
       });
     }
     if (this.#hasEnded && !this.#endSent) {
       this.#endSent = true;
-      this.outgoing.send('net.end', '', () => this.peerEnd?.receive(end));
+      this.outgoing.send('net.end', '', () => this.peerEnd?.receive(end), undefined);
       this.#closeWhenBothEnded();
     }
   }
 
   /** Takes one message's worth from the queue and sends it. */
   #sendMessage(): void {
+    const first = this.#sendQueue[0];
+    const isWhole = this.#sendQueue.length === 1 && (first?.length ?? 0) <= messageBytesMax;
+    const bytes = isWhole && first !== undefined ? first : this.#nextMessage();
+    if (isWhole) this.#sendQueue.length = 0;
+    this.#queuedBytes -= bytes.length;
+    this.#inFlightBytes += bytes.length;
+    this.outgoing.send('net.data', bytesDigest(bytes), this.#arriveAtPeer, bytes);
+  }
+
+  #nextMessage(): Uint8Array {
     const parts: Uint8Array[] = [];
     let sizeBytes = 0;
     while (sizeBytes < messageBytesMax) {
@@ -167,24 +183,29 @@ export class Endpoint implements Connection {
       if (part.length > room) {
         parts.push(part.subarray(0, room));
         this.#sendQueue[0] = part.subarray(room);
-        sizeBytes += room;
         break;
       }
       this.#sendQueue.shift();
       parts.push(part);
       sizeBytes += part.length;
     }
-    const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : concatBytes(parts);
-    this.#queuedBytes -= sizeBytes;
-    this.#inFlightBytes += sizeBytes;
-    this.outgoing.send('net.data', bytesDigest(bytes), () => this.peerEnd?.receive(bytes));
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : concatBytes(parts);
   }
 
   /** Something arrived from the other end. */
   receive(item: Uint8Array | typeof end): void {
     if (!this.#isUsable) return;
+    const isFrozen = this.#kernel.isFrozen(this.process);
+    if (item !== end && !isFrozen && !this.#isPaused && this.#unread.length === 0) {
+      const listener = this.#dataListeners[0];
+      if (listener !== undefined && this.#dataListeners.length === 1) {
+        this.#acknowledge(item.length);
+        listener(item);
+        return;
+      }
+    }
     this.#unread.push(item);
-    if (this.#kernel.isFrozen(this.process)) this.#readOnLater();
+    if (isFrozen) this.#readOnLater();
     else this.#readOn();
   }
 
@@ -215,10 +236,11 @@ export class Endpoint implements Connection {
       sender.#inFlightBytes -= sizeBytes;
       return;
     }
-    this.outgoing.send('net.ack', '', () => {
+    const take = (): void => {
       sender.#inFlightBytes -= sizeBytes;
       sender.#flush();
-    });
+    };
+    this.outgoing.send('net.ack', '', take, undefined);
   }
 
   #closeWhenBothEnded(): void {

@@ -57,6 +57,19 @@ interface Listening {
   readonly connections: Set<Endpoint>;
 }
 
+/** Between two machines, one way; drawn when it is first needed. */
+interface Latency {
+  baseMs: number | undefined;
+}
+
+/** From one machine to another, over all their connections. */
+interface Way {
+  readonly latency: Latency;
+  /** Of the message that arrives last of all that are on their way. */
+  connectionNumber: number;
+  arrivalMs: number;
+}
+
 export interface NetCounts {
   connects: number;
   messages: number;
@@ -107,14 +120,14 @@ export class Network {
     lostAnswers: 0,
   };
   readonly weather: Weather = { lossRate: 0, delayRate: 0, lostAnswerRate: 0 };
-  readonly #newest = new Map<string, { connectionNumber: number; arrivalMs: number }>();
+  readonly #ways = new Map<string, Way>();
   readonly #kernel: Kernel;
   readonly #random: SeededRandom;
   readonly #keyRing: KeyRing;
   readonly #machines = new Map<string, NetMachine>();
   readonly #listeners = new Map<string, Listening>();
   readonly #endpoints = new Set<Endpoint>();
-  readonly #latencies = new Map<string, number>();
+  readonly #latencies = new Map<string, Latency>();
   readonly #cutLinks = new Set<string>();
   readonly #stalled = new Map<string, (() => void)[]>();
   #nextPort = firstFreePort;
@@ -154,7 +167,7 @@ export class Network {
 
   /** Sets the one-way latency of a pair; without this the seed draws it. */
   setLatency(a: string, b: string, latencyMs: number): void {
-    this.#latencies.set(a < b ? `${a}-${b}` : `${b}-${a}`, latencyMs);
+    this.#latency(a, b).baseMs = latencyMs;
   }
 
   /** Resets every open connection between two machines; gives how many there were. */
@@ -260,13 +273,18 @@ export class Network {
       const there = this.#pipe(machine, target, connectionNumber);
       const back = this.#pipe(target, machine, connectionNumber);
       const toClient = (kind: string, action: () => void): void =>
-        back.send(kind, where, () => {
-          this.#kernel.whenThawed(process, kind, () => {
-            if (process.alive && !isDone) action();
-          });
-        });
+        back.send(
+          kind,
+          where,
+          () => {
+            this.#kernel.whenThawed(process, kind, () => {
+              if (process.alive && !isDone) action();
+            });
+          },
+          undefined,
+        );
       // The exchange: hello, the server's certificate, then the client's with its first bytes.
-      there.send('net.hello', where, () => {
+      const greeted = (): void => {
         const listening = this.#listenerFor(target, address);
         if (listening === undefined) {
           toClient('net.refuse', () => fail('NET_REFUSED', 'nobody listens there'));
@@ -281,10 +299,12 @@ export class Network {
           isDone = true;
           deadline.cancel();
           const near = this.#endpoint(process, there, target.address, server);
-          there.send('net.finish', where, () => this.#finish(listening, near, back, tls, machine));
+          const finished = (): void => this.#finish(listening, near, back, tls, machine);
+          there.send('net.finish', where, finished, undefined);
           resolve(near);
         });
-      });
+      };
+      there.send('net.hello', where, greeted, undefined);
     });
   }
 
@@ -370,20 +390,30 @@ export class Network {
     return port;
   }
 
-  #latencyMs(a: string, b: string): number {
-    if (a === b) return loopbackLatencyMs;
+  #latency(a: string, b: string): Latency {
     const pair = a < b ? `${a}-${b}` : `${b}-${a}`;
-    let latencyMs = this.#latencies.get(pair);
-    if (latencyMs === undefined) {
-      latencyMs = this.#random.between(0.2, 20);
-      this.#latencies.set(pair, latencyMs);
+    let latency = this.#latencies.get(pair);
+    if (latency === undefined) {
+      latency = { baseMs: a === b ? loopbackLatencyMs : undefined };
+      this.#latencies.set(pair, latency);
     }
-    return latencyMs;
+    return latency;
   }
 
-  #drawLatencyMs(from: string, to: string, connectionNumber: number): number {
+  #way(from: string, to: string): Way {
+    const name = `${from}>${to}`;
+    let way = this.#ways.get(name);
+    if (way === undefined) {
+      way = { latency: this.#latency(from, to), connectionNumber: 0, arrivalMs: 0 };
+      this.#ways.set(name, way);
+    }
+    return way;
+  }
+
+  #drawLatencyMs(way: Way, connectionNumber: number): number {
     const { counts, weather } = this;
-    let latencyMs = this.#latencyMs(from, to) * (1 + this.#random.unit() * 0.3);
+    way.latency.baseMs ??= this.#random.between(0.2, 20);
+    let latencyMs = way.latency.baseMs * (1 + this.#random.unit() * 0.3);
     if (weather.lossRate > 0) {
       let again = 0;
       while (again < retransmissionsMax && this.#random.chance(weather.lossRate)) {
@@ -396,15 +426,11 @@ export class Network {
       counts.delayed += 1;
       latencyMs += this.#random.between(0, delayMsMax);
     }
-    const way = `${from}>${to}`;
-    const newest = this.#newest.get(way);
     const arrivalMs = this.#kernel.nowMs + latencyMs;
-    if (newest === undefined) {
-      this.#newest.set(way, { connectionNumber, arrivalMs });
-    } else if (arrivalMs >= newest.arrivalMs) {
-      newest.arrivalMs = arrivalMs;
-      newest.connectionNumber = connectionNumber;
-    } else if (newest.connectionNumber !== connectionNumber) {
+    if (arrivalMs >= way.arrivalMs) {
+      way.arrivalMs = arrivalMs;
+      way.connectionNumber = connectionNumber;
+    } else if (way.connectionNumber !== connectionNumber) {
       counts.reordered += 1;
     }
     return latencyMs;
@@ -426,6 +452,7 @@ export class Network {
 
   #pipe(from: NetMachine, to: NetMachine, connectionNumber: number): Pipe {
     const link = `${from.name}>${to.name}`;
+    const way = this.#way(from.name, to.name);
     return new Pipe(
       this.#kernel,
       {
@@ -435,14 +462,14 @@ export class Network {
         toLifetime: to.machineLifetime(),
         drawLatencyMs: () => {
           this.counts.messages += 1;
-          return this.#drawLatencyMs(from.name, to.name, connectionNumber);
+          return this.#drawLatencyMs(way, connectionNumber);
         },
         arrived: (kind) => {
           const { lostAnswerRate } = this.weather;
           if (lostAnswerRate === 0 || kind !== 'net.data') return;
           if (this.#random.chance(lostAnswerRate)) this.#loseAnswer(connectionNumber);
         },
-        isCut: () => this.#cutLinks.has(link),
+        isCut: () => this.#cutLinks.size > 0 && this.#cutLinks.has(link),
         awaitHeal: (resume) => {
           this.counts.stalls += 1;
           const waiting = this.#stalled.get(link) ?? [];

@@ -29,8 +29,8 @@ export interface PipeLink {
 
 interface Message {
   readonly kind: string;
-  readonly detail: string | number;
-  readonly arrive: () => void;
+  readonly arrive: (item: never) => void;
+  readonly item: unknown;
 }
 
 export class Pipe {
@@ -48,6 +48,7 @@ export class Pipe {
   #stalledArrivals = 0;
   #giveUp: ScheduledEvent | undefined;
   #isSilent = false;
+  readonly #arrivalNow = (): void => this.#arrival();
 
   constructor(kernel: Kernel, link: PipeLink, connectionNumber: number) {
     this.#kernel = kernel;
@@ -61,17 +62,22 @@ export class Pipe {
     this.#isSilent = true;
   }
 
-  /** Calls `arrive` at the far end when the message gets there. */
-  send(kind: string, detail: string | number, arrive: () => void): void {
+  /** Calls `arrive` with `item` at the far end when the message gets there. */
+  send<Item>(
+    kind: string,
+    detail: string | number,
+    arrive: (item: Item) => void,
+    item: Item,
+  ): void {
     assert(this.#waiting.length < waitingMessagesMax, 'what is on its way stays within bounds');
-    this.#waiting.push({ kind, detail, arrive });
+    this.#waiting.push({ kind, arrive, item });
     this.#scheduleArrival(kind, detail);
   }
 
   #scheduleArrival(kind: string, detail: string | number): void {
     const atMs = this.#kernel.nowMs + this.link.drawLatencyMs();
     this.#lastArrivalMs = Math.max(this.#lastArrivalMs, atMs);
-    this.#kernel.scheduleAt(this.#lastArrivalMs, this.#owner, kind, detail, () => this.#arrival());
+    this.#kernel.scheduleAt(this.#lastArrivalMs, this.#owner, kind, detail, this.#arrivalNow);
   }
 
   /** One message's time has come; whichever is first in the queue arrives. */
@@ -89,7 +95,7 @@ export class Pipe {
       return;
     }
     if (this.link.toLifetime.alive) {
-      message.arrive();
+      message.arrive(message.item as never);
       this.link.arrived(message.kind);
     } else if (this.link.isFarMachineOn()) {
       this.onReset();

@@ -4,7 +4,8 @@ import type { StreamFailure } from './types.ts';
 
 /**
  * The link's own codes: `LINK_CLOSED` (the connection went away), `LINK_IDLE`,
- * `LINK_PROTOCOL` (the other side broke the rules), `LINK_VERSION`,
+ * `LINK_HEARTBEAT_LOST`, `LINK_PROTOCOL` (the other side broke the rules), `LINK_FAILED`
+ * (an assertion of this side failed over what came from the other), `LINK_VERSION`,
  * `LINK_HANDSHAKE_TIMEOUT`, `LINK_REFUSED`, `LINK_TOO_MANY_STREAMS`,
  * `LINK_MESSAGE_TOO_LARGE`, `LINK_QUEUE_FULL`, `LINK_TIMEOUT`, `LINK_LISTENER_FAILED`.
  * A stream that its other side failed carries that side's code.

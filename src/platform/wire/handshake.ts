@@ -13,8 +13,9 @@ import {
 import type { StreamFailure } from './types.ts';
 
 /** Raised when a change on the wire cannot be understood by the version before. */
-export const protocolVersion = 1;
-export const protocolVersionOldest = 1;
+export const protocolVersion = 2;
+/** Version 1 had its heartbeats on a stream. */
+export const protocolVersionOldest = 2;
 
 const magic = utf8('SLVG');
 const productLengthMax = 200;

@@ -36,6 +36,13 @@ export const openFrameBytesMax = 8 * 1024;
 export const textFrameBytesMax = 4 * 1024;
 /** What is handed to the connection and has not left it, before frames wait here instead. */
 export const connectionBufferedBytesMax = 64 * 1024;
+/**
+ * What this side has to say about streams and the link itself (credit, refusals, openings)
+ * that may wait for a reader. One that does not read while it makes us speak loses its link.
+ */
+export const signalBytesMax = 1024 * 1024;
+/** Of them, how much may wait before no further stream is opened from here. */
+export const openSignalBytesMax = 512 * 1024;
 /** A receiver confirms at least this often. */
 export const acknowledgeEveryBytes = 32 * 1024;
 /** Unacknowledged bulk is what the measured rate moves in this time. */
@@ -44,5 +51,21 @@ export const bulkCreditWindowMs = 50;
 export const creditBytesMin = dataFrameBytesMax;
 /** A part of a message smaller than this is not sent alone while more credit is to come. */
 export const partBytesMin = 1024;
+/** Heartbeats of which the time of sending is remembered. */
+export const unansweredBeatsMax = 64;
 /** Any larger wish of the other side to be left alone is cut to this. */
 export const comeBackAfterMsMax = 60 * 60 * 1000;
+
+/** A child gives its link up when so many of its heartbeats are not answered. */
+export const heartbeatsUnansweredMax = 4;
+
+/**
+ * How long a link whose child beats in that interval may be silent. Slow heartbeats are
+ * enough to keep it: nothing else is said between two of them.
+ */
+export function livenessTimeoutMsFor(heartbeatIntervalMs: number): number {
+  return Math.max(
+    defaultLinkLimits.livenessTimeoutMs,
+    heartbeatsUnansweredMax * heartbeatIntervalMs,
+  );
+}

@@ -1,8 +1,15 @@
 export { createConnectionPair } from './connection-pair.ts';
-export { defaultLinkLimits, type LinkLimits } from './limits.ts';
+export {
+  defaultLinkLimits,
+  heartbeatsUnansweredMax,
+  livenessTimeoutMsFor,
+  type LinkLimits,
+} from './limits.ts';
+export { createLivenessWatch, type LivenessWatch } from './liveness.ts';
 export { maintainLink, type MaintainDependencies, type MaintainOptions } from './maintain-link.ts';
 export { openLink, type LinkDependencies, type LinkOptions } from './open-link.ts';
 export {
+  type Heartbeat,
   type Lane,
   type LinkSession,
   type LinkStream,

@@ -1,5 +1,5 @@
 /** From a connection to a session: the handshake, and its refusal. */
-import { AssertionFailure, errorText } from '#base/mod.ts';
+import { errorText } from '#base/mod.ts';
 import type { Clock, Connection, Logger, Timer, Timers } from '#platform/io/mod.ts';
 import { LinkError } from './errors.ts';
 import { encodeFrame, FrameReader, type Frame } from './frames.ts';
@@ -11,6 +11,7 @@ import {
   encodeHello,
 } from './handshake.ts';
 import { defaultLinkLimits, type LinkLimits } from './limits.ts';
+import type { LivenessWatch } from './liveness.ts';
 import { Session } from './session.ts';
 import type { LinkSession, StreamHandler } from './types.ts';
 
@@ -19,6 +20,8 @@ export interface LinkDependencies {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  /** Of a side with many links; used where it looks often enough for the other side. */
+  readonly liveness?: LivenessWatch;
 }
 
 export interface LinkOptions {
@@ -96,26 +99,32 @@ export function openLink(
       timer.cancel();
       session = new Session({
         ...dependencies,
+        liveness: dependencies.liveness,
         role: options.role,
         limits,
         remote,
         protocolVersion,
         onStream: options.onStream,
       });
-      options.onOpen?.(session);
+      try {
+        options.onOpen?.(session);
+      } catch (thrown) {
+        reject(new LinkError('LINK_FAILED', errorText(thrown)));
+        throw thrown;
+      }
       resolve(session);
     };
 
+    const take = (frame: Frame): void => {
+      if (session !== undefined) session.receive(frame);
+      else if (!isOver) begin(frame);
+    };
     connection.onData((bytes) => {
       if (isOver) return;
       session?.noteReceived(bytes.length);
       try {
-        reader.push(bytes, (frame) => {
-          if (session !== undefined) session.receive(frame);
-          else if (!isOver) begin(frame);
-        });
+        reader.push(bytes, take);
       } catch (thrown) {
-        if (thrown instanceof AssertionFailure) throw thrown;
         if (session === undefined) giveUp(thrown, true);
         else session.breach(thrown);
       }

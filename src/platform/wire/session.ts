@@ -9,24 +9,39 @@
  *    never queues behind more. The second bound is our own because a stalled
  *    reader takes megabytes before a socket shows it.
  * 3. Stream numbers rise; the child's are odd, the parent's even.
+ * 4. What this side has to say by itself waits within `signalBytesMax`: a peer that
+ *    makes it speak and does not read loses the link.
  */
 import { assert, AssertionFailure, concatBytes, errorText, utf8 } from '#base/mod.ts';
 import type { Clock, Connection, Logger, PeerIdentity, Timer, Timers } from '#platform/io/mod.ts';
 import { BulkWindow } from './bulk-window.ts';
 import { LinkError, linkErrorOf } from './errors.ts';
-import { encodeFrame, lanes, readUint32, uint32Bytes, type Frame } from './frames.ts';
+import { encodeFrame, encodeNumberFrame, lanes, type Frame } from './frames.ts';
 import { decodeFailure, encodeFailure, parseObject, type Hello } from './handshake.ts';
 import {
   acknowledgeEveryBytes,
   connectionBufferedBytesMax,
   creditBytesMin,
+  openSignalBytesMax,
+  signalBytesMax,
+  unansweredBeatsMax,
   type LinkLimits,
 } from './limits.ts';
+import { createLivenessWatch, type LivenessWatch } from './liveness.ts';
 import { StreamEnd, type StreamHost } from './stream.ts';
-import type { Lane, LinkSession, LinkStream, StreamFailure, StreamHandler } from './types.ts';
+import type {
+  Heartbeat,
+  Lane,
+  LinkSession,
+  LinkStream,
+  StreamFailure,
+  StreamHandler,
+} from './types.ts';
 
 const closeGraceMs = 1000;
 const methodLengthMax = 100;
+/** What is to be done within this turn waits on it. */
+const thisTurn = Promise.resolve();
 
 export interface SessionOptions {
   readonly connection: Connection;
@@ -38,6 +53,17 @@ export interface SessionOptions {
   readonly remote: Hello;
   readonly protocolVersion: number;
   readonly onStream: StreamHandler;
+  /** Shared with other links; absent: one of its own. */
+  readonly liveness: LivenessWatch | undefined;
+}
+
+/** The heartbeats of a child. */
+interface Beating {
+  readonly heartbeat: Heartbeat;
+  readonly sentMs: Float64Array;
+  counter: number;
+  answered: number;
+  timer: Timer | undefined;
 }
 
 export class Session implements LinkSession, StreamHost {
@@ -57,6 +83,7 @@ export class Session implements LinkSession, StreamHost {
   };
   readonly #closeListeners: ((failure: StreamFailure | undefined) => void)[] = [];
   #signals: Uint8Array[] = [];
+  #signalBytes = 0;
   #nextStreamId: number;
   #highestRemoteId = 0;
   #remoteStreamCount = 0;
@@ -68,12 +95,20 @@ export class Session implements LinkSession, StreamHost {
   #acknowledgedBytes = 0;
   #lastSentMs: number;
   #lastReceivedMs: number;
-  #livenessTimer: Timer | undefined;
+  readonly #liveness: LivenessWatch;
+  /** What may pass between two frames of either side. */
+  readonly #aliveEveryMs: number;
+  #beating: Beating | undefined;
+  #beatListener: (() => void) | undefined;
   #graceTimer: Timer | undefined;
   #closed: { readonly failure: StreamFailure | undefined } | undefined;
+  readonly #flushNow = (): void => {
+    this.#isFlushPlanned = false;
+    this.#flush();
+  };
 
   constructor(options: SessionOptions) {
-    const { connection, limits, remote, clock } = options;
+    const { connection, limits, remote, clock, timers, liveness } = options;
     assert(limits.unacknowledgedBytesMax >= 4 * acknowledgeEveryBytes, 'the limit leaves room');
     this.#options = options;
     this.peer = connection.peer;
@@ -86,7 +121,13 @@ export class Session implements LinkSession, StreamHost {
     this.#lastSentMs = clock.monotonicMs();
     this.#lastReceivedMs = this.#lastSentMs;
     connection.onDrain(() => this.#flush());
-    this.#watchLiveness();
+    this.#aliveEveryMs = Math.max(
+      1,
+      Math.min(limits.livenessTimeoutMs, remote.livenessTimeoutMs) / 3,
+    );
+    const isShared = liveness !== undefined && liveness.stepMs <= this.#aliveEveryMs;
+    this.#liveness = isShared ? liveness : createLivenessWatch(timers, this.#aliveEveryMs);
+    this.#liveness.add(this);
   }
 
   open(lane: Lane, method: string, parameters: Readonly<Record<string, unknown>>): LinkStream {
@@ -94,19 +135,28 @@ export class Session implements LinkSession, StreamHost {
     const id = this.#nextStreamId;
     this.#nextStreamId += 2;
     const stream = this.#createStream(id, lane, false);
-    const opened = this.#streams.size - this.#remoteStreamCount;
-    if (this.#closed !== undefined || opened >= this.#options.remote.streamsMax || id >= 2 ** 31) {
-      const failure =
-        this.#closed === undefined
-          ? { code: 'LINK_TOO_MANY_STREAMS', message: `${opened} streams are open already` }
-          : (this.#closed.failure ?? { code: 'LINK_CLOSED', message: 'the link is closed' });
+    const frame = encodeFrame('open', lane, id, utf8(JSON.stringify({ method, parameters })));
+    const failure = this.#reasonNotToOpen(id, frame);
+    if (failure !== undefined) {
       // Never before the caller could set its listeners.
-      void Promise.resolve().then(() => stream.close(failure));
+      void thisTurn.then(() => stream.close(failure));
       return stream;
     }
     this.#adopt(stream);
-    this.signal(encodeFrame('open', lane, id, utf8(JSON.stringify({ method, parameters }))));
+    this.signal(frame);
     return stream;
+  }
+
+  #reasonNotToOpen(id: number, frame: Uint8Array): StreamFailure | undefined {
+    if (this.#closed !== undefined) {
+      return this.#closed.failure ?? { code: 'LINK_CLOSED', message: 'the link is closed' };
+    }
+    const opened = this.#streams.size - this.#remoteStreamCount;
+    if (opened >= this.#options.remote.streamsMax || id >= 2 ** 31) {
+      return { code: 'LINK_TOO_MANY_STREAMS', message: `${opened} streams are open already` };
+    }
+    if (this.#signalBytes + frame.length <= openSignalBytesMax) return undefined;
+    return { code: 'LINK_QUEUE_FULL', message: 'the other side does not read' };
   }
 
   request(
@@ -134,6 +184,43 @@ export class Session implements LinkSession, StreamHost {
       void stream.send(body);
       stream.end();
     });
+  }
+
+  beat(heartbeat: Heartbeat): void {
+    const { intervalMs, unansweredMax } = heartbeat;
+    assert(this.#options.role === 'child' && this.#beating === undefined, 'a child beats once');
+    assert(intervalMs > 0, 'time passes between two heartbeats');
+    assert(unansweredMax > 0 && unansweredMax <= unansweredBeatsMax, 'a small number of them');
+    if (this.#closed !== undefined) return;
+    const sentMs = new Float64Array(unansweredMax);
+    const beating: Beating = { heartbeat, sentMs, counter: 0, answered: 0, timer: undefined };
+    this.#beating = beating;
+    // Beats that come often enough are all that a link needs to stay alive.
+    if (intervalMs <= this.#aliveEveryMs) this.#liveness.remove(this);
+    const { timers, clock, limits } = this.#options;
+    const next = (): void => {
+      if (this.#closed !== undefined) return;
+      const nowMs = clock.monotonicMs();
+      if (beating.counter - beating.answered >= unansweredMax) {
+        const message = `no answer to ${unansweredMax} heartbeats`;
+        this.close({ code: 'LINK_HEARTBEAT_LOST', message });
+        return;
+      }
+      if (nowMs - this.#lastReceivedMs >= limits.livenessTimeoutMs) {
+        this.checkLiveness();
+        return;
+      }
+      beating.counter += 1;
+      beating.sentMs[beating.counter % unansweredMax] = nowMs;
+      this.signal(encodeNumberFrame('beat', 'control', 0, beating.counter % 2 ** 32));
+      beating.timer = timers.after(intervalMs, next);
+    };
+    next();
+  }
+
+  onBeat(listener: () => void): void {
+    assert(this.#beatListener === undefined, 'a link has one listener of heartbeats');
+    this.#beatListener = listener;
   }
 
   onClose(listener: (failure: StreamFailure | undefined) => void): void {
@@ -164,32 +251,44 @@ export class Session implements LinkSession, StreamHost {
     this.#receivedBytes += sizeBytes;
     if (this.#receivedBytes - this.#acknowledgedBytes < acknowledgeEveryBytes) return;
     this.#acknowledgedBytes = this.#receivedBytes;
-    const total = uint32Bytes(this.#receivedBytes % 2 ** 32);
-    this.signal(encodeFrame('acknowledge', 'control', 0, total));
+    const total = this.#receivedBytes % 2 ** 32;
+    this.signal(encodeNumberFrame('acknowledge', 'control', 0, total));
   }
 
-  /** Handles one frame; closes the link where it breaks a rule. */
+  /** Handles one frame. Throws where it breaks a rule, or where a handler of ours fails. */
   receive(frame: Frame): void {
-    if (this.#closed !== undefined) return;
-    try {
-      this.#dispatch(frame);
-    } catch (thrown) {
-      if (thrown instanceof AssertionFailure) throw thrown;
-      this.breach(thrown);
-    }
+    if (this.#closed === undefined) this.#dispatch(frame);
   }
 
-  /** The other side broke the rules, or a handler of ours failed. */
+  /**
+   * The other side broke the rules, or this one failed over what it sent: an assertion
+   * that bytes from outside make fail ends this link, not the program and its other links.
+   */
   breach(thrown: unknown): void {
-    const code = thrown instanceof LinkError ? thrown.code : 'LINK_PROTOCOL';
-    this.report(`the link is closed: ${errorText(thrown)}`);
-    this.close({ code, message: errorText(thrown) });
+    if (this.#closed !== undefined) {
+      this.report('error', `after the end of the link: ${errorText(thrown)}`);
+    } else if (thrown instanceof AssertionFailure) {
+      this.report('error', `the link is closed, an assertion failed: ${errorText(thrown)}`);
+      this.close({ code: 'LINK_FAILED', message: 'the other side failed' });
+    } else {
+      const code = thrown instanceof LinkError ? thrown.code : 'LINK_PROTOCOL';
+      this.report('warn', `the link is closed: ${errorText(thrown)}`);
+      this.close({ code, message: errorText(thrown) });
+    }
   }
 
   // What a stream asks of its link.
 
   signal(frame: Uint8Array): void {
     if (this.#closed !== undefined) return;
+    this.#signalBytes += frame.length;
+    if (this.#signalBytes > signalBytesMax) {
+      const message = `more than ${signalBytesMax} bytes wait for a side that does not read`;
+      this.report('warn', `the link is closed: ${message}`);
+      this.#finish({ code: 'LINK_QUEUE_FULL', message });
+      this.#options.connection.destroy();
+      return;
+    }
     this.#signals.push(frame);
     this.#planFlush();
   }
@@ -214,8 +313,8 @@ export class Session implements LinkSession, StreamHost {
     return Math.max(creditBytesMin, share);
   }
 
-  report(message: string): void {
-    this.#options.logger.log('warn', message, { peer: this.peer?.commonName });
+  report(level: 'warn' | 'error', message: string): void {
+    this.#options.logger.log(level, message, { peer: this.peer?.commonName });
   }
 
   #dispatch(frame: Frame): void {
@@ -241,7 +340,7 @@ export class Session implements LinkSession, StreamHost {
         stream.receive(frame.payload, frame.kind === 'message');
         return;
       case 'credit':
-        stream.credit(numberOf(frame));
+        stream.credit(frame.number);
         return;
       case 'end':
         stream.remoteEnd();
@@ -253,27 +352,58 @@ export class Session implements LinkSession, StreamHost {
       case 'close':
       case 'acknowledge':
       case 'alive':
+      case 'beat':
+      case 'beat-answer':
         throw new LinkError('LINK_PROTOCOL', `a ${frame.kind} frame names a stream`);
     }
   }
 
   #dispatchLinkFrame(frame: Frame): void {
-    if (frame.kind === 'alive') return;
-    if (frame.kind === 'acknowledge') {
-      const step = (numberOf(frame) - (this.#confirmedBytes % 2 ** 32) + 2 ** 32) % 2 ** 32;
-      this.#confirmedBytes += step;
-      if (this.#confirmedBytes > this.#sentBytes) {
-        throw new LinkError('LINK_PROTOCOL', 'the other side confirms what was never sent');
+    switch (frame.kind) {
+      case 'alive':
+        return;
+      case 'beat':
+        this.#beatArrived(frame.number);
+        return;
+      case 'beat-answer':
+        this.#beatAnswered(frame.number);
+        return;
+      case 'acknowledge': {
+        const step = (frame.number - (this.#confirmedBytes % 2 ** 32) + 2 ** 32) % 2 ** 32;
+        this.#confirmedBytes += step;
+        if (this.#confirmedBytes > this.#sentBytes) {
+          throw new LinkError('LINK_PROTOCOL', 'the other side confirms what was never sent');
+        }
+        this.#planFlush();
+        return;
       }
-      this.#planFlush();
-      return;
+      case 'close':
+        this.#finish(decodeFailure(frame.payload));
+        this.#options.connection.destroy();
+        return;
+      default:
+        throw new LinkError('LINK_PROTOCOL', `a ${frame.kind} frame names no stream`);
     }
-    if (frame.kind === 'close') {
-      this.#finish(decodeFailure(frame.payload));
-      this.#options.connection.destroy();
-      return;
+  }
+
+  #beatArrived(counter: number): void {
+    if (this.#options.role === 'child') {
+      throw new LinkError('LINK_PROTOCOL', 'only the child sends heartbeats');
     }
-    throw new LinkError('LINK_PROTOCOL', `a ${frame.kind} frame names no stream`);
+    this.#beatListener?.();
+    this.signal(encodeNumberFrame('beat-answer', 'control', 0, counter));
+  }
+
+  #beatAnswered(low: number): void {
+    const beating = this.#beating;
+    const counter = beating === undefined ? -1 : beating.counter - ((beating.counter - low) >>> 0);
+    if (beating === undefined || counter <= 0) {
+      throw new LinkError('LINK_PROTOCOL', 'a heartbeat was answered that was never sent');
+    }
+    if (counter <= beating.answered) return;
+    beating.answered = counter;
+    const { onAnswered, unansweredMax } = beating.heartbeat;
+    onAnswered(beating.sentMs[counter % unansweredMax] ?? 0);
   }
 
   #openRemote(frame: Frame): void {
@@ -302,7 +432,7 @@ export class Session implements LinkSession, StreamHost {
       this.#options.onStream(method, { ...parameters }, stream);
     } catch (thrown) {
       if (thrown instanceof AssertionFailure) throw thrown;
-      this.report(`the handler of ${method} failed: ${errorText(thrown)}`);
+      this.report('warn', `the handler of ${method} failed: ${errorText(thrown)}`);
       const code = thrown instanceof LinkError ? thrown.code : 'LINK_LISTENER_FAILED';
       stream.fail({ code, message: `the receiver could not serve ${method}` });
     }
@@ -335,30 +465,43 @@ export class Session implements LinkSession, StreamHost {
   #planFlush(): void {
     if (this.#isFlushPlanned || this.#closed !== undefined) return;
     this.#isFlushPlanned = true;
-    void Promise.resolve().then(() => {
-      this.#isFlushPlanned = false;
-      this.#flush();
-    });
+    void thisTurn.then(this.#flushNow);
   }
 
   #flush(): void {
-    const { connection, clock } = this.#options;
-    while (this.#closed === undefined) {
-      const batch = this.#signals;
-      this.#signals = [];
-      let batchBytes = 0;
-      for (const frame of batch) batchBytes += frame.length;
-      while (connection.bufferedBytes() + batchBytes < connectionBufferedBytesMax) {
-        const frame = this.#nextFrame(batchBytes);
-        if (frame === undefined) break;
-        batch.push(frame);
-        batchBytes += frame.length;
-      }
-      if (batchBytes === 0) return;
-      this.#sentBytes += batchBytes;
-      this.#lastSentMs = clock.monotonicMs();
-      connection.write(batch.length === 1 && batch[0] ? batch[0] : concatBytes(batch));
+    try {
+      while (this.#closed === undefined && this.#writeBatch());
+    } catch (thrown) {
+      this.breach(thrown);
     }
+  }
+
+  /** One write of all that may go now; false where there is nothing, or no room for it. */
+  #writeBatch(): boolean {
+    if (this.#signals.length === 0 && !this.#isAnyReady()) return false;
+    const { connection, clock } = this.#options;
+    const bufferedBytes = connection.bufferedBytes();
+    if (bufferedBytes >= connectionBufferedBytesMax) return false;
+    const batch = this.#signals;
+    let batchBytes = this.#signalBytes;
+    this.#signals = [];
+    this.#signalBytes = 0;
+    while (bufferedBytes + batchBytes < connectionBufferedBytesMax) {
+      const frame = this.#nextFrame(batchBytes);
+      if (frame === undefined) break;
+      batch.push(frame);
+      batchBytes += frame.length;
+    }
+    if (batchBytes === 0) return false;
+    this.#sentBytes += batchBytes;
+    this.#lastSentMs = clock.monotonicMs();
+    connection.write(batch.length === 1 && batch[0] ? batch[0] : concatBytes(batch));
+    return true;
+  }
+
+  #isAnyReady(): boolean {
+    const { control, status, telemetry, bulk } = this.#readyByLane;
+    return control.length > 0 || status.length > 0 || telemetry.length > 0 || bulk.length > 0;
   }
 
   #nextFrame(batchBytes: number): Uint8Array | undefined {
@@ -382,37 +525,30 @@ export class Session implements LinkSession, StreamHost {
     return undefined;
   }
 
-  #watchLiveness(): void {
-    const { timers, clock, limits, remote, connection } = this.#options;
-    const stepMs = Math.max(1, Math.min(limits.livenessTimeoutMs, remote.livenessTimeoutMs) / 3);
-    this.#livenessTimer = timers.after(stepMs, () => {
-      if (this.#closed !== undefined) return;
-      const nowMs = clock.monotonicMs();
-      const silentMs = nowMs - this.#lastReceivedMs;
-      if (silentMs >= limits.livenessTimeoutMs) {
-        const message = `nothing was heard for ${Math.round(silentMs)} ms`;
-        this.#finish({ code: 'LINK_IDLE', message });
-        connection.destroy();
-        return;
-      }
-      if (nowMs - this.#lastSentMs >= stepMs / 2) this.signal(encodeFrame('alive', 'control', 0));
-      this.#watchLiveness();
-    });
+  /** Ends a link that has fallen silent; says a word where this side was silent. */
+  checkLiveness(): void {
+    if (this.#closed !== undefined) return;
+    const { clock, limits, connection } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const silentMs = nowMs - this.#lastReceivedMs;
+    if (silentMs >= limits.livenessTimeoutMs) {
+      const message = `nothing was heard for ${Math.round(silentMs)} ms`;
+      this.#finish({ code: 'LINK_IDLE', message });
+      connection.destroy();
+    } else if (nowMs - this.#lastSentMs >= this.#aliveEveryMs / 2) {
+      this.signal(encodeFrame('alive', 'control', 0));
+    }
   }
 
   #finish(failure: StreamFailure): void {
     if (this.#closed !== undefined) return;
     this.#closed = { failure };
-    this.#livenessTimer?.cancel();
+    this.#liveness.remove(this);
+    this.#beating?.timer?.cancel();
     this.#signals = [];
+    this.#signalBytes = 0;
     for (const stream of this.#streams.values()) stream.close(failure);
     for (const lane of lanes) this.#readyByLane[lane].length = 0;
     for (const listener of this.#closeListeners) listener(failure);
   }
-}
-
-function numberOf(frame: Frame): number {
-  const value = readUint32(frame.payload, 0);
-  if (value === undefined) throw new LinkError('LINK_PROTOCOL', `a ${frame.kind} frame is short`);
-  return value;
 }

@@ -13,7 +13,7 @@
  */
 import { assert, AssertionFailure, concatBytes, errorText } from '#base/mod.ts';
 import { LinkError, linkErrorOf } from './errors.ts';
-import { encodeFrame, frameHeaderBytes, uint32Bytes, type FrameKind } from './frames.ts';
+import { encodeFrame, encodeNumberFrame, frameHeaderBytes, type FrameKind } from './frames.ts';
 import { encodeFailure } from './handshake.ts';
 import { dataFrameBytesMax, partBytesMin } from './limits.ts';
 import type { Lane, LinkStream, StreamFailure } from './types.ts';
@@ -31,7 +31,9 @@ export interface StreamHost {
   forget(stream: StreamEnd): void;
   /** What the other side may have unacknowledged on a stream of this lane. */
   windowBytes(lane: Lane): number;
-  report(message: string): void;
+  report(level: 'warn' | 'error', message: string): void;
+  /** The link ends over it. */
+  breach(thrown: unknown): void;
 }
 
 interface Outgoing {
@@ -280,8 +282,11 @@ export class StreamEnd implements LinkStream {
   }
 
   #listenerFailed(thrown: unknown): void {
-    if (thrown instanceof AssertionFailure) throw thrown;
-    this.#host.report(`a listener of stream ${this.id} failed: ${errorText(thrown)}`);
+    if (thrown instanceof AssertionFailure) {
+      this.#host.breach(thrown);
+      return;
+    }
+    this.#host.report('warn', `a listener of stream ${this.id} failed: ${errorText(thrown)}`);
     this.fail({ code: 'LINK_LISTENER_FAILED', message: 'the receiver could not use a message' });
   }
 
@@ -299,7 +304,7 @@ export class StreamEnd implements LinkStream {
     const grant = window - this.#peerCredit - this.#heldBytes;
     if (grant < window / 4) return;
     this.#peerCredit += grant;
-    this.#host.signal(encodeFrame('credit', this.lane, this.id, uint32Bytes(grant)));
+    this.#host.signal(encodeNumberFrame('credit', this.lane, this.id, grant));
   }
 
   #finishWhenDone(): void {

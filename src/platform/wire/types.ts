@@ -50,6 +50,15 @@ export type StreamHandler = (
   stream: LinkStream,
 ) => void;
 
+/** How the child shows that it is there. */
+export interface Heartbeat {
+  readonly intervalMs: number;
+  /** With so many sent and not one answered, the link is closed with `LINK_HEARTBEAT_LOST`. */
+  readonly unansweredMax: number;
+  /** Called with the monotonic instant at which the newest answered one was sent. */
+  readonly onAnswered: (sentMs: number) => void;
+}
+
 export interface LinkSession {
   readonly peer: PeerIdentity | undefined;
   /** What the other side said of itself in the handshake. */
@@ -63,6 +72,13 @@ export interface LinkSession {
     body: Uint8Array,
     timeoutMs: number,
   ): Promise<Uint8Array>;
+  /**
+   * The child's, once: sends a heartbeat now and in every interval. The other side
+   * answers each by itself. They also keep the link alive.
+   */
+  beat(heartbeat: Heartbeat): void;
+  /** The parent's, set once in `onOpen`: called for every heartbeat of the child. */
+  onBeat(listener: () => void): void;
   onClose(listener: (failure: StreamFailure | undefined) => void): void;
   close(reason: StreamFailure): void;
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { silentLogger, type Connection } from '#platform/io/mod.ts';
 import { encodeFrame } from './frames.ts';
-import { encodeHello } from './handshake.ts';
+import { encodeHello, protocolVersion, protocolVersionOldest } from './handshake.ts';
 import { createConnectionPair, defaultLinkLimits, openLink } from './mod.ts';
 import type { LinkLimits, LinkSession, StreamFailure, StreamHandler } from './mod.ts';
 
@@ -216,7 +216,7 @@ test('too old a version, a wrong role and an overloaded parent end the handshake
   const text = new TextDecoder().decode(encodeHello('child', 'p', defaultLinkLimits, undefined));
   const encode = (changed: string): Uint8Array => new TextEncoder().encode(changed);
   const future = text.replace(
-    '"versionOldest":1,"versionNewest":1',
+    `"versionOldest":${protocolVersionOldest},"versionNewest":${protocolVersion}`,
     '"versionOldest":8,"versionNewest":9',
   );
   assert.notEqual(future, text);

@@ -62,14 +62,12 @@ async function openHub(folder: string) {
           product: 'hub',
           onOpen: (opened) => {
             session = opened;
+            opened.onBeat(() => {
+              heartbeats += 1;
+            });
           },
           onStream(method, parameters, stream) {
-            if (method === 'node.heartbeat') {
-              stream.onMessage((message) => {
-                heartbeats += 1;
-                return stream.send(message);
-              });
-            } else if (method === 'slice.follow') {
+            if (method === 'slice.follow') {
               slices.serve(stream, parameters, 'all');
             } else if (method === 'outbox.deliver') {
               serveOutbox(stream, parameters, {

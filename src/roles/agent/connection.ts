@@ -2,17 +2,14 @@
  * The agent's link to its hub: kept up, its heartbeat, and what is done with
  * every new session.
  */
+import type { Address, ClientTls, Clock, Logger, Net, Random, Timers } from '#platform/io/mod.ts';
 import {
-  type Address,
-  type ClientTls,
-  type Clock,
-  type Logger,
-  type Net,
-  type Random,
-  type Timer,
-  type Timers,
-} from '#platform/io/mod.ts';
-import { maintainLink, type LinkSession, type LinkStream } from '#platform/wire/mod.ts';
+  heartbeatsUnansweredMax,
+  livenessTimeoutMsFor,
+  maintainLink,
+  type LinkSession,
+  type LinkStream,
+} from '#platform/wire/mod.ts';
 
 export interface ConnectionDependencies {
   readonly net: Net;
@@ -51,9 +48,6 @@ export interface HubConnection {
   close(): void;
 }
 
-/** Heartbeats without an answer before the link is given up. */
-const unansweredMax = 4;
-
 export function connectToHub(
   dependencies: ConnectionDependencies,
   options: ConnectionOptions,
@@ -73,12 +67,17 @@ export function connectToHub(
         session = undefined;
         linkedSinceMs = undefined;
       });
-      beat(opened, dependencies, options.heartbeatIntervalMs, (sentMs) => {
-        lastMs = sentMs;
+      opened.beat({
+        intervalMs: options.heartbeatIntervalMs,
+        unansweredMax: heartbeatsUnansweredMax,
+        onAnswered: (sentMs) => {
+          lastMs = sentMs;
+        },
       });
       options.onSession(opened);
     },
     onStream: options.onStream,
+    limits: { livenessTimeoutMs: livenessTimeoutMsFor(options.heartbeatIntervalMs) },
   });
   return {
     get session() {
@@ -87,61 +86,4 @@ export function connectToHub(
     contact: () => ({ lastMs, linkedSinceMs }),
     close: () => link.close(),
   };
-}
-
-/** `node.heartbeat`: a counter of four bytes, big end first, that the hub sends back. */
-function beat(
-  session: LinkSession,
-  { timers, clock }: Pick<ConnectionDependencies, 'timers' | 'clock'>,
-  intervalMs: number,
-  onAnswered: (sentMs: number) => void,
-): void {
-  const stream = session.open('control', 'node.heartbeat', {});
-  let counter = 0;
-  let answered = 0;
-  /** Of the heartbeats that are not answered yet, by counter. */
-  const sentMs = new Map<number, number>();
-  let timer: Timer | undefined;
-  let isOver = false;
-  stream.onMessage((message) => {
-    if (message.length !== 4) return;
-    answered = readUint32(message);
-    const atMs = sentMs.get(answered);
-    for (const earlier of sentMs.keys()) if (earlier <= answered) sentMs.delete(earlier);
-    if (atMs !== undefined) onAnswered(atMs);
-  });
-  const end = (): void => {
-    isOver = true;
-    timer?.cancel();
-  };
-  stream.onClose((failure) => {
-    end();
-    // Without a heartbeat the hub takes this node for lost, whatever else works.
-    if (failure?.code !== 'LINK_CLOSED') {
-      session.close({ code: 'HEARTBEAT_ENDED', message: failure?.message ?? 'the hub ended it' });
-    }
-  });
-  session.onClose(end);
-  const next = (): void => {
-    if (isOver) return;
-    if (counter - answered >= unansweredMax) {
-      const message = `no answer to ${unansweredMax} heartbeats`;
-      session.close({ code: 'HEARTBEAT_LOST', message });
-      return;
-    }
-    counter += 1;
-    sentMs.set(counter, clock.monotonicMs());
-    // A heartbeat that waits for credit is one that is not answered.
-    stream.send(uint32(counter)).catch(() => undefined);
-    timer = timers.after(intervalMs, next);
-  };
-  next();
-}
-
-function uint32(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
-}
-
-function readUint32(bytes: Uint8Array): number {
-  return bytes.reduce((value, byte) => value * 256 + byte, 0);
 }

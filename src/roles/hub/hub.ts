@@ -53,6 +53,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     blobs,
     reports,
     product: options.product ?? 'selvage-hub',
+    heartbeatIntervalMs,
     ...(dependencies.history === undefined ? {} : { history: dependencies.history }),
     onAlive,
   });

@@ -13,14 +13,22 @@ import { type BlobStore, isDigest } from '#platform/blobs/mod.ts';
 import type { Clock, Connection, Logger, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
 import { createSliceServer, serveOutbox, type SliceServer } from '#platform/sync/mod.ts';
-import { type LinkSession, type LinkStream, openLink } from '#platform/wire/mod.ts';
+import {
+  createLivenessWatch,
+  type LinkSession,
+  type LinkStream,
+  type LivenessWatch,
+  livenessTimeoutMsFor,
+  openLink,
+} from '#platform/wire/mod.ts';
 import { nodeSliceRules } from './node-slice.ts';
 import type { Reports } from './reports.ts';
 import { nodeKey } from './stored-facets.ts';
 import type { HubDependencies } from './types.ts';
 
 const nodeSubjectPrefix = 'system:node:';
-const heartbeatBytes = 4;
+/** Looks at the links of all nodes, in the time in which a silent one must have been heard of. */
+const looksPerLivenessTimeout = 3;
 
 export interface SessionsDependencies {
   readonly store: Store;
@@ -30,26 +38,33 @@ export interface SessionsDependencies {
   readonly blobs: BlobStore;
   readonly reports: Reports;
   readonly product: string;
+  readonly heartbeatIntervalMs: number;
   readonly history?: HubDependencies['history'];
   /** Called when a node was heard of for the first time on a session. */
   readonly onAlive: (nodeName: string) => void;
 }
 
-export interface Heartbeat {
-  readonly monotonicMs: number;
-  readonly wallMs: number;
+/** When a node was heard of last. It changes with every heartbeat. */
+interface Heard {
+  monotonicMs: number;
+  wallMs: number;
 }
 
 export class Sessions {
   readonly #dependencies: SessionsDependencies;
   readonly #sessions = new Map<string, LinkSession>();
-  readonly #heartbeats = new Map<string, Heartbeat>();
+  readonly #heartbeats = new Map<string, Heard>();
   readonly #slices: SliceServer;
+  readonly #livenessTimeoutMs: number;
+  readonly #liveness: LivenessWatch;
   #isClosed = false;
 
   constructor(dependencies: SessionsDependencies) {
     this.#dependencies = dependencies;
-    const { store, timers, history } = dependencies;
+    const { store, timers, history, heartbeatIntervalMs } = dependencies;
+    this.#livenessTimeoutMs = livenessTimeoutMsFor(heartbeatIntervalMs);
+    const stepMs = this.#livenessTimeoutMs / looksPerLivenessTimeout;
+    this.#liveness = createLivenessWatch(timers, stepMs);
     this.#slices = createSliceServer({
       store,
       timers,
@@ -62,7 +77,7 @@ export class Sessions {
     return this.#sessions.get(nodeName);
   }
 
-  lastHeartbeat(nodeName: string): Heartbeat | undefined {
+  lastHeartbeat(nodeName: string): Readonly<Heard> | undefined {
     return this.#heartbeats.get(nodeName);
   }
 
@@ -97,10 +112,11 @@ export class Sessions {
       return;
     }
     openLink(
-      { connection, clock, timers, logger },
+      { connection, clock, timers, logger, liveness: this.#liveness },
       {
         role: 'parent',
         product,
+        limits: { livenessTimeoutMs: this.#livenessTimeoutMs },
         onOpen: (session) => this.#opened(nodeName, session),
         onStream: (method, parameters, stream) => {
           this.#serve(nodeName, method, parameters, stream);
@@ -124,10 +140,29 @@ export class Sessions {
       message: `node ${nodeName} has opened a newer link`,
     });
     this.#sessions.set(nodeName, session);
+    this.#hear(nodeName, session);
     logger.log('info', 'node connected', { node: nodeName, agent: session.remote.product });
     session.onClose((failure) => {
       if (this.#sessions.get(nodeName) === session) this.#sessions.delete(nodeName);
       logger.log('info', 'node disconnected', { node: nodeName, reason: failure?.message });
+    });
+  }
+
+  /** Keeps when the node was heard of, in one place that stays the same over its sessions. */
+  #hear(nodeName: string, session: LinkSession): void {
+    const { clock, onAlive } = this.#dependencies;
+    let heard: Heard | undefined;
+    session.onBeat(() => {
+      if (heard !== undefined) {
+        heard.monotonicMs = clock.monotonicMs();
+        heard.wallMs = clock.wallMs();
+        return;
+      }
+      heard = this.#heartbeats.get(nodeName) ?? { monotonicMs: 0, wallMs: 0 };
+      heard.monotonicMs = clock.monotonicMs();
+      heard.wallMs = clock.wallMs();
+      this.#heartbeats.set(nodeName, heard);
+      onAlive(nodeName);
     });
   }
 
@@ -139,9 +174,6 @@ export class Sessions {
   ): void {
     const { reports, logger } = this.#dependencies;
     switch (method) {
-      case 'node.heartbeat':
-        this.#serveHeartbeats(nodeName, stream);
-        return;
       case 'slice.follow':
         this.#slices.serve(stream, parameters, nodeName);
         return;
@@ -165,23 +197,6 @@ export class Sessions {
       default:
         stream.fail({ code: 'METHOD_UNKNOWN', message: `this hub has no stream ${method}` });
     }
-  }
-
-  #serveHeartbeats(nodeName: string, stream: LinkStream): void {
-    const { clock, onAlive } = this.#dependencies;
-    let isFirst = true;
-    stream.onClose(() => {});
-    stream.onMessage((message) => {
-      if (message.length !== heartbeatBytes) {
-        stream.fail({ code: 'HEARTBEAT_MALFORMED', message: 'a heartbeat has four bytes' });
-        return;
-      }
-      this.#heartbeats.set(nodeName, { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
-      if (isFirst) onAlive(nodeName);
-      isFirst = false;
-      // Fails only with the stream, which says so to its close listener.
-      stream.send(message).catch(() => undefined);
-    });
   }
 
   #serveBlob(parameters: Readonly<Record<string, unknown>>, stream: LinkStream): void {
