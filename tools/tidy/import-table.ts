@@ -11,6 +11,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'platform/io/node': ['base', 'platform/io'],
   'platform/sim': ['base', 'platform/io'],
   'platform/log': ['base', 'platform/io'],
+  'platform/metrics': ['base', 'platform/io'],
   'platform/store': ['base', 'platform/io', 'platform/log'],
   'platform/api': ['base', 'platform/io', 'platform/store'],
   'platform/wire': ['base', 'platform/io'],
@@ -24,6 +25,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'roles/server': [
     'base',
     'platform/io',
+    'platform/metrics',
     'platform/store',
     'platform/api',
     'platform/identity',
@@ -60,6 +62,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'apps/assembly': [
     'base',
     'platform/io',
+    'platform/metrics',
     'platform/store',
     'platform/api',
     'platform/identity',
@@ -96,6 +99,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'platform/io',
     'platform/io/node',
     'platform/identity',
+    'platform/metrics',
     'roles/agent',
     'apps/assembly',
     'apps/cli',
@@ -130,5 +134,5 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   'roles/controllers': ['node:crypto'],
   'roles/agent': ['node:crypto'],
   'apps/cli': ['commander', 'node:crypto', 'yaml'],
-  'apps/main': ['node:crypto', 'node:fs', 'node:os', 'node:path', 'node:util'],
+  'apps/main': ['node:crypto', 'node:fs', 'node:os', 'node:path', 'node:perf_hooks', 'node:util'],
 };

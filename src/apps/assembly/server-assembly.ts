@@ -7,7 +7,7 @@
  * stores close.
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
-import { builtInDefinitions } from '#platform/api/mod.ts';
+import { builtInDefinitions, resourceName } from '#platform/api/mod.ts';
 import { createImageCatalog, createRegistryHandler, openBlobStore } from '#platform/blobs/mod.ts';
 import { type Client, createClient, handlerTransport } from '#platform/client/mod.ts';
 import {
@@ -30,6 +30,7 @@ import type {
   Random,
   Timers,
 } from '#platform/io/mod.ts';
+import { createMetrics, measuredDisk, type Metrics } from '#platform/metrics/mod.ts';
 import { openStore, type Store } from '#platform/store/mod.ts';
 import { startControllers } from '#roles/controllers/mod.ts';
 import { createHub, hubIndexes } from '#roles/hub/mod.ts';
@@ -37,6 +38,7 @@ import { createServer, type VersionInfo } from '#roles/server/mod.ts';
 import { backupOf } from './backup.ts';
 import { openDivergence } from './divergence.ts';
 import { createRevocationGuard } from './revocation-guard.ts';
+import { observeServer } from './server-metrics.ts';
 
 export interface ServerPorts {
   /** The server's own state folder. */
@@ -48,6 +50,8 @@ export interface ServerPorts {
   readonly net: Net;
   readonly httpServer: HttpServer;
   readonly logger: Logger;
+  /** Where the process counts what it does; absent: a registry of the server's own. */
+  readonly metrics?: Metrics;
 }
 
 export interface ServerAssemblyOptions {
@@ -99,13 +103,26 @@ export async function assembleServer(
   for (const folder of ['', 'store', 'events', 'blobs', 'authority']) {
     await disk.makeDirectory(folder);
   }
+  const metrics = ports.metrics ?? createMetrics();
   const store = await openStore(
-    { disk: disk.within('store'), random, clock, timers, logger },
+    {
+      disk: measuredDisk(disk.within('store'), 'store', metrics, clock),
+      random,
+      clock,
+      timers,
+      logger,
+    },
     { indexes: hubIndexes },
   );
   const storeOf = (part: StorePart): Store => seams.store?.(store, part) ?? store;
   const eventStore = await openStore(
-    { disk: disk.within('events'), random, clock, timers, logger },
+    {
+      disk: measuredDisk(disk.within('events'), 'events', metrics, clock),
+      random,
+      clock,
+      timers,
+      logger,
+    },
     { retain: { resource: 'events', objectsMax: eventsMax, ageMaxMs: eventAgeMaxMs } },
   );
   const authority = await openCertificateAuthority({
@@ -131,12 +148,13 @@ export async function assembleServer(
   let linkAddress: Address = options.linkAddress;
   let closing = false;
 
-  const divergence = await openDivergence({ disk, clock, logger, store });
+  const divergence = await openDivergence({ disk, clock, random, logger, store });
   const hub = createHub(
     {
       history: {
         formerIncarnations: () => store.formerIncarnations,
-        onDiverged: (nodeName, reason) => divergence.found(`node ${nodeName}`, reason),
+        onDiverged: (nodeName, reason, epoch) =>
+          divergence.found(`node ${nodeName}`, reason, epoch),
       },
       store: storeOf('hub'),
       client: lazyClient(() => clientFor('system:hub', 'system:controllers')),
@@ -176,6 +194,7 @@ export async function assembleServer(
       backupOf({ disk, clock, store, eventStore, productVersion: options.version.version }),
     linkAddress: () => linkAddress,
     version: options.version,
+    metrics,
   });
   const clientFor = (user: string, group: string): Client =>
     createClient(handlerTransport(server.handler, inProcessPeer(user, group)), {
@@ -206,6 +225,14 @@ export async function assembleServer(
     timers,
     random,
     logger: logger.with({ role: 'controllers' }),
+  });
+  observeServer(metrics, {
+    store,
+    eventStore,
+    resourceNames: builtInDefinitions
+      .filter(({ storage }) => storage === 'main')
+      .map(({ group, plural }) => resourceName({ group, plural })),
+    queues: () => controllers.queues(),
   });
   await controllers.ready();
   const apiListener = await ports.httpServer.listen(

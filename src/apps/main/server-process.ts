@@ -14,8 +14,10 @@ import {
   createNodeTimers,
   createStreamLogger,
 } from '#platform/io/node/mod.ts';
+import { createMetrics } from '#platform/metrics/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { explainDamage } from './damaged-state.ts';
+import { observeProcess } from './process-metrics.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 /** Runs the server until SIGTERM or SIGINT. */
@@ -27,9 +29,12 @@ export async function runServerProcess(
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info');
   await claimFolder(options.stateFolder, 'the server');
   const disk = createNodeDisk(options.stateFolder);
+  const metrics = createMetrics();
+  observeProcess(metrics, version);
   const server = await assembleServer(
     {
       disk,
+      metrics,
       clock: createNodeClock(),
       timers: createNodeTimers(),
       random: createNodeRandom(),

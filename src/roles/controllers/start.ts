@@ -19,6 +19,7 @@ import {
   runController,
   type RunningController,
   runManager,
+  type WorkQueue,
 } from '#platform/reconcile/mod.ts';
 import { deploymentReconciler, watchForDeployments } from './deployment/reconcile.ts';
 import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
@@ -39,6 +40,8 @@ export interface ControllersOptions {
 export interface Controllers {
   /** Resolves when the first lists are there and the controllers run. */
   ready(): Promise<void>;
+  /** How many keys wait or are being worked on, by controller. */
+  queues(): Iterable<readonly [controller: string, size: number]>;
   /** Resolves when what was under way has come back. */
   close(): Promise<void>;
 }
@@ -48,6 +51,7 @@ type Reconcile = (key: string) => Promise<ReconcileResult | void>;
 export function startControllers(options: ControllersOptions): Controllers {
   const informers = shareInformers(options);
   const recorders: EventRecorder[] = [];
+  const queues = new Map<string, WorkQueue>();
 
   function run(
     name: string,
@@ -57,6 +61,7 @@ export function startControllers(options: ControllersOptions): Controllers {
     const { clock, timers, random } = options;
     const client = options.clientFor(name);
     const queue = createWorkQueue({ clock, timers, random });
+    queues.set(name, queue);
     const logger = options.logger.with({ controller: name });
     const events = createEventRecorder(client, clock, { component: name });
     recorders.push(events);
@@ -79,6 +84,7 @@ export function startControllers(options: ControllersOptions): Controllers {
   );
   return {
     ready: () => manager.ready(),
+    queues: () => Array.from(queues, ([name, queue]) => [name, queue.size()] as const),
     async close() {
       await manager.close();
       await Promise.all(recorders.map((recorder) => recorder.idle()));

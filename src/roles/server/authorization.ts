@@ -5,7 +5,7 @@
  * Who may what:
  * - system:masters and system:controllers: everything.
  * - selvage:viewers: get, list and watch of everything but secrets, pod logs, and
- *   what describes the API itself. No images.
+ *   what describes the API itself, the server's own metrics. No images.
  * - a node (system:node:NAME in system:nodes): its own Node, the pods assigned to
  *   it, and pulling images. Its lists must carry the selector that says so.
  * - everybody, also without credentials: health, version, joining by token, and renewing
@@ -68,7 +68,7 @@ function isAllowedToViewers(subject: RouteSubject): boolean {
     case 'resource':
       return isRead(subject) && !(subject.group === '' && subject.resource === 'secrets');
     case 'path':
-      return subject.verb === 'get' && subject.area === 'discovery';
+      return subject.verb === 'get' && (subject.area === 'discovery' || subject.area === 'metrics');
     default:
       return unreachable(subject);
   }

@@ -23,6 +23,7 @@ import {
   createNodeRandom,
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
+import { createMetrics } from '#platform/metrics/mod.ts';
 import { openStore, type Store } from '#platform/store/mod.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
@@ -121,6 +122,7 @@ export async function withServer(run: (server: TestServer) => Promise<void>): Pr
       buildDate: '2026-01-01T00:00:00Z',
       platform: 'linux/amd64',
     },
+    metrics: createMetrics(),
   });
   try {
     await run({

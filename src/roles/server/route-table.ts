@@ -27,7 +27,7 @@ export type RouteSubject =
   | {
       readonly type: 'path';
       readonly verb: 'get' | 'post' | 'put' | 'patch' | 'delete';
-      readonly area: 'health' | 'version' | 'discovery' | 'join' | 'registry';
+      readonly area: 'health' | 'version' | 'metrics' | 'discovery' | 'join' | 'registry';
     };
 
 export interface RequestContext {

@@ -1,4 +1,5 @@
 /** All rows of the route table: what every kind gets, and the few paths beside them. */
+import { utf8 } from '#base/mod.ts';
 import {
   apiVersionOf,
   type ResourceDefinition,
@@ -9,6 +10,8 @@ import {
 import type { RegistryHandler } from '#platform/blobs/mod.ts';
 import type { JoinTokens, NodeCertificates } from '#platform/identity/mod.ts';
 import type { Address } from '#platform/io/mod.ts';
+import { type Metrics, prometheusContentType, prometheusText } from '#platform/metrics/mod.ts';
+import { bytesAnswer } from './answers.ts';
 import type { ServerParts, VersionInfo } from './dependencies.ts';
 import { descriptionRows } from './handlers/api-description.ts';
 import { backupHandler, type BackupSource } from './handlers/backup.ts';
@@ -32,6 +35,7 @@ export interface RouteSources {
   readonly nodeCertificates?: NodeCertificates;
   readonly linkAddress: () => Address;
   readonly backup?: BackupSource;
+  readonly metrics?: Metrics;
 }
 
 export function allRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
@@ -48,7 +52,18 @@ export function allRows(parts: ServerParts, sources: RouteSources): readonly Rou
       ? []
       : [operatorRow('backups', backupHandler(sources.backup, parts.logger))]),
     ...registryRows(sources.registryHandler),
+    ...(sources.metrics === undefined ? [] : [metricsRow(sources.metrics)]),
   ];
+}
+
+function metricsRow(metrics: Metrics): RouteRow {
+  return {
+    method: 'GET',
+    pattern: '/metrics',
+    watch: false,
+    subject: { type: 'path', verb: 'get', area: 'metrics' },
+    handler: async () => bytesAnswer(200, utf8(prometheusText(metrics)), prometheusContentType),
+  };
 }
 
 /** `/api/v1` or `/apis/<group>/<version>`. */

@@ -7,6 +7,7 @@
  * 2. Every refusal is a Status object with a reason; no detail of a failure that
  *    is the server's own leaves it.
  */
+import { hexOf } from '#base/mod.ts';
 import {
   createDefinitionRegistry,
   decodeFacet,
@@ -25,6 +26,7 @@ import type {
   Random,
   Timers,
 } from '#platform/io/mod.ts';
+import type { Metrics } from '#platform/metrics/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
 import { statusAnswer, statusErrorOf } from './answers.ts';
 import { authorize } from './authorization.ts';
@@ -37,6 +39,7 @@ import { createInitialNamespaces } from './namespaces.ts';
 import { acceptanceOf } from './negotiation.ts';
 import type { PodLogSource } from './pod-logs.ts';
 import { flagOf } from './query.ts';
+import { observeRequests } from './request-metrics.ts';
 import { createRouteTable, type RouteRow, type RouteTable } from './route-table.ts';
 import { allRows } from './routes.ts';
 import { fieldSelectorOf } from './selection.ts';
@@ -55,11 +58,11 @@ export interface ServerDependencies {
   /** Absent: no certificates are renewed or revoked here. */
   readonly nodeCertificates?: NodeCertificates;
   readonly podLogs: PodLogSource;
+  /** First two numbers of the addresses of services, e.g. `127.129`; that where absent. */
+  readonly serviceNetwork?: string;
   /** Absent: no Leases are served. */
   readonly nodeLiveness?: NodeLiveness;
   /** Of `/v2/`. */
-  /** First two numbers of the addresses of services, e.g. `127.129`; that where absent. */
-  readonly serviceNetwork?: string;
   readonly registryHandler: RegistryHandler;
   /** Where nodes that join open their link to. */
   readonly linkAddress: () => Address;
@@ -68,6 +71,8 @@ export interface ServerDependencies {
   /** Absent: this server cannot be backed up. */
   readonly backup?: BackupSource;
   readonly version: VersionInfo;
+  /** Absent: nothing is counted, and `/metrics` is not served. */
+  readonly metrics?: Metrics;
 }
 
 export interface Server {
@@ -78,11 +83,6 @@ export interface Server {
   close(): void;
 }
 
-/** Resolves once the namespaces that everything counts on are there. */
-export async function createServer(dependencies: ServerDependencies): Promise<Server> {
-  const { store, eventStore, clock, timers, random, logger, podLogs } = dependencies;
-  const closing = new Set<() => void>();
-  const parts: ServerParts = {
 /** What became of a request on its way, for whoever counts it. */
 interface SeenRequest {
   row: RouteRow | undefined;
@@ -95,6 +95,11 @@ const loggedPathLengthMax = 512;
 
 const serviceNetworkDefault = '127.129';
 
+/** Resolves once the namespaces that everything counts on are there. */
+export async function createServer(dependencies: ServerDependencies): Promise<Server> {
+  const { store, eventStore, clock, timers, random, logger, podLogs } = dependencies;
+  const closing = new Set<() => void>();
+  const parts: ServerParts = {
     store,
     eventStore,
     registry: createDefinitionRegistry(dependencies.definitions),
@@ -106,24 +111,49 @@ const serviceNetworkDefault = '127.129';
     logger,
     podLogs,
     nodeLiveness: dependencies.nodeLiveness ?? (() => undefined),
+    serviceNetwork: dependencies.serviceNetwork ?? serviceNetworkDefault,
     divergence: dependencies.divergence,
     onClosing(listener) {
       closing.add(listener);
       return () => closing.delete(listener);
     },
-    serviceNetwork: dependencies.serviceNetwork ?? serviceNetworkDefault,
   };
   await createInitialNamespaces(parts);
   const table = createRouteTable(allRows(parts, dependencies));
+  const { metrics } = dependencies;
+  const observe = metrics === undefined ? () => undefined : observeRequests(metrics);
+  /** Tells one run's requests from another's. */
+  const requestIdPrefix = hexOf(random.bytes(requestIdBytes));
+  let requests = 0;
   return {
     rows: table.rows,
     async handler(request) {
+      const startedAtMs = clock.monotonicMs();
+      requests += 1;
+      const requestId = `${requestIdPrefix}-${requests}`;
+      const seen: SeenRequest = { row: undefined };
+      let response: HttpResponse;
       try {
-        return await answer(parts, table, request);
+        response = await answer(parts, table, request, seen);
       } catch (error) {
-        const refusal = statusAnswer(statusErrorOf(error, logger));
-        return request.method === 'HEAD' ? { ...refusal, body: new Uint8Array(0) } : refusal;
+        const refusal = statusAnswer(statusErrorOf(error, logger.with({ requestId })));
+        const isHead = request.method === 'HEAD';
+        response = isHead ? { ...refusal, body: new Uint8Array(0) } : refusal;
       }
+      const durationMs = clock.monotonicMs() - startedAtMs;
+      observe(seen.row, response.status, durationMs);
+      if (response.status >= 500 || durationMs >= slowRequestMs) {
+        // Without the query: a selector may hold what somebody would rather not see in a log.
+        logger.log('warn', 'a request was slow or not carried out', {
+          requestId,
+          user: request.peer?.commonName ?? '',
+          method: request.method,
+          path: request.path.slice(0, loggedPathLengthMax),
+          status: response.status,
+          durationMs: Math.round(durationMs),
+        });
+      }
+      return { ...response, headers: { ...response.headers, 'audit-id': requestId } };
     },
     close() {
       for (const listener of Array.from(closing)) listener();
@@ -136,6 +166,7 @@ async function answer(
   parts: ServerParts,
   table: RouteTable,
   request: HttpRequest,
+  seen: SeenRequest,
 ): Promise<HttpResponse> {
   if (request.path.length + request.query.length > requestUrlLengthMax) {
     throw new StatusError(
@@ -158,6 +189,7 @@ async function answer(
     );
   }
   const { row, parameters } = found;
+  seen.row = row;
   const { subject } = row;
   authorize({
     user,
@@ -197,7 +229,9 @@ function findRow(
 function acceptanceFor(row: RouteRow, header: string | undefined): ReturnType<typeof acceptanceOf> {
   const { subject } = row;
   const isText =
-    subject.type === 'path' ? subject.area === 'health' : subject.subresource === 'log';
+    subject.type === 'path'
+      ? subject.area === 'health' || subject.area === 'metrics'
+      : subject.subresource === 'log';
   return isText ? { form: 'object' } : acceptanceOf(header);
 }
 

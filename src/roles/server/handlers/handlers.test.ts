@@ -301,3 +301,24 @@ test('generated names differ, dry runs store nothing, leases are made from liven
     );
     assert.equal((lease.json['spec'] as JsonObject)['renewTime'], '2023-11-14T22:13:20.000000Z');
   }));
+
+test('requests are counted by what they asked for, and every answer has an id of its own', async () => {
+  await withServer(async (server) => {
+    const first = await server.call('GET', '/api/v1/namespaces/default/pods/absent');
+    const second = await server.call('GET', '/api/v1/namespaces/default/pods/other');
+    assert.equal(first.status, 404);
+    assert.notEqual(first.headers['audit-id'], second.headers['audit-id']);
+    await server.call('GET', '/nothing-like-it');
+    const { text, headers } = await server.call('GET', '/metrics', { as: 'viewer' });
+    assert.match(headers['content-type'] ?? '', /^text\/plain; version=0\.0\.4/);
+    const counted =
+      /^selvage_api_requests_total\{verb="get",resource="pods",subresource="",code="404"\} 2$/m;
+    assert.match(text, counted);
+    assert.match(
+      text,
+      /requests_total\{verb="none",resource="none",subresource="",code="404"\} 1\n/,
+    );
+    assert.doesNotMatch(text, /absent|nothing-like-it/);
+    assert.equal((await server.call('GET', '/metrics', { as: 'nobody' })).status, 401);
+  });
+});

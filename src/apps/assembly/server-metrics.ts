@@ -1,0 +1,52 @@
+/** What a server tells of itself beyond its requests: stores and controllers. */
+import { resources } from '#platform/api/mod.ts';
+import type { Metrics } from '#platform/metrics/mod.ts';
+import type { Store } from '#platform/store/mod.ts';
+
+export interface ObservedServer {
+  readonly store: Store;
+  readonly eventStore: Store;
+  /** Stored resources, by the name that the store has for them. */
+  readonly resourceNames: readonly string[];
+  readonly queues: () => Iterable<readonly [controller: string, size: number]>;
+}
+
+export function observeServer(metrics: Metrics, observed: ObservedServer): void {
+  const { store, eventStore } = observed;
+  metrics.observed(
+    'selvage_store_objects',
+    'Objects in the store, by resource.',
+    'gauge',
+    ['resource'],
+    () => observed.resourceNames.map((name) => [[name], store.list(name).length] as const),
+  );
+  metrics.observed('selvage_events', 'Events that are kept.', 'gauge', [], () => [
+    [[], eventStore.list(resources.events.plural).length],
+  ]);
+  metrics.observed(
+    'selvage_store_revision',
+    'The newest revision that is on disk.',
+    'gauge',
+    [],
+    () => [[[], store.head().sequence]],
+  );
+  metrics.observed(
+    'selvage_store_latched',
+    '1 after a failure of the disk, until the server is started again.',
+    'gauge',
+    ['store'],
+    () => [
+      [['main'], store.isLatched ? 1 : 0],
+      [['events'], eventStore.isLatched ? 1 : 0],
+    ],
+  );
+  metrics.observed(
+    'selvage_controller_queue_keys',
+    'Keys that wait for a controller or are being worked on.',
+    'gauge',
+    ['controller'],
+    function* () {
+      for (const [controller, size] of observed.queues()) yield [[controller], size] as const;
+    },
+  );
+}
