@@ -37,7 +37,7 @@ export function parseProcessStat(pid: number, text: string): ProcessEntry | unde
 }
 
 /** Reading the process table never waits for a device, so it is done at once. */
-function readEntry(pid: number): ProcessEntry | undefined {
+export function readEntry(pid: number): ProcessEntry | undefined {
   try {
     return parseProcessStat(pid, readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
