@@ -1,11 +1,17 @@
 /** The agent's process on a simulated machine: the real role over the machine's ports. */
 import { SelvageError } from '#base/mod.ts';
-import { joinFleet, loadNodeIdentity, type NodeIdentity } from '#platform/identity/mod.ts';
+import {
+  joinFleet,
+  keepRenewed,
+  loadNodeIdentity,
+  type NodeIdentity,
+} from '#platform/identity/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
 import { createAgent, type MachineFacts } from '#roles/agent/mod.ts';
 import type { Checkers } from './checkers.ts';
 import { apiAddress, productVersion } from './constants.ts';
+import type { Pace } from './pace.ts';
 import type { Sabotage } from './sabotages.ts';
 
 const joinPauseMs = 1_000;
@@ -38,6 +44,7 @@ export async function startAgentOn(
   grant: JoinGrant,
   checkers: Checkers,
   sabotage: Partial<Sabotage>,
+  { heartbeatIntervalMs }: Pace,
 ): Promise<void> {
   sabotage.beforeAgent?.(host);
   const { net, clock, random, logger, keys, httpClient, disk } = host.ports;
@@ -50,6 +57,14 @@ export async function startAgentOn(
     host.name,
     grant,
   );
+  const { certificatePem = '' } = identity.tls.credentials ?? {};
+  checkers.renewals.begin(identity, keys.readCertificate(certificatePem).notAfterMs);
+  const renewalPorts = {
+    ...{ disk: state, keys, httpClient, clock, timers, random },
+    logger: checkers.renewals.counting(logger, clock, identity),
+  };
+  const renewal =
+    sabotage.forgetsToRenew === true ? undefined : keepRenewed(renewalPorts, identity);
   await createAgent(
     {
       disk: state,
@@ -68,7 +83,8 @@ export async function startAgentOn(
     {
       nodeName: identity.nodeName,
       hubAddress: identity.hubAddress,
-      tls: () => identity.tls,
+      tls: () => renewal?.tls() ?? identity.tls,
+      heartbeatIntervalMs,
       version: productVersion,
       facts: factsOf(host),
     },

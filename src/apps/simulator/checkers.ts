@@ -5,7 +5,7 @@
  */
 import type { AssemblySeams } from '#apps/assembly/mod.ts';
 import { resources } from '#platform/api/mod.ts';
-import type { Net, Spawn } from '#platform/io/mod.ts';
+import type { HttpServer, Net, Spawn } from '#platform/io/mod.ts';
 import type { Host, World } from '#platform/sim/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
 import type { Outbox, Replica } from '#platform/sync/mod.ts';
@@ -18,19 +18,36 @@ import { checkOneOrder } from './invariants/one-order.ts';
 import { watchWriter } from './invariants/one-writer.ts';
 import { OutboxDelivers } from './invariants/outbox-delivers.ts';
 import { checkEnded, watchCopies } from './invariants/restart-disturbs-nothing.ts';
+import { RevokedIsRefused } from './invariants/revoked-is-refused.ts';
 import { checkStateIsFold } from './invariants/state-is-fold.ts';
 import { watchLinks } from './invariants/superseded-never-acts.ts';
 import { TokenRaces } from './invariants/token-works-once.ts';
 import { startWatchObserver, type WatchObserver } from './invariants/whole-watches.ts';
 import type { Sabotage } from './sabotages.ts';
 import { serverHostName, storedResources, storeLogFolder } from './constants.ts';
+import type { Pace } from './pace.ts';
+import { Renewals } from './renewals.ts';
 import { startTally, type Tally } from './tally.ts';
 import { Truth } from './truth.ts';
 
+const lookAtStoreEveryMs = 15_000;
 const watchedKinds = [resources.pods, resources.configMaps] as const;
+
+/** What those who look on have seen and compared. */
+export interface CheckCounts {
+  readonly comparedEvents: number;
+  readonly watchRestarts: number;
+  readonly increments: number;
+  readonly renewals: number;
+  /** Of certificates that had ended. */
+  readonly lateRenewals: number;
+}
 
 export class Checkers {
   readonly truth = new Truth();
+  readonly revoked: RevokedIsRefused;
+  readonly renewals = new Renewals();
+  readonly #pace: Pace;
   readonly #world: World;
   readonly #violate: Violate;
   readonly #sabotage: Partial<Sabotage>;
@@ -41,14 +58,16 @@ export class Checkers {
   #tally: Tally | undefined;
   #races: TokenRaces | undefined;
 
-  constructor(world: World, sabotage: Partial<Sabotage>, violate: Violate) {
+  constructor(world: World, sabotage: Partial<Sabotage>, pace: Pace, violate: Violate) {
     this.#world = world;
+    this.#pace = pace;
     this.#violate = violate;
     this.#sabotage = sabotage;
     watchLostWrites(world.host(serverHostName), storeLogFolder, this.truth, violate);
     checkOneOrder(this.truth, violate);
     this.#outboxes = new OutboxDelivers(this.truth, violate);
     this.#copies = new CopyIsPast(this.truth, violate);
+    this.revoked = new RevokedIsRefused(violate);
   }
 
   /** Between the parts of a server that is being put together on that host. */
@@ -58,13 +77,25 @@ export class Checkers {
       store: (store, part) => {
         this.#opened(store);
         const watched = watchWriter(store, part, this.#violate);
-        return this.#sabotage.store?.(watched, part, timers) ?? watched;
+        const handed = this.#sabotage.store?.(watched, part, timers) ?? watched;
+        this.#lookAtStore(handed, host);
+        return handed;
       },
     };
   }
 
   serverNet(net: Net): Net {
-    return watchLinks(net, this.#world, this.#violate);
+    return this.revoked.watchLinks(watchLinks(net, this.#world, this.#violate));
+  }
+
+  serverHttp(server: HttpServer): HttpServer {
+    return this.revoked.watchRequests(server);
+  }
+
+  /** The machine's disk is made empty: nothing more comes of what was on it. */
+  machineEmptied(node: Host): void {
+    this.#outboxes.forget(node.name);
+    this.#copies.forget(node.name);
   }
 
   agentSpawn(spawn: Spawn, host: Host): Spawn {
@@ -94,7 +125,7 @@ export class Checkers {
 
   /** Clients that look on over the API. Once, when the fleet has been founded. */
   async begin(fleet: Fleet): Promise<void> {
-    watchCopies(this.#world, fleet.nodes, this.#violate);
+    watchCopies(fleet, this.#violate);
     this.#tally = await startTally(fleet, this.#violate);
     this.#watches = watchedKinds.map((kind) =>
       startWatchObserver(fleet, kind, this.truth, this.#violate),
@@ -125,12 +156,26 @@ export class Checkers {
     for (const watch of this.#watches) watch.close();
   }
 
-  counts(): { comparedEvents: number; watchRestarts: number; increments: number } {
+  counts(): CheckCounts {
     return {
+      renewals: this.renewals.count,
+      lateRenewals: this.renewals.lateCount,
       comparedEvents: this.#watches.reduce((sum, watch) => sum + watch.compared(), 0),
       watchRestarts: this.#watches.reduce((sum, watch) => sum + watch.restarts(), 0),
       increments: this.#tally?.acknowledged() ?? 0,
     };
+  }
+
+  /** While the process lives that shows it. */
+  #lookAtStore(store: Store, host: Host): void {
+    const { timers } = host.ports;
+    const look = (): void => {
+      if (store.revision === this.truth.revision) {
+        checkStateIsFold(store, storedResources, this.truth, this.#violate);
+      }
+      timers.after(lookAtStoreEveryMs * this.#pace.stretch, look);
+    };
+    timers.after(lookAtStoreEveryMs * this.#pace.stretch, look);
   }
 
   /** A store that was read from its disk: nothing that was seen before may be missing. */

@@ -19,7 +19,6 @@ import { storeFolder } from './server-host.ts';
 const lookEveryMs = 1_000;
 /** Looks in a row without a complaint before the fleet counts as at rest. */
 const quietLooks = 3;
-const convergenceLimitMs = 300_000;
 
 /**
  * Resolves once the fleet is as declared, and stays so; throws what is still amiss.
@@ -30,6 +29,7 @@ export async function requireConvergence(
   declared: Declared | undefined,
 ): Promise<void> {
   const { timers, clock } = fleet.world;
+  const { convergenceLimitMs } = fleet.pace;
   const startMs = clock.monotonicMs();
   let quiet = 0;
   for (;;) {
@@ -37,25 +37,39 @@ export async function requireConvergence(
     quiet = complaint === undefined ? quiet + 1 : 0;
     if (quiet === quietLooks) return;
     if (clock.monotonicMs() - startMs > convergenceLimitMs) {
-      fleet.checkers.requireSettled();
+      // Who cannot be reached is behind for that; else what is behind is what is wrong.
+      if (complaint?.isAway !== true) fleet.checkers.requireSettled();
       const why = `not as declared ${convergenceLimitMs / 1000} s after all was healed`;
-      fleet.violated(invariants.fleetConverges, `${why}: ${complaint ?? 'it does not stay so'}`);
+      fleet.violated(
+        invariants.fleetConverges,
+        `${why}: ${complaint?.text ?? 'it does not stay so'}`,
+      );
       return fleet.failed;
     }
     await sleep(timers, lookEveryMs);
   }
 }
 
+interface Complaint {
+  readonly text: string;
+  /** A node is not there. */
+  readonly isAway: boolean;
+}
+
 /** The first thing that is not as it should be. */
 async function complaintAbout(
   fleet: Fleet,
   declared: Declared | undefined,
-): Promise<string | undefined> {
+): Promise<Complaint | undefined> {
   const { operator } = fleet;
   const nodes = await operator.persist('list nodes', (client) => client.list(resources.nodes));
   const unready = nodes.items.find((node) => !hasCondition(node, 'Ready'));
-  if (nodes.items.length !== fleet.nodes.length) return `${nodes.items.length} nodes are known`;
-  if (unready !== undefined) return `node ${unready.metadata.name} is not Ready`;
+  if (nodes.items.length !== fleet.nodes.length) {
+    return { text: `${nodes.items.length} nodes are known`, isAway: true };
+  }
+  if (unready !== undefined) {
+    return { text: `node ${unready.metadata.name} is not Ready`, isAway: true };
+  }
   if (declared === undefined) return undefined;
   const deployment = await operator.persist('get the deployment', (client) =>
     client.get(resources.deployments, deploymentNamespace, deploymentName),
@@ -63,12 +77,12 @@ async function complaintAbout(
   const { items: pods } = await operator.persist('list pods', (client) =>
     client.list(resources.pods, { namespace: deploymentNamespace }),
   );
-  return (
+  const text =
     complaintAboutPods(pods, declared) ??
     complaintAboutProcesses(fleet, pods) ??
     complaintAboutDeployment(deployment, declared) ??
-    fleet.checkers.unsettled()
-  );
+    fleet.checkers.unsettled();
+  return text === undefined ? undefined : { text, isAway: false };
 }
 
 function complaintAboutDeployment(deployment: ApiObject, declared: Declared): string | undefined {

@@ -29,6 +29,7 @@ export const storedResources = [
   'jointokens.selvage.dev',
   'imagetags.selvage.dev',
   'outboxcursors.selvage.dev',
+  'epochs.selvage.dev',
   nodeIdentityResource,
 ];
 

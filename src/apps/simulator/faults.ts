@@ -28,11 +28,12 @@ export interface FaultCounts {
   failingSyncs: number;
   slowDisks: number;
   copiesLost: number;
+  absences: number;
 }
 
 export type Fault = keyof FaultCounts;
 
-/** Relative weights, before each seed mutes some of them. */
+/** Relative weights, before each seed draws its own of them. */
 export const faultWeights: Readonly<Record<Fault, number>> = {
   agentCrashes: 3,
   nodePowerCuts: 1.5,
@@ -51,6 +52,7 @@ export const faultWeights: Readonly<Record<Fault, number>> = {
   failingSyncs: 3,
   slowDisks: 1,
   copiesLost: 3,
+  absences: 1,
 };
 
 const longestCutMs = 60_000;
@@ -58,7 +60,6 @@ const longestDownMs = 20_000;
 const longestWaitForWriteMs = 10_000;
 const longestFreezeMs = 20_000;
 const longestWrongMs = 60_000;
-const longestJumpMs = 600_000;
 const longestFullMs = 30_000;
 const longestSlowMs = 30_000;
 const slowestDiskMs = 40;
@@ -67,6 +68,9 @@ const roomLeftBytesMax = 512;
 const quickReturnMsMax = 2_000;
 /** Long enough for an agent to go on without its hub. */
 const shortestLonelyMs = 15_000;
+const shortestAbsenceShare = 0.3;
+/** Of long lives that begin with a node away, until shortly before their end. */
+const awayAtFirstShare = 0.6;
 /** A process whose disk failed is started again by whoever looks after it. */
 const watchdogMs = { least: 500, most: 15_000 };
 const copyFolder = 'selvage/agent/replica';
@@ -94,6 +98,11 @@ export class Faults {
     weather.lossRate = draw(0.04);
     weather.delayRate = draw(0.02);
     weather.lostAnswerRate = draw(0.004);
+    const { longestAbsenceMs } = this.#fleet.pace;
+    if (longestAbsenceMs > 0 && this.#random.chance(awayAtFirstShare)) {
+      this.#leave(this.#node(), longestAbsenceMs * this.#random.between(0.85, 0.95));
+      this.counts.absences += 1;
+    }
   }
 
   /** False where there was nothing to do. */
@@ -110,6 +119,7 @@ export class Faults {
     weather.delayRate = 0;
     weather.lostAnswerRate = 0;
     world.faults.heal();
+    this.#absent.clear();
     for (const host of [serverHost, ...nodes]) {
       host.thaw();
       host.setClockRate(1);
@@ -135,11 +145,11 @@ export class Faults {
       this.#fleet.world.faults.resetConnections(this.#node().name, serverHostName) > 0,
     silences: async () =>
       this.#fleet.world.faults.silenceConnections(this.#node().name, serverHostName) > 0,
-    agentFreezes: async () => this.#node().freeze(this.#random.between(500, longestFreezeMs)),
-    serverFreezes: async () =>
-      this.#fleet.serverHost.freeze(this.#random.between(500, longestFreezeMs)),
+    agentFreezes: async () => this.#freeze(this.#node()),
+    serverFreezes: async () => this.#freeze(this.#fleet.serverHost),
     clockJumps: async () => {
       const host = this.#anyHost();
+      const { longestJumpMs } = this.#fleet.pace;
       host.setWallOffset(Math.round(this.#random.between(-longestJumpMs, longestJumpMs)));
       // And back: a server with a wrong date believes no certificate that was made after it.
       this.#later(longestWrongMs, () => host.setWallOffset(0));
@@ -161,7 +171,35 @@ export class Faults {
       return true;
     },
     copiesLost: async () => this.#loseCopy(),
+    absences: async () => {
+      const { longestAbsenceMs } = this.#fleet.pace;
+      if (longestAbsenceMs === 0) return false;
+      const share = this.#random.between(shortestAbsenceShare, 1);
+      return this.#leave(this.#node(), longestAbsenceMs * share);
+    },
   };
+
+  /** Nodes that are away for long: nothing else brings them back before. */
+  readonly #absent = new Set<string>();
+
+  /** Cut off, or without power, and back when the time is over. */
+  #leave(node: Host, absenceMs: number): boolean {
+    if (this.#absent.has(node.name)) return false;
+    const { world } = this.#fleet;
+    this.#absent.add(node.name);
+    world.faults.partition(node.name, serverHostName, 'both');
+    if (this.#random.chance(0.5) && node.isRunning) node.crashMachine();
+    world.timers.after(absenceMs, () => {
+      if (!this.#absent.delete(node.name)) return;
+      world.faults.heal(node.name, serverHostName);
+      this.#start(node);
+    });
+    return true;
+  }
+
+  #freeze(host: Host): boolean {
+    return host.freeze(this.#fleet.pace.stretch * this.#random.between(500, longestFreezeMs));
+  }
 
   /** Takes a process or its machine down, and has it started again after a while. */
   async #takeDown(host: Host, how: 'crash' | 'power-cut'): Promise<boolean> {
@@ -200,7 +238,8 @@ export class Faults {
   /** Half of the time waits for a write that is not synced yet, but not for ever. */
   async #untilItHurts(host: Host): Promise<void> {
     if (this.#random.chance(0.5)) return;
-    await waitAtMost(this.#fleet.world.timers, longestWaitForWriteMs, (resolve) =>
+    const longestMs = longestWaitForWriteMs * this.#fleet.pace.stretch;
+    await waitAtMost(this.#fleet.world.timers, longestMs, (resolve) =>
       host.machineDisk.afterNextWrite(resolve),
     );
   }
@@ -216,7 +255,9 @@ export class Faults {
     const { name } = this.#node();
     const [from, to] = this.#random.chance(0.5) ? [name, serverHostName] : [serverHostName, name];
     faults.partition(from, to, mode);
-    this.#later(longestCutMs, () => faults.heal(from, to));
+    this.#later(longestCutMs, () => {
+      if (!this.#absent.has(name)) faults.heal(from, to);
+    });
     return true;
   }
 
@@ -265,18 +306,20 @@ export class Faults {
     node.crash();
     node.machineDisk.tree.remove(copyFolder);
     if (this.#random.chance(0.7)) {
-      const { world } = this.#fleet;
+      const { world, pace } = this.#fleet;
       world.faults.partition(node.name, serverHostName, 'both');
-      world.timers.after(this.#random.between(shortestLonelyMs, longestCutMs), () =>
-        world.faults.heal(node.name, serverHostName),
-      );
+      const lonelyMs = this.#random.between(shortestLonelyMs, longestCutMs) * pace.stretch;
+      world.timers.after(lonelyMs, () => {
+        if (!this.#absent.has(node.name)) world.faults.heal(node.name, serverHostName);
+      });
     }
     this.#later(quickReturnMsMax, () => this.#start(node));
     return true;
   }
 
   #later(longestMs: number, run: () => void): void {
-    this.#fleet.world.timers.after(this.#random.between(100, longestMs), run);
+    const { world, pace } = this.#fleet;
+    world.timers.after(pace.stretch * this.#random.between(100, longestMs), run);
   }
 
   #node(): Host {

@@ -8,12 +8,14 @@ import type { Host, World } from '#platform/sim/mod.ts';
 import { startAgentOn, type JoinGrant } from './agent-host.ts';
 import { Checkers } from './checkers.ts';
 import { operatorHostName, places, serverHostName } from './constants.ts';
-import { SimulationFailure } from './errors.ts';
+import { SimulationFailure, type FailureDetails } from './errors.ts';
 import { pushExampleImage } from './example-image.ts';
 import { createOperator, ensureCreated, type Operator } from './operator.ts';
 import type { Invariant } from './invariants/invariants.ts';
 import { invariants, invariantText } from './invariants/invariants.ts';
+import { paces, type Pace } from './pace.ts';
 import type { Sabotage } from './sabotages.ts';
+import { hasWord } from './truth.ts';
 import { startServerOn, type RunningServer } from './server-host.ts';
 import { serviceWorkload, shimProgram } from './shim-program.ts';
 
@@ -35,6 +37,9 @@ export class Fleet {
   readonly operatorHost: Host;
   readonly nodes: readonly Host[];
   readonly checkers: Checkers;
+  readonly pace: Pace;
+  /** Asked where a machine's join is refused; true where somebody sees to it. */
+  onJoinRefused: ((node: Host) => boolean) | undefined;
   readonly #sabotage: Partial<Sabotage>;
   readonly #failed: Promise<never>;
   #reject: (failure: SimulationFailure) => void = () => {};
@@ -44,15 +49,21 @@ export class Fleet {
   #operator: Operator | undefined;
   #failure: SimulationFailure | undefined;
 
-  constructor(world: World, nodeCount: number, sabotage: Partial<Sabotage> = {}) {
+  constructor(
+    world: World,
+    nodeCount: number,
+    sabotage: Partial<Sabotage> = {},
+    pace: Pace = paces.short,
+  ) {
     this.world = world;
+    this.pace = pace;
     this.#sabotage = sabotage;
     armSabotage(sabotage.hook);
     this.#failed = new Promise((_, reject) => {
       this.#reject = reject;
     });
     this.#failed.catch(() => {});
-    this.checkers = new Checkers(world, sabotage, (invariant, why) =>
+    this.checkers = new Checkers(world, sabotage, pace, (invariant, why) =>
       this.violated(invariant, why),
     );
     world.programs.unshift(shimProgram(() => serviceWorkload));
@@ -85,13 +96,18 @@ export class Fleet {
     return this.#failure;
   }
 
-  failure(code: SimulationFailure['code'], why: string, cause?: unknown): SimulationFailure {
-    return new SimulationFailure(code, `seed ${this.world.seed}: ${why}`, { cause });
+  failure(
+    code: SimulationFailure['code'],
+    why: string,
+    details: FailureDetails = {},
+  ): SimulationFailure {
+    return new SimulationFailure(code, `seed ${this.world.seed}: ${why}`, details);
   }
 
   /** Something of the simulation itself did not do what it is for. */
   fail(what: string, thrown: unknown): void {
-    this.#end(this.failure('SIM_PROCESS_FAILED', `${what} failed: ${errorText(thrown)}`, thrown));
+    const why = `${what} failed: ${errorText(thrown)}`;
+    this.#end(this.failure('SIM_PROCESS_FAILED', why, { cause: thrown }));
   }
 
   /** Starts the server for the first time, makes regions and sites, has every node join. */
@@ -102,7 +118,7 @@ export class Fleet {
     if (server === undefined) throw this.failure('SIM_NOT_READY', 'the server is gone again');
     const { caPem } = server.authority;
     this.#trustPem = caPem;
-    this.#operator = createOperator(this.operatorHost, server.admin, caPem);
+    this.#operator = createOperator(this.operatorHost, server.admin, caPem, this.pace);
     await pushExampleImage(this.operator);
     for (const region of new Set(places.map((place) => place.region))) {
       await ensureCreated(this.operator, resources.regions, {
@@ -131,7 +147,7 @@ export class Fleet {
   /** Boots the machine's process if it is down, and starts the server in it. */
   startServer(): void {
     if (!this.serverHost.isRunning) this.serverHost.boot();
-    startServerOn(this.serverHost, this.checkers, this.#sabotage).then(
+    startServerOn(this.serverHost, this.checkers, this.#sabotage, this.pace).then(
       (server) => {
         this.#server = server;
       },
@@ -145,13 +161,25 @@ export class Fleet {
     else this.serverHost.crashMachine();
   }
 
+  /** Hands a machine that is to join anew what it needs for that. */
+  grantTo(node: Host, token: string): void {
+    this.#grants.set(node.name, { caPem: this.#trustPem, token });
+  }
+
+  /** The site of a machine, as it was founded. */
+  siteOf(node: Host): string {
+    return placeOf(this.nodes.indexOf(node)).site;
+  }
+
   startAgent(node: Host): void {
     const grant = this.#grants.get(node.name);
     if (grant === undefined) throw this.failure('SIM_NOT_READY', `${node.name} has no token`);
     if (!node.isRunning) node.boot();
-    startAgentOn(node, grant, this.checkers, this.#sabotage).catch((thrown: unknown) =>
-      this.processFailed(node.name, thrown),
-    );
+    startAgentOn(node, grant, this.checkers, this.#sabotage, this.pace).catch((thrown: unknown) => {
+      const isRefused = thrown instanceof SelvageError && thrown.code === 'IDENTITY_JOIN_REFUSED';
+      if (isRefused && this.onJoinRefused?.(node) === true) return;
+      this.processFailed(node.name, thrown);
+    });
   }
 
   /** Waits in virtual time; fails where it takes too long or a process has failed. */
@@ -179,16 +207,19 @@ export class Fleet {
     if (code === 'LOG_DAMAGED') {
       this.violated(invariants.acknowledgedSurvives, why);
     } else {
-      this.#end(this.failure('SIM_PROCESS_FAILED', why, thrown));
+      this.#end(this.failure('SIM_PROCESS_FAILED', why, { cause: thrown, about: [name] }));
     }
   }
 
   /** Ends the simulation: an invariant does not hold. */
   violated(invariant: Invariant, why: string): void {
     const atMs = this.world.clock.monotonicMs().toFixed(0);
-    this.#end(
-      this.failure('SIM_INVARIANT', `${invariantText(invariant)} violated at ${atMs} ms: ${why}`),
-    );
+    const about = [
+      ...this.nodes.map(({ name }) => name).filter((name) => hasWord(why, name)),
+      ...this.checkers.truth.namesIn(why),
+    ];
+    const text = `${invariantText(invariant)} violated at ${atMs} ms: ${why}`;
+    this.#end(this.failure('SIM_INVARIANT', text, { about }));
   }
 
   /** A process that could not start for its disk ends, and whoever looks after it tries again. */

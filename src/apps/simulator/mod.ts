@@ -5,3 +5,4 @@ export { sabotages, type Sabotage } from './sabotages.ts';
 export { shimProgram, type SimWorkload } from './shim-program.ts';
 export { sameTraceFailure } from './invariants/same-trace.ts';
 export { summaryOf, Totals } from './summary.ts';
+export { Story } from './story.ts';

@@ -9,6 +9,7 @@ import { readBody, sleep, type Credentials } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
 import { apiAddress, productVersion } from './constants.ts';
 import { SimulationFailure } from './errors.ts';
+import type { Pace } from './pace.ts';
 
 const attemptsMax = 120;
 const pauseMs = 1_000;
@@ -38,7 +39,12 @@ export function isWorthAnotherTry(thrown: unknown): boolean {
   return thrown instanceof SelvageError;
 }
 
-export function createOperator(host: Host, credentials: Credentials, trustPem: string): Operator {
+export function createOperator(
+  host: Host,
+  credentials: Credentials,
+  trustPem: string,
+  { stretch }: Pace,
+): Operator {
   const { httpClient, timers } = host.ports;
   const transport: Transport = httpTransport(httpClient, {
     address: apiAddress,
@@ -62,7 +68,7 @@ export function createOperator(host: Host, credentials: Credentials, trustPem: s
           throw new SimulationFailure('SIM_OPERATOR_REFUSED', why, { cause: thrown });
         }
         retries += 1;
-        await sleep(timers, pauseMs);
+        await sleep(timers, pauseMs * stretch);
       }
     }
   }

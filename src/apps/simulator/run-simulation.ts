@@ -5,10 +5,13 @@
 import { assert } from '#base/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
 import { createWorld, type World, type WorldOptions } from '#platform/sim/mod.ts';
+import type { CheckCounts } from './checkers.ts';
 import { requireConvergence, requireSameStateFromLog } from './checks.ts';
 import { Fleet } from './fleet.ts';
+import { paces } from './pace.ts';
 import type { Sabotage } from './sabotages.ts';
 import { Scenario, type ScenarioCounts } from './scenario.ts';
+import type { Story } from './story.ts';
 
 const minutesMax = 100_000;
 const nodesMax = 5_000;
@@ -24,13 +27,17 @@ export interface SimulationOptions extends Pick<
   readonly nodes: number;
   /** Nothing happens but what a fleet does by itself. */
   readonly isQuiet?: boolean;
+  /** It lives for days, beyond the life of its certificates. */
+  readonly isLong?: boolean;
   /** A planted bug. */
   readonly sabotage?: Sabotage;
+  /** Gets what happens, to be read where it fails. */
+  readonly story?: Story;
   /** Gets a line when something worth saying happens. */
   readonly print?: (line: string) => void;
 }
 
-export interface SimulationResult extends ScenarioCounts {
+export interface SimulationResult extends ScenarioCounts, CheckCounts {
   /** 64 hexadecimal digits over everything that happened. */
   readonly trace: string;
   readonly events: number;
@@ -45,10 +52,6 @@ export interface SimulationResult extends ScenarioCounts {
   readonly failedSyncs: number;
   readonly refusedWrites: number;
   readonly network: Readonly<World['netCounts']>;
-  /** What the clients that look on have compared and done. */
-  readonly comparedEvents: number;
-  readonly watchRestarts: number;
-  readonly increments: number;
   readonly simulatedMs: number;
 }
 
@@ -57,8 +60,19 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   const { minutes, nodes, print = () => {} } = options;
   assert(minutes > 0 && minutes <= minutesMax, `from 1 to ${minutesMax} minutes`);
   assert(Number.isInteger(nodes) && nodes > 0 && nodes <= nodesMax, `from 1 to ${nodesMax} nodes`);
-  const world = createWorld(options);
-  const fleet = new Fleet(world, nodes, options.sabotage);
+  const { story } = options;
+  const world = createWorld(
+    story === undefined ? options : { ...options, ...told(options, story) },
+  );
+  const fleet = new Fleet(
+    world,
+    nodes,
+    options.sabotage,
+    options.isLong === true ? paces.long : paces.short,
+  );
+  if (story !== undefined) {
+    fleet.checkers.truth.onBatch((batch) => story.commit(world.clock.monotonicMs(), batch));
+  }
   const scenario = new Scenario(fleet);
   const run = async (): Promise<number> => {
     await fleet.found();
@@ -77,7 +91,7 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   };
   const objects = await world.settle(
     Promise.race([run(), fleet.failed]),
-    minutes * 60_000 + overtimeMs,
+    minutes * 60_000 + overtimeMs * fleet.pace.stretch,
   );
   const disks = world.hosts().map((host) => host.machineDisk.counts);
   const sum = (name: keyof (typeof disks)[number]): number =>
@@ -97,5 +111,22 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     refusedWrites: sum('refusedWrites'),
     network: { ...world.netCounts },
     simulatedMs: world.clock.monotonicMs(),
+  };
+}
+
+/** What a world says goes to the story as well. */
+function told(
+  { traceSink, onLog }: SimulationOptions,
+  story: Story,
+): Pick<SimulationOptions, 'traceSink' | 'onLog'> {
+  return {
+    traceSink: (line) => {
+      story.trace(line);
+      traceSink?.(line);
+    },
+    onLog: (line) => {
+      story.log(line);
+      onLog?.(line);
+    },
   };
 }

@@ -6,10 +6,10 @@
  */
 import { isJsonObject, strictTextOf, utf8, type SabotageHook } from '#base/mod.ts';
 import type { StorePart } from '#apps/assembly/mod.ts';
-import { joinTokenResource } from '#platform/identity/mod.ts';
+import { joinTokenResource, nodeIdentityResource } from '#platform/identity/mod.ts';
 import { readBody, type Disk, type HttpServer, type Spawn, type Timers } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
-import type { CommittedBatch, Store } from '#platform/store/mod.ts';
+import type { CommittedBatch, Store, StoredObject } from '#platform/store/mod.ts';
 import type { Outbox, Replica } from '#platform/sync/mod.ts';
 import { diskWithSync } from './disk-seam.ts';
 import { invariants, type Invariant } from './invariants/invariants.ts';
@@ -30,9 +30,13 @@ export interface Sabotage {
   agentTimers?(timers: Timers): Timers;
   replica?(replica: Replica): Replica;
   outbox?(outbox: Outbox): Outbox;
+  /** The agent keeps the certificate with which it joined. */
+  readonly forgetsToRenew?: true;
   readonly hook?: SabotageHook;
   /** Only a second run of the seed can show it. */
   readonly isSeenTwice?: true;
+  /** Only a fleet that lives for days can show it. */
+  readonly isLong?: true;
 }
 
 const requestBytesMax = 1 << 20;
@@ -102,6 +106,24 @@ export const sabotages: readonly Sabotage[] = [
     invariant: invariants.acknowledgedSurvives,
     what: 'goes on after a failed fsync as if nothing had happened',
     serverDisk: (disk) => diskWithSync(disk, (sync) => sync().catch(() => undefined)),
+  },
+  {
+    name: 'show-a-stale-object',
+    invariant: invariants.stateIsFold,
+    what: 'goes on showing an object as it was, from a cache that missed a change of it',
+    store(store, part) {
+      if (part !== 'server') return store;
+      const cached = new Map<string, StoredObject>();
+      const stale = (object: StoredObject): StoredObject => {
+        if (object.key.resource !== 'deployments.apps') return object;
+        const known = cached.get(object.uid);
+        if (known === undefined) cached.set(object.uid, object);
+        return known ?? object;
+      };
+      return delegatingStore(store, {
+        list: (resource, namespace) => store.list(resource, namespace).map(stale),
+      });
+    },
   },
   {
     name: 'skip-a-version-check',
@@ -176,6 +198,9 @@ export const sabotages: readonly Sabotage[] = [
         const none = { incarnation: '', sequence: 0 as Store['revision'], chainHash: '' };
         return replica.cursor ?? none;
       },
+      get epoch() {
+        return replica.epoch;
+      },
       get: (key) => replica.get(key),
       list: (resource) => replica.list(resource),
       onChange: (listener) => replica.onChange(listener),
@@ -203,6 +228,34 @@ export const sabotages: readonly Sabotage[] = [
                 return { changes: kept, result };
               }),
           }),
+  },
+  {
+    name: 'forget-a-revocation',
+    invariant: invariants.revokedIsRefused,
+    what: 'answers that a key is revoked and does not write it down',
+    store: (store, part) =>
+      part !== 'identity'
+        ? store
+        : delegatingStore(store, {
+            transact: (decide) =>
+              store.transact((view) => {
+                const { changes, result } = decide(view);
+                const kept = changes.filter(
+                  (change) =>
+                    change.type !== 'put' ||
+                    change.key.resource !== nodeIdentityResource ||
+                    !strictTextOf(change.bytes).includes('"revoked":'),
+                );
+                return { changes: kept, result };
+              }),
+          }),
+  },
+  {
+    name: 'forget-to-renew',
+    invariant: invariants.fleetConverges,
+    what: 'keeps the certificate with which a node joined for ever',
+    isLong: true,
+    forgetsToRenew: true,
   },
   {
     name: 'lose-the-outbox-on-a-full-disk',

@@ -10,6 +10,7 @@ import { deploymentName, deploymentNamespace, guestPrefix, imageName } from './c
 import { Faults, faultWeights, type Fault, type FaultCounts } from './faults.ts';
 import type { Fleet } from './fleet.ts';
 import { ensureCreated } from './operator.ts';
+import { RevokedNodes } from './revoked-nodes.ts';
 
 /** How often each thing was done. */
 export interface ScenarioCounts extends FaultCounts {
@@ -18,6 +19,7 @@ export interface ScenarioCounts extends FaultCounts {
   podDeletions: number;
   cordons: number;
   tokenRaces: number;
+  revocations: number;
 }
 
 type Operation = Exclude<keyof ScenarioCounts, Fault>;
@@ -32,20 +34,24 @@ const shortestPauseMs = 1_000;
 const longestPauseMs = 20_000;
 const replicasPerNodeMax = 2;
 
-/** Relative weights, before each seed mutes some of them. */
+/** Relative weights, before each seed draws its own of them. */
 const operationWeights: Readonly<Record<Operation, number>> = {
   scales: 5,
   rollouts: 3,
   podDeletions: 3,
   cordons: 2,
   tokenRaces: 1.5,
+  revocations: 0.7,
 };
 const mutedShare = 0.2;
+/** What is not muted comes up to so many times as often, or as seldom. */
+const drawnFactorMax = 4;
 
 export class Scenario {
   readonly declared: Declared;
   readonly #fleet: Fleet;
   readonly #faults: Faults;
+  readonly #revoked: RevokedNodes;
   readonly #random: SeededRandom;
   readonly #operationCounts: Record<Operation, number>;
   readonly #weights: readonly [Operation | Fault, number][];
@@ -63,10 +69,13 @@ export class Scenario {
       Operation | Fault,
       number,
     ][];
-    this.#weights = all.map(([name, weight]) => [
-      name,
-      this.#random.chance(mutedShare) ? 0 : weight,
-    ]);
+    this.#revoked = new RevokedNodes(fleet);
+    this.#weights = all.map(([name, weight]) => {
+      const factor = this.#random.chance(mutedShare)
+        ? 0
+        : drawnFactorMax ** this.#random.between(-1, 1);
+      return [name, fleet.pace.longestAbsenceMs === 0 && name === 'absences' ? 0 : weight * factor];
+    });
   }
 
   get counts(): ScenarioCounts {
@@ -80,9 +89,10 @@ export class Scenario {
   /** Troubles the fleet until that instant of the world. */
   async run(untilMs: number): Promise<void> {
     const { clock, timers } = this.#fleet.world;
+    const { stretch } = this.#fleet.pace;
     this.#faults.begin();
     while (clock.monotonicMs() < untilMs) {
-      await sleep(timers, this.#random.between(shortestPauseMs, longestPauseMs));
+      await sleep(timers, stretch * this.#random.between(shortestPauseMs, longestPauseMs));
       await this.#happen(this.#draw());
     }
   }
@@ -90,6 +100,7 @@ export class Scenario {
   /** Ends all trouble: links are whole, processes run, nodes take pods, guests are gone. */
   async heal(): Promise<void> {
     this.#faults.heal();
+    await this.#revoked.readmitAll();
     for (const node of this.#fleet.nodes) await this.#setUnschedulable(node, false);
     await this.#removeGuests();
   }
@@ -152,6 +163,7 @@ export class Scenario {
       await this.#fleet.checkers.raceForToken();
       return true;
     },
+    revocations: async () => this.#revoked.revoke(this.#node()),
   };
 
   async #removeGuests(): Promise<void> {
@@ -176,11 +188,15 @@ export class Scenario {
   }
 
   async #setUnschedulable(node: Host, unschedulable: boolean): Promise<void> {
-    await this.#fleet.operator.persist(`cordon ${node.name}`, (client) =>
-      client.mergePatch(resources.nodes, '', node.name, {
-        spec: { unschedulable: unschedulable ? true : null },
-      }),
-    );
+    const spec = { unschedulable: unschedulable ? true : null };
+    await this.#fleet.operator.persist(`cordon ${node.name}`, async (client) => {
+      try {
+        await client.mergePatch(resources.nodes, '', node.name, { spec });
+      } catch (thrown) {
+        // One that is about to join anew; it comes without a cordon.
+        if (!(thrown instanceof StatusError) || thrown.reason !== 'NotFound') throw thrown;
+      }
+    });
   }
 
   async #patchDeployment(

@@ -4,11 +4,11 @@ import type { Credentials } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
 import type { Checkers } from './checkers.ts';
 import { apiAddress, linkAddress, productVersion } from './constants.ts';
+import type { Pace } from './pace.ts';
 import type { Sabotage } from './sabotages.ts';
 
 const stateFolder = 'selvage/server';
 export const storeFolder = `${stateFolder}/store`;
-const heartbeatIntervalMs = 2_000;
 
 export interface RunningServer extends AssembledServer {
   /** A certificate for the operator, as the real one writes it into the kubeconfig. */
@@ -20,10 +20,12 @@ export async function startServerOn(
   host: Host,
   checkers: Checkers,
   sabotage: Partial<Sabotage>,
+  { heartbeatIntervalMs }: Pace,
 ): Promise<RunningServer> {
   const { clock, timers, random, logger, keys, net, httpServer, disk } = host.ports;
   await disk.makeDirectory(stateFolder);
   const folder = disk.within(stateFolder);
+  const watchedHttp = checkers.serverHttp(httpServer);
   const server = await assembleServer(
     {
       disk: sabotage.serverDisk?.(folder) ?? folder,
@@ -32,7 +34,7 @@ export async function startServerOn(
       random,
       keys,
       net: checkers.serverNet(net),
-      httpServer: sabotage.httpServer?.(httpServer) ?? httpServer,
+      httpServer: sabotage.httpServer?.(watchedHttp) ?? watchedHttp,
       logger,
     },
     {

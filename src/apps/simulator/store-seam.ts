@@ -3,7 +3,7 @@ import type { Store } from '#platform/store/mod.ts';
 
 export function delegatingStore(
   store: Store,
-  overrides: Partial<Pick<Store, 'transact' | 'watch'>>,
+  overrides: Partial<Pick<Store, 'transact' | 'watch' | 'get' | 'list'>>,
 ): Store {
   return {
     get incarnation() {
@@ -20,8 +20,8 @@ export function delegatingStore(
     },
     head: () => store.head(),
     cursorAt: (sequence) => store.cursorAt(sequence),
-    get: (key) => store.get(key),
-    list: (resource, namespace) => store.list(resource, namespace),
+    get: overrides.get ?? ((key) => store.get(key)),
+    list: overrides.list ?? ((resource, namespace) => store.list(resource, namespace)),
     lookup: (index, value) => store.lookup(index, value),
     transact: overrides.transact ?? ((decide) => store.transact(decide)),
     watch: overrides.watch ?? ((from, listener) => store.watch(from, listener)),

@@ -52,7 +52,8 @@ export async function startTally(fleet: Fleet, violate: Violate): Promise<Tally>
 
   const run = async (): Promise<void> => {
     while (!state.isClosed) {
-      await sleep(timers, random.between(roundsApartMs.least, roundsApartMs.most));
+      const { least, most } = roundsApartMs;
+      await sleep(timers, fleet.pace.stretch * random.between(least, most));
       const clients = Array.from({ length: clientCount }, async (_, index) => {
         for (let round = 0; round < incrementsPerRound && !state.isClosed; round += 1) {
           await increment(`client-${index}-${acknowledged}`);

@@ -8,6 +8,17 @@
 import { isJsonObject, textOf, type JsonObject } from '#base/mod.ts';
 import type { CommittedBatch, Facet, ObjectKey, Store, StoredObject } from '#platform/store/mod.ts';
 
+const insideName = /[a-z0-9-]/;
+
+/** Whether a text has that name in it, and not as a part of a longer one. */
+export function hasWord(text: string, name: string): boolean {
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    const ends = [text[at - 1] ?? ' ', text[at + name.length] ?? ' '];
+    if (!ends.some((character) => insideName.test(character))) return true;
+  }
+  return false;
+}
+
 export interface TruthEvent {
   readonly revision: number;
   readonly type: 'put' | 'delete';
@@ -46,6 +57,19 @@ export class Truth {
 
   objects(): IterableIterator<StoredObject> {
     return this.#objects.values();
+  }
+
+  /** Names and uids of the objects that a text speaks of, and the nodes where they are. */
+  namesIn(text: string): readonly string[] {
+    const found = new Set<string>();
+    for (const [uid, object] of this.#uids) {
+      const { name, resource } = object.key;
+      if (resource === 'namespaces' || (!hasWord(text, uid) && !hasWord(text, name))) continue;
+      found.add(name).add(uid);
+      const nodeName = facetOf(object, 'assignment')?.['nodeName'];
+      if (typeof nodeName === 'string') found.add(nodeName);
+    }
+    return [...found];
   }
 
   get objectCount(): number {

@@ -19,6 +19,10 @@ export class CopyIsPast {
     this.#violate = violate;
   }
 
+  forget(nodeName: string): void {
+    this.#replicas.delete(nodeName);
+  }
+
   watch(replica: Replica, nodeName: string): void {
     this.#replicas.set(nodeName, replica);
     const revisions = new Map<string, number>();

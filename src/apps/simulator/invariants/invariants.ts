@@ -21,6 +21,7 @@ export const invariants = {
   sameTrace: { number: 11, name: 'same-seed-same-trace' },
   restartDisturbsNothing: { number: 12, name: 'a-restart-disturbs-nothing' },
   copyIsPast: { number: 13, name: 'a-copy-is-its-owners-past' },
+  revokedIsRefused: { number: 14, name: 'a-revoked-key-is-refused' },
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export function invariantText({ number, name }: Invariant): string {

@@ -84,6 +84,13 @@ export class OutboxDelivers {
     };
   }
 
+  /** That node's disk is empty: what its outbox held is gone, and not by its fault. */
+  forget(nodeName: string): void {
+    for (const puts of this.#puts.values()) {
+      for (const put of puts) if (put.nodeName === nodeName) put.isDurable = false;
+    }
+  }
+
   /** What is missing at the end, once nothing is on its way any more. */
   missing(): string | undefined {
     for (const [uid, puts] of this.#puts) {

@@ -3,17 +3,19 @@
  * is adopted, so that no container ever runs twice on a machine, and no pod is said
  * to have ended while a workload of it runs.
  */
-import type { Host, World } from '#platform/sim/mod.ts';
+import type { Host } from '#platform/sim/mod.ts';
 import type { UpwardEntry } from '#platform/sync/mod.ts';
 import { podUidOf, workloadsOf } from '../pod-processes.ts';
+import type { Fleet } from '../fleet.ts';
 import { invariants, type Violate } from './invariants.ts';
 
 const lookEveryMs = 500;
 
 /** Looks at what runs on the machines, for as long as the world lasts. */
-export function watchCopies(world: World, hosts: readonly Host[], violate: Violate): void {
+export function watchCopies({ world, nodes, pace }: Fleet, violate: Violate): void {
+  const everyMs = lookEveryMs * pace.stretch;
   const look = (): void => {
-    for (const host of hosts) {
+    for (const host of nodes) {
       if (host.processes.size === 0) continue;
       const seen = new Map<string, number>();
       for (const { pid, statePath } of workloadsOf(host)) {
@@ -24,9 +26,9 @@ export function watchCopies(world: World, hosts: readonly Host[], violate: Viola
         violate(invariants.restartDisturbsNothing, why);
       }
     }
-    world.timers.after(lookEveryMs, look);
+    world.timers.after(everyMs, look);
   };
-  world.timers.after(lookEveryMs, look);
+  world.timers.after(everyMs, look);
 }
 
 /** Looks at what an agent says of the end of a pod. */

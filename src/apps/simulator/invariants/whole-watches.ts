@@ -93,10 +93,13 @@ export function startWatchObserver(
   const follow = (): Promise<boolean> =>
     new Promise((resolve) => {
       const { least, most } = watchMs;
-      fleet.operatorHost.ports.timers.after(random.between(least, most), () => {
-        watch?.close();
-        resolve(false);
-      });
+      fleet.operatorHost.ports.timers.after(
+        fleet.pace.stretch * random.between(least, most),
+        () => {
+          watch?.close();
+          resolve(false);
+        },
+      );
       watch = fleet.operator.client.watch(
         resource,
         { resourceVersion: String(revision) },
@@ -122,7 +125,7 @@ export function startWatchObserver(
       } catch {
         // The server is away; what it shows when it is back is what counts.
       }
-      await sleep(fleet.operatorHost.ports.timers, pauseMs);
+      await sleep(fleet.operatorHost.ports.timers, pauseMs * fleet.pace.stretch);
     }
   };
   void run();
