@@ -116,6 +116,7 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
     'node:dgram',
     'node:fs',
     'node:http',
+    'node:http2',
     'node:https',
     'node:net',
     'node:os',

@@ -7,11 +7,14 @@ import { errorText } from '#base/mod.ts';
 import { openBlobStore } from '#platform/blobs/mod.ts';
 import type {
   Address,
+  Children,
   ClientTls,
   Clock,
   Disk,
   Logger,
   Net,
+  PlainNet,
+  ProbeNet,
   Random,
   Spawn,
   Timer,
@@ -38,6 +41,13 @@ export interface AgentDependencies {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
+  /**
+   * The ways to a pod's ports and into its containers: for probes, hooks, exec and
+   * port-forward. Where one is absent, what needs it fails and says so.
+   */
+  readonly plainNet?: PlainNet;
+  readonly probeNet?: ProbeNet;
+  readonly children?: Children;
   /** Absolute path of the JavaScript runtime that bundles are run by. */
   readonly javascriptRuntimePath: string;
   /** Where an observer may come between the parts; production hands in none. */
@@ -86,7 +96,7 @@ export async function createAgent(
   // Best first: an image that has variants for several of them is run by the first.
   const runtimes: readonly Runtime[] = [
     await openScriptRuntime(
-      { disk, spawn, clock, timers, logger },
+      { disk, spawn, clock, timers, logger, children: dependencies.children },
       { javascriptRuntimePath: dependencies.javascriptRuntimePath },
     ),
   ];
@@ -121,6 +131,12 @@ export async function createAgent(
       timers,
       logger,
       contact: () => connection.contact(),
+      actions: {
+        timers,
+        plainNet: dependencies.plainNet,
+        probeNet: dependencies.probeNet,
+        exec: (key, command) => runtime.exec(key, command),
+      },
     },
     { nodeName: options.nodeName, hostAddress: options.facts.hostAddress, repeatsReports },
   );

@@ -77,9 +77,13 @@ const grpcHealth: ProbeNet['grpcHealth'] = ({ address, service, timeoutMs }) =>
     const timer = setTimeout(() => end(timeout(timeoutMs)), timeoutMs);
     function end(answer: NetError | string): void {
       clearTimeout(timer);
-      if (typeof answer === 'string') resolve(answer);
-      else reject(answer);
-      session.destroy();
+      if (typeof answer === 'string') {
+        resolve(answer);
+        session.close();
+      } else {
+        reject(answer);
+        session.destroy();
+      }
     }
     const fail = (error: Error): void => end(netErrorOf(error, 'the call failed'));
     session.on('error', fail);

@@ -7,27 +7,39 @@
  * 1. It is started again only after its last run's end was read, with a restart
  *    count one higher.
  * 2. The end of a run is counted once, and on disk before the wait after it begins.
+ * 3. A hook is begun at most once for a run: that it is begun is on disk before.
+ * 4. A run that is asked to end is killed when its time is over, whatever its hook does.
  */
 import { assert } from '#base/mod.ts';
-import type { Container } from '#platform/api/mod.ts';
-import type { Clock } from '#platform/io/mod.ts';
+import type { Container, ContainerStatus } from '#platform/api/mod.ts';
 import { backOffDelayMs, restartBackOff, restartForgivenAfterMs } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
+import { performAction, type ActionResult } from '../probes/actions.ts';
+import { startCare, type CareDependencies, type RunCare } from '../probes/run-care.ts';
 import type { RuntimeSet } from '../runtimes/runtime-set.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import type { PodHandle } from './pod-handle.ts';
-import type { BackOffRecord } from './pod-record.ts';
+import { isOver, restartPolicyOf, type ObservedContainer, type PodContainer } from './pod-plan.ts';
+import type { BackOffRecord, HookRecord } from './pod-record.ts';
 import type { Waiting } from './pod-status.ts';
 import type { Preparer } from './prepare.ts';
 
-export interface ContainerLifeDependencies {
+export interface ContainerLifeDependencies extends CareDependencies {
   readonly runtime: RuntimeSet;
   readonly preparer: Preparer;
-  readonly clock: Clock;
+}
+
+/** A run that is being ended. */
+interface Stopping {
+  readonly runId: string;
+  killAtMs: number;
+  step: 'hook' | 'ask' | 'wait';
 }
 
 const killAgainAfterMs = 2_000;
+/** A sidecar is asked when the rest has ended, which may have taken all the time there was. */
+const lastWordsMs = 2_000;
 
 export class ContainerLife {
   readonly #dependencies: ContainerLifeDependencies;
@@ -39,8 +51,9 @@ export class ContainerLife {
   /** The run whose end was counted last. */
   #endedRunId: string | undefined;
   #retryAtMs: number;
-  /** Set while it is being stopped. */
-  #killAtMs: number | undefined;
+  #stopping: Stopping | undefined;
+  /** Of the run that lives. */
+  #care: RunCare | undefined;
   #hasToldPulling = false;
   /** The last failure that was told as an event. */
   #toldFailure: string | undefined;
@@ -73,34 +86,125 @@ export class ContainerLife {
     return clock.monotonicMs() + leftMs;
   }
 
+  /** What the plan is made from. Where a run's traces are lost, what was reported of it counts. */
+  observe(
+    { role }: Pick<PodContainer, 'role'>,
+    desired: DesiredPod | undefined,
+  ): ObservedContainer {
+    const { run } = this;
+    const seen = { name: this.#name, role, exitCode: undefined };
+    if (run !== undefined && run.exit === undefined) {
+      return { ...seen, state: 'running', hasStarted: this.#careOf(run)?.hasStarted ?? false };
+    }
+    const exitCode = run?.exit?.exitCode ?? this.kept?.state?.terminated?.exitCode;
+    if (exitCode === undefined) return { ...seen, state: 'never', hasStarted: false };
+    const ended: ObservedContainer = { ...seen, state: 'ended', exitCode, hasStarted: false };
+    // Only what would not run again is believed without its traces.
+    const isKnown = run !== undefined || isOver(ended, desired?.restartPolicy ?? 'Never');
+    return isKnown ? ended : { ...seen, state: 'never', hasStarted: false };
+  }
+
+  /** What was last reported of it. */
+  get kept(): ContainerStatus | undefined {
+    const { initContainerStatuses = [], containerStatuses = [] } =
+      this.#pod.knownRecord?.report?.status ?? {};
+    return [...initContainerStatuses, ...containerStatuses].find(({ name }) => name === this.#name);
+  }
+
+  /** For the report: whether the run has started, and does its work. */
+  get condition(): { readonly hasStarted: boolean; readonly isReady: boolean } {
+    const { run } = this;
+    const care = run === undefined || run.exit !== undefined ? undefined : this.#careOf(run);
+    const isStopping = this.#stopping !== undefined && this.#stopping.runId === run?.containerId;
+    return {
+      hasStarted: care?.hasStarted ?? false,
+      isReady: (care?.isReady ?? false) && !isStopping,
+    };
+  }
+
+  #careOf(run: ContainerRun): RunCare | undefined {
+    return this.#care?.runId === run.containerId ? this.#care : undefined;
+  }
+
   /** Makes it run, or says why it does not yet. `deadlineBootMs` as in ContainerStart. */
   async attend(
     desired: DesiredPod,
-    container: Container,
+    { role, container }: PodContainer,
     deadlineBootMs: number | undefined,
   ): Promise<void> {
     const { clock } = this.#dependencies;
     const { run } = this;
     if (run !== undefined && run.exit === undefined) {
-      this.waiting = undefined;
+      await this.#lookAfter(desired, container, run);
       return;
     }
+    this.#leave();
     if (run?.exit !== undefined) {
-      const { restartPolicy } = desired;
-      const isOver =
-        restartPolicy === 'Never' || (restartPolicy === 'OnFailure' && run.exit.exitCode === 0);
-      if (isOver) {
+      const restarts = restartPolicyOf(role, desired.restartPolicy);
+      if (restarts === 'Never' || (restarts === 'OnFailure' && run.exit.exitCode === 0)) {
         this.waiting = undefined;
         return;
       }
       if (this.#endedRunId !== run.containerId) await this.#noteEnd(desired, run);
-      const delayMs = this.#retryAtMs - clock.monotonicMs();
-      if (delayMs > 0) {
-        await this.#backOff(desired, delayMs);
-        return;
-      }
     }
-    await this.#start(desired, container, run, deadlineBootMs);
+    const delayMs = this.#retryAtMs - clock.monotonicMs();
+    if (delayMs <= 0) await this.#start(desired, container, run, deadlineBootMs);
+    else if (run?.exit !== undefined) await this.#backOff(desired, delayMs);
+    else this.#pod.lookAgainIn(delayMs);
+  }
+
+  /** While it runs: probes and hooks, and the end of a run that they condemn. */
+  async #lookAfter(desired: DesiredPod, container: Container, run: ContainerRun): Promise<void> {
+    this.waiting = undefined;
+    if (this.#stopping?.runId === run.containerId) {
+      await this.stop(desired, container, this.#stopping.killAtMs);
+      return;
+    }
+    const care = this.#careOf(run) ?? (await this.#takeCare(container, run));
+    for (const { severity, reason, message } of care.takeNews()) {
+      await this.#pod.event(desired, severity, reason, message);
+    }
+    const { verdict } = care;
+    if (verdict === undefined) return;
+    const graceMs = verdict.graceMs ?? desired.graceMs;
+    const killAtMs = this.#dependencies.clock.monotonicMs() + graceMs;
+    await this.stop(desired, container, killAtMs, verdict.message);
+  }
+
+  async #takeCare(container: Container, run: ContainerRun): Promise<RunCare> {
+    this.#leave();
+    const { kept } = this;
+    const isSame = kept?.containerID === run.containerId && kept.state?.running !== undefined;
+    const begun = this.#pod.record.hooks?.[this.#name]?.postStart === run.containerId;
+    const hasHook = container.lifecycle?.postStart !== undefined;
+    if (hasHook && !begun) await this.#noteHook({ postStart: run.containerId });
+    this.#care = startCare(this.#dependencies, {
+      container,
+      run,
+      known: {
+        hasStarted: isSame && kept.started === true,
+        isReady: isSame && kept.ready,
+      },
+      isHookBegun: begun,
+      onChange: () => this.#pod.lookAgainIn(0),
+    });
+    return this.#care;
+  }
+
+  async #noteHook(begun: HookRecord): Promise<void> {
+    const { record } = this.#pod;
+    const hooks = { ...record.hooks, [this.#name]: { ...record.hooks?.[this.#name], ...begun } };
+    await this.#pod.keep({ ...record, hooks });
+  }
+
+  #leave(): void {
+    this.#care?.close();
+    this.#care = undefined;
+  }
+
+  /** Nothing is asked of it any more; it goes on as it is. */
+  close(): void {
+    this.#leave();
   }
 
   /** The first restart is at once, later ones wait, longer each time; on disk before it waits. */
@@ -172,6 +276,9 @@ export class ContainerLife {
           : `Container image "${container.image}" already present on machine`;
         await this.#pod.event(desired, 'Normal', 'Pulled', text);
       }
+      for (const warning of prepared.warnings) {
+        await this.#pod.event(desired, 'Warning', 'InvalidVariableNames', warning);
+      }
       const chosen = runtime.runtimeFor(prepared.platform);
       if (chosen === undefined) {
         const text = `no runtime of this node runs images for ${prepared.platform}`;
@@ -193,18 +300,25 @@ export class ContainerLife {
     this.#hasToldPulling = false;
     await this.#pod.event(desired, 'Normal', 'Created', `Created container ${container.name}`);
     await this.#pod.event(desired, 'Normal', 'Started', `Started container ${container.name}`);
+    const { run } = this;
     // It may have ended before anybody listened.
-    if (!this.isRunning) this.#pod.lookAgainIn(0);
+    if (run === undefined || run.exit !== undefined) this.#pod.lookAgainIn(0);
+    else await this.#lookAfter(desired, container, run);
   }
 
   async #cannotStart(desired: DesiredPod, error: AgentError): Promise<void> {
     const isConfig = error.code === 'RUNTIME_BAD_COMMAND' || error.code === 'CONTAINER_CONFIG';
     const reason = isConfig ? 'CreateContainerConfigError' : 'RunContainerError';
     this.waiting = { reason, message: error.message };
-    this.#failuresInRow += 1;
-    const delayMs = backOffDelayMs(restartBackOff, this.#failuresInRow);
-    this.#retryAtMs = this.#dependencies.clock.monotonicMs() + delayMs;
-    this.#pod.lookAgainIn(delayMs);
+    if (isConfig) {
+      // What it lacks may come with any change: looked at each time, as that costs nothing.
+      this.#pod.lookAgainIn(restartBackOff.firstMs);
+    } else {
+      this.#failuresInRow += 1;
+      const delayMs = backOffDelayMs(restartBackOff, this.#failuresInRow);
+      this.#retryAtMs = this.#dependencies.clock.monotonicMs() + delayMs;
+      this.#pod.lookAgainIn(delayMs);
+    }
     await this.#tellFailure(desired, `Error: ${error.message}`);
   }
 
@@ -232,34 +346,88 @@ export class ContainerLife {
     await this.#pod.event(desired, 'Warning', 'Failed', text);
   }
 
-  /** Asks the run to end, kills it when the grace is over. False where nothing ran. */
-  async stop(regarding: DesiredPod | undefined, graceMs: number): Promise<boolean> {
+  /**
+   * Asks the run to end, and kills it when its time is over. False where nothing
+   * runs. `regarding` is undefined where nobody knows the pod any more.
+   */
+  async stop(
+    regarding: DesiredPod | undefined,
+    container: Container | undefined,
+    killAtMs: number,
+    why = `Stopping container ${this.#name}`,
+  ): Promise<boolean> {
     const { runtime, clock } = this.#dependencies;
     const { run } = this;
     if (run === undefined || run.exit !== undefined) return false;
-    const nowMs = clock.monotonicMs();
-    if (this.#killAtMs === undefined) {
-      this.#killAtMs = nowMs + graceMs;
-      if (regarding !== undefined) {
-        const text = `Stopping container ${this.#name}`;
-        await this.#pod.event(regarding, 'Normal', 'Killing', text);
-      }
-      if (graceMs > 0) await runtime.stop(run, 'graceful');
-    } else if (nowMs + graceMs < this.#killAtMs) {
-      // Deleted again, with less grace.
-      this.#killAtMs = nowMs + graceMs;
+    this.#care?.close();
+    let stopping = this.#stopping;
+    if (stopping?.runId !== run.containerId) {
+      stopping = { runId: run.containerId, killAtMs, step: 'ask' };
+      this.#stopping = stopping;
+      if (regarding !== undefined) await this.#pod.event(regarding, 'Normal', 'Killing', why);
+      if (regarding !== undefined) await this.#beginHook(stopping, regarding, container, run);
     }
-    if (nowMs >= this.#killAtMs) {
+    // Asked again, with less time.
+    stopping.killAtMs = Math.min(stopping.killAtMs, killAtMs);
+    const leftMs = stopping.killAtMs - clock.monotonicMs();
+    if (leftMs <= 0) {
       await runtime.stop(run, 'kill');
       this.#pod.lookAgainIn(killAgainAfterMs);
-    } else {
-      this.#pod.lookAgainIn(this.#killAtMs - nowMs);
+      return true;
     }
+    if (stopping.step === 'ask') {
+      stopping.step = 'wait';
+      await runtime.stop(run, 'graceful');
+    }
+    this.#pod.lookAgainIn(leftMs);
     return true;
+  }
+
+  async #beginHook(
+    stopping: Stopping,
+    regarding: DesiredPod,
+    container: Container | undefined,
+    run: ContainerRun,
+  ): Promise<void> {
+    const { actions, clock } = this.#dependencies;
+    const action = container?.lifecycle?.preStop;
+    const leftMs = stopping.killAtMs - clock.monotonicMs();
+    const isBegun = this.#pod.knownRecord?.hooks?.[this.#name]?.preStop === run.containerId;
+    if (action === undefined || isBegun || leftMs <= 0) return;
+    await this.#noteHook({ preStop: run.containerId });
+    stopping.step = 'hook';
+    const target = {
+      key: { podUid: run.podUid, container: run.container },
+      ip: run.ip,
+      ports: container?.ports,
+    };
+    const tell = async ({ isSuccess, message }: ActionResult): Promise<void> => {
+      stopping.step = 'ask';
+      this.#pod.lookAgainIn(0);
+      if (isSuccess) return;
+      await this.#pod.event(
+        regarding,
+        'Warning',
+        'FailedPreStopHook',
+        `PreStopHook failed: ${message}`,
+      );
+    };
+    performAction(actions, action, target, leftMs)
+      .then(tell)
+      .catch(() => {
+        // That an event could not be kept holds nothing up: the disk says so itself.
+        this.#pod.lookAgainIn(0);
+      });
+  }
+
+  /** The time that a sidecar has at least, when `killAtMs` is the whole pod's. */
+  lastKillAtMs(killAtMs: number, graceMs: number): number {
+    const nowMs = this.#dependencies.clock.monotonicMs();
+    return Math.max(killAtMs, nowMs + Math.min(graceMs, lastWordsMs));
   }
 
   /** The next stop is another one, with a grace of its own. */
   forgetStop(): void {
-    this.#killAtMs = undefined;
+    this.#stopping = undefined;
   }
 }

@@ -1,12 +1,7 @@
 /** What the hub wants of this node, as the replica has it. */
 import { isJsonObject, textOf, type JsonObject } from '#base/mod.ts';
-import {
-  type Container,
-  type PodReport,
-  type PodSpec,
-  type PodVerdict,
-  stopAfterMsOf,
-} from '#platform/api/mod.ts';
+import { type PodReport, type PodSpec, type PodVerdict, stopAfterMsOf } from '#platform/api/mod.ts';
+import { containersOf, type PodContainer, type RestartPolicy } from './pod-plan.ts';
 import type { Facet, ObjectKey, StoredObject } from '#platform/store/mod.ts';
 
 export interface DesiredPod {
@@ -15,8 +10,9 @@ export interface DesiredPod {
   /** As people wrote them: names, labels, annotations; and all that the pod asks for. */
   readonly metadata: JsonObject;
   readonly spec: PodSpec;
-  readonly containers: readonly Container[];
-  readonly restartPolicy: 'Always' | 'OnFailure' | 'Never';
+  /** Init containers first. */
+  readonly containers: readonly PodContainer[];
+  readonly restartPolicy: RestartPolicy;
   /** How long the containers may take to end when they are asked to. */
   readonly graceMs: number;
   /** Its object is being deleted: it must end, and say so. */
@@ -53,7 +49,7 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     uid: object.uid,
     metadata,
     spec,
-    containers: spec.containers,
+    containers: containersOf(spec),
     restartPolicy: spec.restartPolicy ?? 'Always',
     graceMs: typeof asked === 'number' ? Math.min(asked * 1000, graceMsMax) : graceMsDefault,
     isDeleting,

@@ -18,6 +18,12 @@ export interface BackOffRecord {
   readonly retryAtBootMs: number;
 }
 
+/** Which hooks were begun for which run: none is begun a second time. */
+export interface HookRecord {
+  readonly postStart?: string;
+  readonly preStop?: string;
+}
+
 export interface PodRecord {
   readonly key: ObjectKey;
   readonly uid: string;
@@ -28,6 +34,18 @@ export interface PodRecord {
   readonly report?: PodReport;
   /** By container: what the waits before its restarts go on from. */
   readonly backOff?: Readonly<Record<string, BackOffRecord>>;
+  /** By container. */
+  readonly hooks?: Readonly<Record<string, HookRecord>>;
+  /** All its init containers have completed: they never run again. */
+  readonly isInitialized?: true;
+  /** Why the pod was ended for good by this node. */
+  readonly failure?: PodFailure;
+}
+
+export interface PodFailure {
+  /** One word, as `DeadlineExceeded`. */
+  readonly reason: string;
+  readonly message: string;
 }
 
 const recordBytesMax = 1024 * 1024;
@@ -81,7 +99,7 @@ function parseRecord(bytes: Uint8Array, uid: string): PodRecord | undefined {
   const value: unknown = JSON.parse(textOf(bytes));
   if (!isJsonObject(value) || !isJsonObject(value['key'])) return undefined;
   const isWhole = value['uid'] === uid && typeof value['ip'] === 'string';
-  const isShaped = ['report', 'backOff'].every(
+  const isShaped = ['report', 'backOff', 'hooks', 'failure'].every(
     (field) => value[field] === undefined || isJsonObject(value[field]),
   );
   return isWhole && isShaped && typeof value['startedAtMs'] === 'number'

@@ -8,6 +8,8 @@ import type {
 } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { ContainerExit, ContainerRun } from '../runtimes/types.ts';
+import type { ContainerRole } from './pod-plan.ts';
+import type { PodFailure } from './pod-record.ts';
 
 export interface Waiting {
   readonly reason: string;
@@ -17,20 +19,28 @@ export interface Waiting {
 export interface ContainerView {
   readonly name: string;
   readonly image: string;
+  readonly role: ContainerRole;
   /** The newest run, if there was one. */
   readonly run: ContainerRun | undefined;
   /** Why there is no run, or why the next one has not begun. */
   readonly waiting: Waiting | undefined;
+  readonly hasStarted: boolean;
+  readonly isReady: boolean;
+  /** It has ended as was reported once, and its run is not known any more. */
+  readonly kept?: ContainerStatus | undefined;
 }
 
 export interface PodView {
+  /** Init containers first. */
   readonly containers: readonly ContainerView[];
-  readonly restartPolicy: 'Always' | 'OnFailure' | 'Never';
+  readonly phase: PodPhase;
+  readonly isInitialized: boolean;
   readonly ip: string;
   readonly hostIp: string;
   readonly startedAtMs: number;
-  /** It ends for good: nothing starts again, whatever the policy. */
+  /** It ends for good: it does no more work, whatever still runs. */
   readonly isEnding: boolean;
+  readonly failure: PodFailure | undefined;
 }
 
 export function podStatusOf(
@@ -38,23 +48,16 @@ export function podStatusOf(
   previous: readonly PodCondition[],
   nowMs: number,
 ): PodStatus {
-  const phase = phaseOf(view);
-  const unready = view.containers.filter((container) => !isRunning(container));
-  const isReady = unready.length === 0 && !view.isEnding;
-  const notReady = {
-    reason: phase === 'Succeeded' ? 'PodCompleted' : 'ContainersNotReady',
-    message: `containers with unready status: [${unready.map(({ name }) => name).join(' ')}]`,
-  };
-  const conditions: PodCondition[] = [
-    { type: 'PodScheduled', status: 'True' },
-    { type: 'Initialized', status: 'True' },
-    isReady
-      ? { type: 'ContainersReady', status: 'True' }
-      : { type: 'ContainersReady', status: 'False', ...notReady },
-    isReady ? { type: 'Ready', status: 'True' } : { type: 'Ready', status: 'False', ...notReady },
-  ];
+  const { phase, failure } = view;
+  const inits = view.containers.filter(({ role }) => role !== 'main').map(containerStatusOf);
+  const mains = view.containers
+    .filter(({ role }) => role === 'main')
+    .map((container) => containerStatusOf(container))
+    .map((status) => (view.isInitialized ? status : initializing(status)));
+  const conditions = conditionsOf(view, inits, mains);
   return {
     phase,
+    ...(failure === undefined ? {} : failure),
     hostIP: view.hostIp,
     podIP: view.ip,
     podIPs: [{ ip: view.ip }],
@@ -66,38 +69,68 @@ export function podStatusOf(
           (before) => before.type === condition.type && before.status === condition.status,
         )?.lastTransitionTime ?? timestampOf(nowMs),
     })),
-    containerStatuses: view.containers.map(containerStatusOf),
+    ...(inits.length === 0 ? {} : { initContainerStatuses: inits }),
+    containerStatuses: mains,
   };
 }
 
-function isRunning({ run }: ContainerView): boolean {
-  return run !== undefined && run.exit === undefined;
+function conditionsOf(
+  view: PodView,
+  inits: readonly ContainerStatus[],
+  mains: readonly ContainerStatus[],
+): PodCondition[] {
+  const sidecars = new Set(
+    view.containers.filter(({ role }) => role === 'sidecar').map(({ name }) => name),
+  );
+  const lasting = [...inits.filter(({ name }) => sidecars.has(name)), ...mains];
+  const unready = lasting.filter(({ ready }) => !ready);
+  const isReady = view.isInitialized && unready.length === 0 && !view.isEnding;
+  const notReady = {
+    reason: view.phase === 'Succeeded' ? 'PodCompleted' : 'ContainersNotReady',
+    message: `containers with unready status: [${unready.map(({ name }) => name).join(' ')}]`,
+  };
+  const incomplete = inits.filter(({ name, ready, started }) =>
+    sidecars.has(name) ? started !== true : !ready,
+  );
+  const notInitialized = {
+    reason: 'ContainersNotInitialized',
+    message: `containers with incomplete status: [${incomplete.map(({ name }) => name).join(' ')}]`,
+  };
+  return [
+    { type: 'PodScheduled', status: 'True' },
+    view.isInitialized
+      ? { type: 'Initialized', status: 'True' }
+      : { type: 'Initialized', status: 'False', ...notInitialized },
+    isReady
+      ? { type: 'ContainersReady', status: 'True' }
+      : { type: 'ContainersReady', status: 'False', ...notReady },
+    isReady ? { type: 'Ready', status: 'True' } : { type: 'Ready', status: 'False', ...notReady },
+  ];
 }
 
-function phaseOf({ containers, restartPolicy, isEnding }: PodView): PodPhase {
-  if (containers.some(({ run }) => run === undefined) && !isEnding) return 'Pending';
-  if (containers.some(isRunning)) return 'Running';
-  const hasFailed = containers.some(({ run }) => run?.exit?.exitCode !== 0);
-  const restarts =
-    !isEnding && (restartPolicy === 'Always' || (restartPolicy === 'OnFailure' && hasFailed));
-  if (restarts) return 'Running';
-  return hasFailed ? 'Failed' : 'Succeeded';
+/** Waits for the init containers, and for nothing of its own. */
+function initializing(status: ContainerStatus): ContainerStatus {
+  const isPlain = status.state?.waiting?.reason === 'ContainerCreating';
+  return isPlain ? { ...status, state: { waiting: { reason: 'PodInitializing' } } } : status;
 }
 
-function containerStatusOf({ name, image, run, waiting }: ContainerView): ContainerStatus {
+function containerStatusOf(view: ContainerView): ContainerStatus {
+  const { name, image, role, run, waiting, kept } = view;
+  if (run === undefined && kept !== undefined) return kept;
   if (run === undefined) {
-    const state = { waiting: { ...(waiting ?? { reason: 'ContainerCreating' }) } };
+    const reason = role === 'main' ? 'ContainerCreating' : 'PodInitializing';
+    const state = { waiting: { ...(waiting ?? { reason }) } };
     return { name, state, ready: false, started: false, restartCount: 0, image, imageID: '' };
   }
   const { exit, last } = run;
   const before = exit !== undefined && waiting !== undefined ? exit : last;
-  const running = exit === undefined;
+  const hasCompleted = role === 'init' && exit?.exitCode === 0;
   return {
     name,
     state: stateOf(run, waiting),
     ...(before === undefined ? {} : { lastState: { terminated: terminatedOf(before) } }),
-    ready: running,
-    started: running,
+    ready: view.isReady || hasCompleted,
+    started: view.hasStarted,
     restartCount: run.restartCount,
     image,
     imageID: imageIdOf(run.image, run.digest),

@@ -15,11 +15,13 @@ import { errorText } from '#base/mod.ts';
 import type { PodReport } from '#platform/api/mod.ts';
 import type { Clock, Disk, Logger, Timer, Timers } from '#platform/io/mod.ts';
 import type { Outbox } from '#platform/sync/mod.ts';
+import type { ActionDependencies } from '../probes/actions.ts';
 import type { RuntimeSet } from '../runtimes/runtime-set.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
 import { ContainerLife } from './container-life.ts';
 import { graceMsDefault, type DesiredPod } from './desired-pod.ts';
 import { PodHandle } from './pod-handle.ts';
+import { isOver, nextToStop, phaseOf, planPod, type ObservedContainer } from './pod-plan.ts';
 import type { PodRecord } from './pod-record.ts';
 import { podStatusOf, type ContainerView } from './pod-status.ts';
 import type { Preparer } from './prepare.ts';
@@ -32,6 +34,7 @@ export interface WorkerDependencies {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  readonly actions: ActionDependencies;
 }
 
 /** What the supervisor knows and the worker asks at every pass. */
@@ -43,6 +46,10 @@ export interface WorkerContext {
   address(uid: string): string | undefined;
   /** Since when the hub is silent, and for how long there is a link; 0 for none. */
   contact(): { readonly silentMs: number; readonly linkedForMs: number };
+  /** Why the pod may not stay on this node: it has more on disk than it may. */
+  overuse(uid: string): string | undefined;
+  /** Before the pod's folder goes. */
+  removeVolumes(uid: string): Promise<void>;
   /** Everything of the pod is gone. */
   finished(uid: string): void;
   /** Every pod's first report is put even where an earlier agent put the same one. */
@@ -62,6 +69,9 @@ export class PodWorker {
   readonly #pod: PodHandle;
   /** By container; what they remember between passes may be lost. */
   readonly #lives = new Map<string, ContainerLife>();
+  /** When what still runs of the pod is killed; undefined while it is not being stopped. */
+  #stopBy: number | undefined;
+  #activeDue: { readonly seconds: number; readonly bootMs: number } | undefined;
   #lastDesired: DesiredPod | undefined;
   /** Stopped for want of the hub; starts again when it is back. */
   #isCutOff = false;
@@ -92,11 +102,12 @@ export class PodWorker {
     if (!this.#isRunning && !this.#isClosed) this.#running = this.#run();
   }
 
-  /** Resolves when what it was just doing is done: nothing starts after that. */
-  close(): Promise<void> {
+  /** Resolves when what it was just doing is done: nothing starts or is asked after that. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    return this.#running;
+    await this.#running;
+    for (const life of this.#lives.values()) life.close();
   }
 
   /** After `close`: that run was ended by the agent, which is no failure of the workload. */
@@ -165,13 +176,82 @@ export class PodWorker {
       await this.#report(desired);
       return;
     }
-    await this.#renewDeadlines(desired);
+    await this.#noteOverdue(desired);
+    await this.#noteOveruse(desired);
+    if (this.#pod.record.failure === undefined) {
+      await this.#renewDeadlines(desired);
+      await this.#carryOut(desired);
+    } else {
+      await this.#stopRunning(desired, desired.graceMs);
+    }
+    if (!this.#isClosed) await this.#report(desired);
+  }
+
+  /** Runs what the plan says, and stops what has no more work to do. */
+  async #carryOut(desired: DesiredPod): Promise<void> {
+    const { record } = this.#pod;
+    const observed = this.#observe(desired);
+    const wasInitialized = this.#isInitialized(desired);
+    const plan = planPod(observed, desired.restartPolicy, wasInitialized);
+    // On disk before what comes after initialization begins.
+    if (plan.isInitialized && !wasInitialized) {
+      await this.#pod.keep({ ...record, isInitialized: true });
+    }
     for (const container of desired.containers) {
       if (this.#isClosed) return;
-      const life = this.#life(container.name);
-      await life.attend(desired, container, this.#deadlineBootMs(desired));
+      const life = this.#life(container.container.name);
+      const wasStarted = life.condition.hasStarted;
+      if (plan.attend.includes(container.container.name)) {
+        await life.attend(desired, container, this.#deadlineBootMs(desired));
+        // What comes next may have waited for just that.
+        if (!wasStarted && life.isRunning) this.#lookAgainIn(0);
+      }
     }
-    await this.#report(desired);
+    if (plan.stop.length > 0) await this.#stopRunning(desired, desired.graceMs);
+    else this.#stopBy = undefined;
+  }
+
+  /** All its init containers have done their work, if it has any. */
+  #isInitialized({ containers }: DesiredPod): boolean {
+    const { isInitialized } = this.#pod.record;
+    return isInitialized === true || containers.every(({ role }) => role === 'main');
+  }
+
+  #observe(desired: DesiredPod): readonly ObservedContainer[] {
+    return desired.containers.map(({ role, container }) =>
+      this.#life(container.name).observe({ role }, desired),
+    );
+  }
+
+  /** The pod's own limit of time, which counts from when this node took it up. */
+  async #noteOverdue({ spec }: DesiredPod): Promise<void> {
+    const { record } = this.#pod;
+    if (spec.activeDeadlineSeconds === undefined || record.failure !== undefined) return;
+    const leftMs = this.#activeLeftMs(spec.activeDeadlineSeconds);
+    const status = record.report?.status.phase;
+    if (status === 'Succeeded' || status === 'Failed') return;
+    if (leftMs > 0) {
+      this.#lookAgainIn(leftMs);
+      return;
+    }
+    const message = 'Pod was active on the node longer than the specified deadline';
+    await this.#pod.keep({ ...record, failure: { reason: 'DeadlineExceeded', message } });
+  }
+
+  /** It has more on disk than it may: it ends, and another node may do better. */
+  async #noteOveruse(desired: DesiredPod): Promise<void> {
+    const { record } = this.#pod;
+    const message = this.#context.overuse(this.#uid);
+    const phase = record.report?.status.phase;
+    if (message === undefined || record.failure !== undefined) return;
+    if (phase === 'Succeeded' || phase === 'Failed') return;
+    await this.#pod.keep({ ...record, failure: { reason: 'Evicted', message } });
+    await this.#pod.event(desired, 'Warning', 'Evicted', message);
+  }
+
+  /** By the wall clock, the only one that goes on across a boot of the machine. */
+  #activeLeftMs(seconds: number): number {
+    return this.#pod.record.startedAtMs + seconds * 1000 - this.#dependencies.clock.wallMs();
   }
 
   /** Gives the pod its address and its folder. False where that has to wait. */
@@ -195,20 +275,37 @@ export class PodWorker {
    * answer of the hub the time that its cut policy gives, and its grace. An agent
    * that lives asks it to end before that.
    */
-  #deadlineBootMs({ stopAfterMs, graceMs }: DesiredPod): number | undefined {
-    if (stopAfterMs === undefined) return undefined;
+  #deadlineBootMs(desired: DesiredPod): number | undefined {
+    const dueMs = Math.min(this.#cutDueBootMs(desired), this.#activeDueBootMs(desired));
+    return Number.isFinite(dueMs) ? Math.max(0, Math.floor(dueMs)) : undefined;
+  }
+
+  /** Infinite for none, or where it is not known when the hub was last heard of. */
+  #cutDueBootMs({ stopAfterMs, graceMs }: DesiredPod): number {
+    if (stopAfterMs === undefined) return Infinity;
     const { silentMs } = this.#context.contact();
     const dueMs = this.#dependencies.clock.bootMs() - silentMs + stopAfterMs + graceMs;
-    return Number.isFinite(dueMs) ? Math.max(0, Math.floor(dueMs)) : undefined;
+    return Number.isFinite(dueMs) ? dueMs : Infinity;
+  }
+
+  /** Worked out once, as the two clocks do not go quite alike. */
+  #activeDueBootMs({ spec, graceMs }: DesiredPod): number {
+    const seconds = spec.activeDeadlineSeconds;
+    if (seconds === undefined) return Infinity;
+    if (this.#activeDue?.seconds !== seconds) {
+      const leftMs = Math.max(0, this.#activeLeftMs(seconds)) + graceMs;
+      this.#activeDue = { seconds, bootMs: this.#dependencies.clock.bootMs() + leftMs };
+    }
+    return this.#activeDue.bootMs;
   }
 
   async #renewDeadlines(desired: DesiredPod): Promise<void> {
     const { runtime } = this.#dependencies;
-    const bootMs = this.#deadlineBootMs(desired);
     // Not known since when: what an earlier agent set stays.
-    if (bootMs === undefined && desired.stopAfterMs !== undefined) return;
-    for (const { name } of desired.containers) {
-      await runtime.setDeadline({ podUid: this.#uid, container: name }, bootMs);
+    if (desired.stopAfterMs !== undefined && this.#cutDueBootMs(desired) === Infinity) return;
+    const bootMs = this.#deadlineBootMs(desired);
+    for (const { container } of desired.containers) {
+      await runtime.setDeadline({ podUid: this.#uid, container: container.name }, bootMs);
     }
   }
 
@@ -219,7 +316,9 @@ export class PodWorker {
     const { silentMs, linkedForMs } = this.#context.contact();
     if (silentMs < stopAfterMs && (!this.#isCutOff || linkedForMs >= linkSettledMs)) {
       if (this.#isCutOff) {
+        for (const life of this.#lives.values()) life.close();
         this.#lives.clear();
+        this.#stopBy = undefined;
         // Being stopped is no failure of its own.
         const record = this.#pod.knownRecord;
         if (record !== undefined) await this.#pod.keep({ ...record, backOff: {} });
@@ -232,11 +331,13 @@ export class PodWorker {
     if (!this.#isCutOff) {
       this.#isCutOff = true;
       for (const life of this.#lives.values()) life.forgetStop();
+      this.#stopBy = undefined;
       await this.#pod.event(desired, 'Warning', 'StoppedByCutPolicy', message);
     }
     await this.#stopRunning(desired, desired.graceMs);
-    for (const { name } of desired.containers) {
-      this.#life(name).waiting = { reason: 'StoppedByCutPolicy', message };
+    for (const container of this.#observe(desired)) {
+      if (isOver(container, desired.restartPolicy)) continue;
+      this.#life(container.name).waiting = { reason: 'StoppedByCutPolicy', message };
     }
     this.#lookAgainIn(linkSettledMs);
     return true;
@@ -252,21 +353,36 @@ export class PodWorker {
       else await this.#reportNeverStarted(desired);
     } else if (runningCount === 0) {
       await runtime.removePod(this.#uid);
+      await this.#context.removeVolumes(this.#uid);
       await disk.remove(`pods/${this.#uid}`);
       void this.close();
       this.#context.finished(this.#uid);
     }
   }
 
-  /** Asks what runs to end, kills it when the grace is over; answers how many ran. */
+  /** Asks what runs to end, sidecars last, and kills what takes longer; answers how many ran. */
   async #stopRunning(regarding: DesiredPod | undefined, graceMs: number): Promise<number> {
-    const { runtime } = this.#dependencies;
-    let count = 0;
-    for (const { podUid, container } of runtime.list()) {
-      if (podUid !== this.#uid) continue;
-      if (await this.#life(container).stop(regarding, graceMs)) count += 1;
+    const { runtime, clock } = this.#dependencies;
+    const byMs = Math.min(clock.monotonicMs() + graceMs, this.#stopBy ?? Infinity);
+    this.#stopBy = byMs;
+    const known = regarding?.containers ?? [];
+    const strays = runtime
+      .list()
+      .filter(({ podUid }) => podUid === this.#uid)
+      .filter(({ container }) => !known.some((one) => one.container.name === container));
+    const observed = [
+      ...known.map(({ role, container }) =>
+        this.#life(container.name).observe({ role }, regarding),
+      ),
+      ...strays.map(({ container }) => this.#life(container).observe({ role: 'main' }, regarding)),
+    ];
+    for (const name of nextToStop(observed)) {
+      const life = this.#life(name);
+      const one = known.find(({ container }) => container.name === name);
+      const killAtMs = one?.role === 'sidecar' ? life.lastKillAtMs(byMs, graceMs) : byMs;
+      await life.stop(regarding, one?.container, killAtMs);
     }
-    return count;
+    return observed.filter(({ state }) => state === 'running').length;
   }
 
   /** Of a pod that the hub has given up before this node took it up. */
@@ -286,26 +402,40 @@ export class PodWorker {
   async #report(desired: DesiredPod, isTerminated = false): Promise<void> {
     const { clock } = this.#dependencies;
     const { record } = this.#pod;
-    const containers: ContainerView[] = desired.containers.map(({ name, image }) => ({
-      name,
-      image,
-      run: this.#life(name).run,
-      waiting: desired.isDeleting ? undefined : this.#life(name).waiting,
-    }));
+    const isEnding = desired.isDeleting || record.failure !== undefined;
+    const observed = this.#observe(desired);
+    const containers: ContainerView[] = desired.containers.map(({ role, container }) => {
+      const life = this.#life(container.name);
+      const { state } = life.observe({ role }, desired);
+      return {
+        name: container.name,
+        image: container.image,
+        role,
+        run: life.run,
+        waiting: isEnding ? undefined : life.waiting,
+        kept: state === 'ended' ? life.kept : undefined,
+        ...life.condition,
+      };
+    });
+    const hasFailed = record.failure !== undefined;
     const status = podStatusOf(
       {
         containers,
-        restartPolicy: desired.restartPolicy,
+        phase: phaseOf(observed, desired.restartPolicy, { isEnding, hasFailed }),
+        isInitialized: this.#isInitialized(desired),
         ip: record.ip,
         hostIp: this.#context.hostAddress,
         startedAtMs: record.startedAtMs,
-        isEnding: desired.isDeleting,
+        isEnding,
+        failure: record.failure,
       },
       record.report?.status.conditions ?? [],
       clock.wallMs(),
     );
     const { lossId } = desired;
-    const isRunning = containers.every(({ run }) => run !== undefined && run.exit === undefined);
+    const isRunning = containers
+      .filter(({ role }) => role === 'main')
+      .every(({ run }) => run !== undefined && run.exit === undefined);
     const report: PodReport = {
       status,
       ...(isTerminated ? { terminated: true } : {}),

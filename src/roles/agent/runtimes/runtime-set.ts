@@ -8,9 +8,12 @@
  * 2. The order of the runtimes is the node's preference among platforms.
  */
 import { assert } from '#base/mod.ts';
+import type { Child } from '#platform/io/mod.ts';
+import { AgentError } from '../errors.ts';
 import type { ContainerKey, ContainerRun, Runtime } from './types.ts';
 
-export interface RuntimeSet extends Omit<Runtime, 'name' | 'start'> {
+export interface RuntimeSet extends Omit<Runtime, 'name' | 'start' | 'exec'> {
+  exec(...parameters: Parameters<NonNullable<Runtime['exec']>>): Promise<Child>;
   readonly names: readonly string[];
   /** Undefined where no runtime of this node runs such images. */
   runtimeFor(platform: string): Runtime | undefined;
@@ -49,6 +52,17 @@ export function combineRuntimes(runtimes: readonly Runtime[]): RuntimeSet {
     },
     async setDeadline(key, bootMs) {
       return (await ownerOf(key)?.setDeadline(key, bootMs)) ?? false;
+    },
+    async exec(key, command) {
+      const owner = ownerOf(key);
+      if (owner === undefined) {
+        throw new AgentError('EXEC_NOT_RUNNING', `container ${key.container} does not run`);
+      }
+      if (owner.exec === undefined) {
+        const text = `containers of the ${owner.name} runtime are one program: nothing else runs in them`;
+        throw new AgentError('EXEC_REFUSED', text);
+      }
+      return owner.exec(key, command);
     },
     async removePod(podUid) {
       for (const runtime of runtimes) await runtime.removePod(podUid);

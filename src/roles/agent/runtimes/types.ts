@@ -14,7 +14,7 @@
  *    the next agent knows which.
  * 6. A container reads and writes nothing of the machine but what it was given.
  */
-import type { ProcessIdentity } from '#platform/io/mod.ts';
+import type { Child, ProcessIdentity } from '#platform/io/mod.ts';
 
 export interface ContainerKey {
   readonly podUid: string;
@@ -29,6 +29,14 @@ export interface ContainerMount {
   /** Absolute path in the container. */
   readonly path: string;
   readonly isReadOnly: boolean;
+  /**
+   * Names below the source, each in the one before it, when not all of it is meant.
+   * A workload may have made them: what is missing is made, and a link is never
+   * followed; the start fails instead.
+   */
+  readonly below?: readonly string[];
+  /** What is shown is a file; a folder where absent. */
+  readonly isFile?: boolean;
 }
 
 /** The most that a container may use; what is not given is the runtime's own default. */
@@ -109,6 +117,12 @@ export interface Runtime {
    * likes. Held without the agent. False where it does not run.
    */
   setDeadline(key: ContainerKey, bootMs: number | undefined): Promise<boolean>;
+  /**
+   * Runs a command beside the workload, as it sees and may do things, until the
+   * child ends or is killed. Rejects with AgentError EXEC_NOT_RUNNING, EXEC_NOT_FOUND
+   * or EXEC_REFUSED. Absent where a runtime has no such thing.
+   */
+  exec?(key: ContainerKey, command: readonly string[]): Promise<Child>;
   /** Forgets the pod's containers, their logs and state. Refused while one runs. */
   removePod(podUid: string): Promise<void>;
   /** Path of the container's log on the disk that the runtime was given. */

@@ -13,6 +13,8 @@
 import { assert, errorText } from '#base/mod.ts';
 import {
   sleep,
+  type Child,
+  type Children,
   type Clock,
   type Disk,
   type Logger,
@@ -33,6 +35,7 @@ import type {
 } from '../types.ts';
 import { findContainers, type Found } from './adoption.ts';
 import { nextAttempt, offerTicket } from './attempt.ts';
+import { execSpec, execText, leadingFlags } from './exec.ts';
 import { encodeLaunch } from './launch.ts';
 import { shimText } from './shim.ts';
 import {
@@ -45,6 +48,7 @@ import {
   type StateFile,
 } from './state-file.ts';
 import {
+  bundleRoot,
   containerIdOf,
   outerProgram,
   shimArguments,
@@ -59,6 +63,8 @@ export interface ScriptRuntimeDependencies {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  /** Absent where nothing can be run in a container beside its workload. */
+  readonly children?: Children | undefined;
 }
 
 export interface ScriptRuntimeOptions {
@@ -97,6 +103,15 @@ const reasonOfStage: Readonly<Record<ExitFile['stage'], string | undefined>> = {
   workload: undefined,
 };
 
+/** By content: shells that run read on in the text that they were started with. */
+async function keepScript(disk: Disk, name: string, text: string): Promise<string> {
+  const path = `${name}-${hash('sha256', text, 'hex').slice(0, 16)}.sh`;
+  if ((await disk.readFile(path, 64 * 1024)) === undefined) {
+    await disk.writeFileAtomic(path, utf8(text), 0o600);
+  }
+  return path;
+}
+
 /** Finds the containers that an earlier agent started, and is then ready to start more. */
 export async function openScriptRuntime(
   dependencies: ScriptRuntimeDependencies,
@@ -109,11 +124,9 @@ export async function openScriptRuntime(
   let isPolling = false;
 
   await disk.makeDirectory('pods', ownerOnlyFolder);
-  // By content: shims that run read on in the text that they were started with.
-  const shimPath = `shim-${hash('sha256', shimText, 'hex').slice(0, 16)}.sh`;
-  if ((await disk.readFile(shimPath, 64 * 1024)) === undefined) {
-    await disk.writeFileAtomic(shimPath, utf8(shimText), 0o600);
-  }
+  const shimPath = await keepScript(disk, 'shim', shimText);
+  const execPath =
+    dependencies.children === undefined ? undefined : await keepScript(disk, 'exec', execText);
 
   function idOf(key: ContainerKey): string {
     return `${key.podUid}/${key.container}`;
@@ -252,6 +265,7 @@ export async function openScriptRuntime(
       throw new AgentError('RUNTIME_RUNNING', `container ${key} runs already`);
     }
     const userId = userIdOf(wanted.ip);
+    const command = workloadCommand(wanted.command);
     const launch = encodeLaunch({
       runtime: options.javascriptRuntimePath,
       bundle: wanted.bundle,
@@ -259,7 +273,7 @@ export async function openScriptRuntime(
       hostname: wanted.podName.slice(0, 63),
       temporaryBytesMax,
       environment: wanted.environment,
-      command: workloadCommand(wanted.command),
+      command,
     });
     await disk.makeDirectory(folder, ownerOnlyFolder);
     if ((await disk.list(folder)).some((entry) => entry.name === 'log')) {
@@ -278,6 +292,7 @@ export async function openScriptRuntime(
       digest,
       ip,
       startedAtMs: clock.wallMs(),
+      flags: leadingFlags(command.slice(1)),
       ...(last === undefined ? {} : { last }),
     };
     await writeState(disk, folder, state);
@@ -388,11 +403,38 @@ export async function openScriptRuntime(
     return spawn.signal(container.process, 'SIGKILL');
   }
 
+  async function exec(key: ContainerKey, command: readonly string[]): Promise<Child> {
+    const { children } = dependencies;
+    if (children === undefined || execPath === undefined) {
+      throw new AgentError('EXEC_REFUSED', 'this node cannot run anything beside a workload');
+    }
+    const container = containers.get(idOf(key));
+    const workload =
+      container === undefined || container.exit !== undefined
+        ? undefined
+        : (await processesIn(container)).workload;
+    const environment = workload && (await children.environmentOf(workload));
+    if (container === undefined || workload === undefined || environment === undefined) {
+      throw new AgentError('EXEC_NOT_RUNNING', `container ${key.container} does not run`);
+    }
+    const flags = container.state.flags ?? leadingFlags(workloadCommand(['main.mjs']).slice(1));
+    const place = {
+      scriptPath: disk.absolute(execPath),
+      workload,
+      userId: userIdOf(container.state.ip),
+      environment,
+      flags,
+      workingDirectory: bundleRoot,
+    };
+    return children.start(execSpec(place, command));
+  }
+
   return {
     name: 'script',
     platforms: ['script/javascript'],
     start,
     stop,
+    exec,
     setDeadline,
     list: () =>
       [...containers.keys()].sort().flatMap((id) => {

@@ -33,6 +33,8 @@ export interface StateFile {
   readonly image: string;
   readonly digest: string;
   readonly ip: string;
+  /** What its JavaScript runtime was started with; absent in what an older agent wrote. */
+  readonly flags?: readonly string[];
   readonly last?: ContainerExit;
 }
 

@@ -4,8 +4,8 @@ import { AgentError } from '../../errors.ts';
 import type { StateFile } from './state-file.ts';
 
 /** Where the shim shows the bundle and the runtime to the workload. */
-const bundleRoot = '/app';
-const runtimeProgram = '/runtime/node';
+export const bundleRoot = '/app';
+export const runtimeProgram = '/runtime/node';
 const userIdBase = 100_000;
 
 /**
