@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { utf8 } from '#base/mod.ts';
+import { resources } from '#platform/api/mod.ts';
+import { createClient, httpTransport } from '#platform/client/mod.ts';
 import { silentLogger } from '#platform/io/mod.ts';
 import { openLog } from '#platform/log/mod.ts';
 import { createWorld } from '#platform/sim/mod.ts';
+import { createTestAuthority } from '../../src/platform/io/identities.contract.ts';
 
 const limitMs = 60_000;
 
@@ -37,4 +40,39 @@ test('a log that was opened after a failed sync survives the next power cut whol
     };
     assert.ok((await world.settle(life(), limitMs)) >= 2);
   }
+});
+
+test('a client does not wait for ever for the rest of an answer that will not come', async () => {
+  // Found by seed 20372: the server lost power between the head of an answer and its
+  // end. Nobody told the client, whose request neither failed nor ended.
+  const world = createWorld({
+    seed: 20_372,
+    drainMicrotasks: () => new Promise((resolve) => setImmediate(resolve)),
+  });
+  const [server, reader] = [world.host('server'), world.host('reader')];
+  const ask = async (): Promise<void> => {
+    const { keys, clock, httpServer } = server.ports;
+    const authority = await createTestAuthority(keys, clock);
+    const credentials = await authority.server('server');
+    const address = { host: 'server', port: 443 };
+    const { trustPem } = authority;
+    await httpServer.listen(
+      {
+        address,
+        connectionsMax: 10,
+        tls: { credentials, trustPem, clientCertificate: 'request' },
+      },
+      async () => ({
+        status: 200,
+        headers: {},
+        body: (sink) => {
+          sink.write(utf8('{"items":'));
+          world.timers.after(100, () => server.crashMachine());
+        },
+      }),
+    );
+    const transport = httpTransport(reader.ports.httpClient, { address, tls: { trustPem } });
+    await createClient(transport, { userAgent: 'test' }).list(resources.pods);
+  };
+  await assert.rejects(world.settle(ask(), 600_000), { code: 'NET_TIMEOUT' });
 });

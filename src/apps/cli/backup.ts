@@ -37,6 +37,7 @@ export async function backup(
       target,
       headers: { 'content-type': 'application/json' },
       body: new TextEncoder().encode('{}'),
+      isStream: true,
     })
     .catch((error: unknown) => {
       throw new CommandFailure(

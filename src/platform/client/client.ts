@@ -61,7 +61,11 @@ export function createClient(transport: Transport, options: ClientOptions): Clie
         resourceVersion: options.resourceVersion,
         ...selectorsOf(options),
       });
-      return startWatch(() => transport({ method: 'GET', target, headers }), readAnswer, handlers);
+      return startWatch(
+        () => transport({ method: 'GET', target, headers, isStream: true }),
+        readAnswer,
+        handlers,
+      );
     },
 
     create: (resource, object) =>

@@ -18,6 +18,8 @@ export interface TransportRequest {
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** The answer goes on for as long as somebody reads it. */
+  readonly isStream?: boolean;
 }
 
 export interface TransportResponse {
@@ -85,10 +87,12 @@ export interface HttpTransportOptions {
 }
 
 const headTimeoutMsDefault = 30_000;
+/** For the rest of an answer that is no stream, once its head is there. */
+const bodyTimeoutMs = 120_000;
 
 /** Over HTTPS. Rejects with NetError where there is no answer. */
 export function httpTransport(httpClient: HttpClient, options: HttpTransportOptions): Transport {
-  return ({ method, target, headers, body }) =>
+  return ({ method, target, headers, body, isStream }) =>
     httpClient.request({
       address: options.address,
       tls: options.tls,
@@ -97,5 +101,6 @@ export function httpTransport(httpClient: HttpClient, options: HttpTransportOpti
       headers,
       ...(body === undefined ? {} : { body }),
       timeoutMs: options.timeoutMs ?? headTimeoutMsDefault,
+      ...(isStream === true ? {} : { bodyTimeoutMs }),
     });
 }

@@ -179,6 +179,7 @@ export async function postJson(
     headers: { 'content-type': 'application/json', ...headers },
     body: utf8(JSON.stringify(body)),
     timeoutMs: requestTimeoutMs,
+    bodyTimeoutMs: requestTimeoutMs,
   });
   const text = strictTextOf(await readBody(response.body, answerBytesMax));
   return { status: response.status, text };

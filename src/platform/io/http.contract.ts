@@ -336,6 +336,19 @@ export function httpContract(name: string, open: () => Promise<HttpHarness>): vo
     await listener.close();
   });
 
+  check('an answer that stays a part is given up on', async (opened, authority) => {
+    const { listener, ask } = await serve(opened, authority, async () => ({
+      status: 200,
+      headers: {},
+      body: (sink) => sink.write(utf8('the beginning')),
+    }));
+    const response = await ask('GET', '/', { bodyTimeoutMs: 300 });
+    const thrown = await rejection(textBody(response));
+    assert.ok(thrown instanceof NetError, String(thrown));
+    assert.equal(thrown.code, 'NET_TIMEOUT');
+    await listener.close();
+  });
+
   check('a server that does not answer is given up on', async (opened, authority) => {
     let aborts = 0;
     const { listener, ask } = await serve(

@@ -72,6 +72,11 @@ export interface HttpClientRequest {
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   /** Until the head of the answer is there. */
   readonly timeoutMs: number;
+  /**
+   * From the head until the whole answer is there, however it is read: a server that
+   * loses power in between says nothing any more. Absent: it may stream for ever.
+   */
+  readonly bodyTimeoutMs?: number;
 }
 
 export interface HttpClientResponse {

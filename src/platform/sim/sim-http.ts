@@ -18,7 +18,7 @@ import {
   type HttpResponse,
   type HttpServer,
 } from '#platform/io/mod.ts';
-import type { Kernel, Lifetime } from './kernel.ts';
+import type { Kernel, Lifetime, ScheduledEvent } from './kernel.ts';
 import type { NetMachine, Network } from './sim-net.ts';
 
 const frameHead = 1;
@@ -287,9 +287,20 @@ export function simHttpClient(
           reject(new NetError('NET_TIMEOUT', why, { retryable: true }));
           connection.destroy();
         });
+        let bodyLimit: ScheduledEvent | undefined;
+        const limitBody = (): void => {
+          const { bodyTimeoutMs } = request;
+          if (bodyTimeoutMs === undefined) return;
+          bodyLimit = kernel.schedule(bodyTimeoutMs, process, 'http.timeout', detail, () => {
+            const why = `the answer was not whole in ${bodyTimeoutMs} ms`;
+            body.fail(new NetError('NET_TIMEOUT', why, { retryable: true }));
+            connection.destroy();
+          });
+        };
         readFrames(connection, (type, payload) => {
           if (type === frameHead) {
             deadline.cancel();
+            limitBody();
             const head = JSON.parse(textOf(payload)) as ResponseHead;
             const { status } = head;
             const cancel = (): void => connection.destroy();
@@ -297,11 +308,13 @@ export function simHttpClient(
           } else if (type === frameBody) {
             body.push(payload.slice());
           } else {
+            bodyLimit?.cancel();
             body.complete();
           }
         });
         connection.onClose((error) => {
           deadline.cancel();
+          bodyLimit?.cancel();
           const why = 'the connection closed before the answer was complete';
           const closed = new NetError('NET_CLOSED', why, { cause: error, retryable: true });
           reject(closed);

@@ -66,6 +66,7 @@ export class TokenRaces {
         headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
         body: utf8(JSON.stringify({ nodeName, certificateRequestPem })),
         timeoutMs: requestTimeoutMs,
+        bodyTimeoutMs: requestTimeoutMs,
       });
       await readBody(response.body, answerBytesMax);
       return response.status;

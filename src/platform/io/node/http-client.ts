@@ -83,6 +83,16 @@ function responseOf(message: IncomingMessage): HttpClientResponse {
   };
 }
 
+/** Ends the answer with an error where it is not whole in time. */
+function limitBody(message: IncomingMessage, limitMs: number | undefined, what: string): void {
+  if (limitMs === undefined) return;
+  const limit = setTimeout(() => {
+    const why = `${what}: the answer was not whole in ${limitMs} ms`;
+    message.destroy(new NetError('NET_TIMEOUT', why, { retryable: true }));
+  }, limitMs);
+  for (const event of ['end', 'close']) message.once(event, () => clearTimeout(limit));
+}
+
 /** One attempt. `onReused` is called where it failed because an idle connection had gone. */
 function attempt(
   request: HttpClientRequest,
@@ -108,6 +118,7 @@ function attempt(
       message.once('close', () => {
         if (!outgoing.writableEnded) outgoing.destroy();
       });
+      limitBody(message, request.bodyTimeoutMs, what);
       resolve(responseOf(message));
     });
     outgoing.on('error', (thrown) => {
