@@ -16,11 +16,14 @@ import {
 } from '#platform/identity/mod.ts';
 import { type Disk, type Logger, sleep } from '#platform/io/mod.ts';
 import {
+  createNodeChildren,
   createNodeClock,
   createNodeDisk,
   createNodeHttpClient,
   createNodeKeys,
   createNodeNet,
+  createNodePlainNet,
+  createNodeProbeNet,
   createNodeRandom,
   createNodeSpawn,
   createNodeTimers,
@@ -64,6 +67,9 @@ export async function runAgentProcess(
       disk,
       net: createNodeNet(),
       spawn: createNodeSpawn(),
+      children: createNodeChildren(),
+      probeNet: createNodeProbeNet(),
+      plainNet: createNodePlainNet(),
       clock: createNodeClock(),
       timers: createNodeTimers(),
       random: createNodeRandom(),
