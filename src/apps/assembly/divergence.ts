@@ -8,8 +8,9 @@
  * 2. It ends only by a new incarnation of the store.
  */
 import { errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
-import { type Clock, type Disk, type Logger, timestampOf } from '#platform/io/mod.ts';
+import { type Clock, type Disk, type Logger, type Random, timestampOf } from '#platform/io/mod.ts';
 import type { OwnedStore } from '#platform/store/mod.ts';
+import { raiseEpoch } from '#roles/hub/mod.ts';
 
 const noteFile = 'divergence.json';
 const noteBytesMax = 64 * 1024;
@@ -22,12 +23,14 @@ interface Note {
   readonly since: string;
   readonly follower: string;
   readonly reason: string;
+  /** The highest that a follower obeys. */
+  readonly epoch: number;
 }
 
 export interface Divergence {
   /** For people: what was found and what to do; undefined while all agree. */
   words(): string | undefined;
-  found(follower: string, reason: string): void;
+  found(follower: string, reason: string, epoch: number): void;
   /** This store counts: begins a new incarnation, which every follower takes whole. */
   impose(): Promise<{ readonly incarnation: string }>;
   /** Waits for what is being written. */
@@ -37,10 +40,11 @@ export interface Divergence {
 export async function openDivergence(dependencies: {
   readonly disk: Disk;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly store: OwnedStore;
 }): Promise<Divergence> {
-  const { disk, clock, logger, store } = dependencies;
+  const { disk, clock, random, logger, store } = dependencies;
   let note = await readNote(disk, store.incarnation);
   const followers = new Set<string>(note === undefined ? [] : [note.follower]);
   let tail: Promise<void> = Promise.resolve();
@@ -67,11 +71,14 @@ export async function openDivergence(dependencies: {
         'state count, which stops what only they know of; or stop this server and restore a newer backup'
       );
     },
-    found(follower, reason) {
+    found(follower, reason, epoch) {
       if (followers.size < followersMax) followers.add(follower);
-      if (note !== undefined) return;
+      if (note !== undefined) {
+        if (epoch > note.epoch) write((note = { ...note, epoch }));
+        return;
+      }
       const { incarnation } = store;
-      note = { incarnation, since: timestampOf(clock.wallMs()), follower, reason };
+      note = { incarnation, since: timestampOf(clock.wallMs()), follower, reason, epoch };
       logger.log('error', 'a follower has another history: no changes are taken', {
         follower,
         reason,
@@ -80,6 +87,7 @@ export async function openDivergence(dependencies: {
     },
     async impose() {
       await tail;
+      await raiseEpoch(store, random, note?.epoch ?? 0);
       await store.beginIncarnation();
       note = undefined;
       followers.clear();
@@ -98,5 +106,5 @@ async function readNote(disk: Disk, incarnation: string): Promise<Note | undefin
   if (bytes === undefined) return undefined;
   const note: unknown = JSON.parse(strictTextOf(bytes));
   if (!isJsonObject(note) || note['incarnation'] !== incarnation) return undefined;
-  return note as unknown as Note;
+  return { epoch: 0, ...note } as unknown as Note;
 }

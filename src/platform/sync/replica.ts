@@ -10,26 +10,42 @@
  *    it costs the owner a longer search and the wire nothing.
  * 2. A batch of several messages is kept and shown only when all are there.
  * 3. An owner that does not have the history of this copy changes nothing here.
- * 4. What a complete reconcile did not name is dropped in the same step in which
- *    the rest of it is put.
+ * 4. A reconcile is taken whole, and only where what comes of it is what the owner
+ *    says it must be: what it drops it drops in the same step in which the rest is put.
+ * 5. The epoch that was obeyed is on disk before anything of it is shown, never goes
+ *    back, and nothing of an older one is taken.
  */
 import { assert, AssertionFailure, errorText } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timer, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
-import type { Cursor, ObjectKey, StoredObject } from '#platform/store/mod.ts';
+import {
+  type Cursor,
+  keyText,
+  objectDigest,
+  type ObjectKey,
+  type StoredObject,
+} from '#platform/store/mod.ts';
 import type { LinkSession, LinkStream, StreamFailure } from '#platform/wire/mod.ts';
+import { leafMax } from './digest-tree.ts';
 import { SyncError } from './errors.ts';
+import {
+  decodeRangeQuestion,
+  encodeRangeAnswers,
+  type RangeAnswer,
+  type RangeQuestion,
+} from './range-messages.ts';
+import { beginsBatch, ReplicaState } from './replica-state.ts';
 import {
   decodeSliceMessage,
   encodeSliceMessage,
   type SliceBatch,
-  type SliceChange,
   type SliceProgress,
 } from './slice-messages.ts';
 import type { Replica, ReplicaChange } from './types.ts';
 
 const progressStepMax = 1000;
 const batchChangesMax = 200_000;
+const batchBytesMax = 256 * 1024 * 1024;
 const restartsPerSessionMax = 3;
 /** An owner that waits for its operator is asked so often whether he has decided. */
 const divergedRetryMs = 2_000;
@@ -37,6 +53,8 @@ const segmentBytesMax = 1024 * 1024;
 /** The log is replaced by a snapshot when it has grown by this much beyond the last one. */
 const compactAfterBytes = 2 * 1024 * 1024;
 const snapshotChangesPerBlock = 200;
+/** The owner and this copy cannot go on together until somebody has decided. */
+const waitingCodes = new Set(['SYNC_DIVERGED', 'SYNC_SUPERSEDED']);
 
 export interface ReplicaDependencies {
   /** A folder of its own. */
@@ -57,19 +75,24 @@ export async function openReplica(dependencies: ReplicaDependencies): Promise<Re
   return replica;
 }
 
+interface Part {
+  readonly message: SliceBatch;
+  readonly bytes: Uint8Array;
+}
+
 class DiskReplica implements Replica {
   readonly #log: Log;
   readonly #logger: Logger;
   readonly #timers: Timers | undefined;
   readonly #listeners: ((changes: readonly ReplicaChange[]) => void)[] = [];
-  #objects = new Map<string, StoredObject>();
-  #cursor: Cursor | undefined;
+  #state = new ReplicaState();
   #persistedSequence = 0;
   #snapshotBytes = 0;
   /** What is being done to the disk; one thing after the other. */
   #tail: Promise<void> = Promise.resolve();
   #stream: LinkStream | undefined;
   #isClosed = false;
+  /** Comparing has not helped: the whole slice is asked for. */
   #mustStartAnew = false;
 
   constructor(log: Log, logger: Logger, timers: Timers | undefined) {
@@ -79,16 +102,20 @@ class DiskReplica implements Replica {
   }
 
   get cursor(): Cursor | undefined {
-    return this.#cursor;
+    return this.#state.cursor;
+  }
+
+  get epoch(): number {
+    return this.#state.epoch;
   }
 
   get(key: ObjectKey): StoredObject | undefined {
-    return this.#objects.get(textOfKey(key));
+    return this.#state.get(keyText(key));
   }
 
   list(resource: string): readonly StoredObject[] {
-    const found = [...this.#objects.values()].filter((object) => object.key.resource === resource);
-    return found.sort((left, right) => compareText(textOfKey(left.key), textOfKey(right.key)));
+    const found = [...this.#state.objects()].filter((object) => object.key.resource === resource);
+    return found.sort((left, right) => compareText(keyText(left.key), keyText(right.key)));
   }
 
   onChange(listener: (changes: readonly ReplicaChange[]) => void): void {
@@ -111,7 +138,7 @@ class DiskReplica implements Replica {
       this.#followOnce(session, (failure) => {
         if (isOver || this.#isClosed) return;
         const reason = failure?.message ?? 'the owner ended it';
-        if (failure?.code === 'SYNC_DIVERGED') {
+        if (failure !== undefined && waitingCodes.has(failure.code)) {
           if (!hasDiverged) this.#logger.log('error', 'nothing is followed for now', { reason });
           hasDiverged = true;
           retry = this.#timers?.after(divergedRetryMs, () => void begin());
@@ -134,7 +161,7 @@ class DiskReplica implements Replica {
     this.#isClosed = true;
     this.#stream?.fail({ code: 'SYNC_CLOSED', message: 'the follower has shut down' });
     await this.#tail;
-    await this.#persistProgress();
+    await this.#keepProgress();
     await this.#log.close();
   }
 
@@ -152,57 +179,40 @@ class DiskReplica implements Replica {
       const oldest = Math.max(from, this.#log.oldestSequence());
       for await (const record of this.#log.read(oldest)) this.#replay(record.payload, parts);
     }
-    this.#persistedSequence = this.#cursor?.sequence ?? 0;
+    this.#persistedSequence = this.cursor?.sequence ?? 0;
     this.#snapshotBytes = this.#log.sizeBytes();
   }
 
   #replay(payload: Uint8Array, parts: SliceBatch[]): void {
     const message = decodeSliceMessage(payload);
     if (message.type === 'progress') {
-      if (this.#cursor !== undefined) this.#cursor = cursorOf(this.#cursor.incarnation, message);
+      if (this.cursor !== undefined) this.#state.move(message);
       return;
     }
     // A batch whose rest was lost with the power is followed by one that begins anew.
-    const first = parts[0];
-    if (message.isReset || (first !== undefined && first.sequence !== message.sequence)) {
-      parts.length = 0;
-    }
+    if (beginsBatch(message, parts)) parts.length = 0;
     parts.push(message);
     if (message.hasMore) return;
-    this.#apply(parts);
+    this.#state.apply(parts);
     parts.length = 0;
   }
 
   #followOnce(session: LinkSession, onEnd: (failure: StreamFailure | undefined) => void): void {
-    const cursor = this.#cursor;
-    const parameters = cursor === undefined || this.#mustStartAnew ? {} : { cursor: { ...cursor } };
-    const stream = session.open('control', 'slice.follow', parameters);
+    const { cursor, epoch, digests } = this.#state;
+    const stream = session.open('control', 'slice.follow', {
+      ...(cursor === undefined ? {} : { cursor: { ...cursor } }),
+      epoch,
+      count: digests.count,
+      digest: digests.digestOf(''),
+      ...(this.#mustStartAnew ? { whole: true } : {}),
+    });
     this.#stream = stream;
-    const parts: { message: SliceBatch; bytes: Uint8Array }[] = [];
-    let changeCount = 0;
+    const parts: Part[] = [];
     stream.onMessage((bytes) => {
       const task = this.#tail.then(async () => {
         if (this.#stream !== stream || this.#isClosed) return;
         try {
-          const message = decodeSliceMessage(bytes);
-          if (message.type === 'progress') {
-            await this.#takeProgress(message);
-            return;
-          }
-          const first = parts[0]?.message;
-          this.#requireNext(first, message);
-          parts.push({ message, bytes });
-          changeCount += message.changes.length;
-          if (changeCount > batchChangesMax) {
-            throw new SyncError(
-              'SYNC_TOO_LARGE',
-              `a batch has more than ${batchChangesMax} changes`,
-            );
-          }
-          if (message.hasMore) return;
-          const whole = parts.splice(0);
-          changeCount = 0;
-          await this.#keep(whole);
+          await this.#takeMessage(bytes, stream, parts);
         } catch (thrown) {
           if (thrown instanceof AssertionFailure) throw thrown;
           const code = thrown instanceof SyncError ? thrown.code : 'SYNC_NOT_KEPT';
@@ -215,60 +225,119 @@ class DiskReplica implements Replica {
     stream.onClose((failure) => {
       if (this.#stream === stream) this.#stream = undefined;
       // The next session then asks from here, also after a restart.
-      this.#tail = this.#tail.then(() => this.#persistProgress());
+      this.#tail = this.#tail.then(() => this.#keepProgress());
       onEnd(failure);
     });
   }
 
+  async #takeMessage(bytes: Uint8Array, stream: LinkStream, parts: Part[]): Promise<void> {
+    const question = decodeRangeQuestion(bytes);
+    if (question !== undefined) {
+      this.#requireEpoch(question);
+      const answers = question.prefixes.map((prefix) => this.#answer(prefix));
+      await stream.send(encodeRangeAnswers(answers));
+      return;
+    }
+    const message = decodeSliceMessage(bytes);
+    this.#requireEpoch(message);
+    if (message.type === 'progress') {
+      await this.#takeProgress(message);
+      return;
+    }
+    this.#requireNext(parts, message);
+    parts.push({ message, bytes });
+    const changeCount = parts.reduce((sum, part) => sum + part.message.changes.length, 0);
+    const sizeBytes = parts.reduce((sum, part) => sum + part.bytes.length, 0);
+    if (changeCount > batchChangesMax || sizeBytes > batchBytesMax) {
+      const most = `${batchChangesMax} changes and ${batchBytesMax} bytes`;
+      throw new SyncError('SYNC_TOO_LARGE', `a batch has at most ${most}`);
+    }
+    if (!message.hasMore) await this.#keep(parts.splice(0));
+  }
+
+  #requireEpoch({ epoch }: SliceBatch | SliceProgress | RangeQuestion): void {
+    if (epoch >= this.#state.epoch) return;
+    const text = `this copy obeys epoch ${this.#state.epoch}, the owner speaks for epoch ${epoch}`;
+    throw new SyncError('SYNC_SUPERSEDED', text);
+  }
+
+  #answer(prefix: string): RangeAnswer {
+    const { digests } = this.#state;
+    if (digests.countOf(prefix) > leafMax) return { parts: digests.partsOf(prefix) };
+    const entries = digests.objectsIn(prefix).map((object) => {
+      const { key, uid } = object;
+      return { key, uid, digest: objectDigest(object) };
+    });
+    return { entries };
+  }
+
+  /**
+   * What a whole slice may come from: a later place of the history that this copy knows,
+   * or another history whose owner has a later epoch.
+   */
+  #requireLater({ incarnation, sequence, epoch }: SliceBatch): void {
+    const { cursor, epoch: obeyed } = this.#state;
+    if (cursor === undefined) return;
+    if (incarnation === cursor.incarnation) {
+      if (sequence >= cursor.sequence) return;
+      const text = `the owner is at ${sequence}, this copy is at ${cursor.sequence}`;
+      throw new SyncError('SYNC_DIVERGED', text);
+    }
+    if (epoch > obeyed) return;
+    const text = `another incarnation comes with a later epoch than ${obeyed}, not with ${epoch}`;
+    throw new SyncError('SYNC_SUPERSEDED', text);
+  }
+
   /** A batch that does not follow the cursor, or a part that does not follow its batch. */
-  #requireNext(first: SliceBatch | undefined, message: SliceBatch): void {
+  #requireNext(parts: readonly Part[], message: SliceBatch): void {
+    const { cursor } = this.#state;
+    const first = parts[0]?.message;
     const follows =
       first === undefined
-        ? message.isReset ||
-          (this.#cursor !== undefined &&
-            message.incarnation === this.#cursor.incarnation &&
-            message.after === this.#cursor.sequence &&
-            message.sequence > message.after)
-        : !message.isReset && message.sequence === first.sequence && message.after === first.after;
-    if (follows) return;
-    const here = this.#cursor?.sequence ?? 'nothing';
+        ? message.part === 0 &&
+          (message.isReset ||
+            message.complete !== undefined ||
+            (message.incarnation === cursor?.incarnation &&
+              message.after === cursor.sequence &&
+              message.sequence > message.after))
+        : message.part === parts.length &&
+          !message.isReset &&
+          message.incarnation === first.incarnation &&
+          message.sequence === first.sequence &&
+          message.after === first.after;
+    if (follows) {
+      this.#requireLater(message);
+      return;
+    }
+    const here = cursor?.sequence ?? 'nothing';
     const text = `a batch follows ${message.after}, this copy is at ${here}`;
     throw new SyncError('SYNC_OUT_OF_SEQUENCE', text);
   }
 
-  /** A change of an object that is not here means that the two sides differ: only all of it mends that. */
-  #requireHeld(parts: readonly SliceBatch[]): void {
-    for (const change of parts.flatMap((part) => part.changes)) {
-      if (change.type !== 'put' || change.extent === 'whole') continue;
-      const { key, uid } = change.object;
-      if (this.#objects.get(textOfKey(key))?.uid === uid) continue;
-      this.#mustStartAnew = true;
-      const text = `a change of ${textOfKey(key)}, which is not in this copy`;
-      throw new SyncError('SYNC_OUT_OF_SEQUENCE', text);
-    }
-  }
-
   async #takeProgress(message: SliceProgress): Promise<void> {
-    const cursor = this.#cursor;
+    const { cursor, epoch } = this.#state;
     if (cursor === undefined || message.after !== cursor.sequence) {
       throw new SyncError('SYNC_OUT_OF_SEQUENCE', 'progress from another place than this copy');
     }
     if (message.sequence < cursor.sequence) {
       throw new SyncError('SYNC_OUT_OF_SEQUENCE', 'progress goes back');
     }
-    this.#cursor = cursorOf(cursor.incarnation, message);
-    if (message.sequence - this.#persistedSequence >= progressStepMax)
-      await this.#persistProgress();
+    if (message.epoch > epoch) {
+      await this.#log.appendDurably(encodeSliceMessage(message));
+      this.#persistedSequence = message.sequence;
+    }
+    this.#state.move(message);
+    if (message.sequence - this.#persistedSequence >= progressStepMax) await this.#keepProgress();
   }
 
-  async #persistProgress(): Promise<void> {
-    const cursor = this.#cursor;
+  async #keepProgress(): Promise<void> {
+    const { cursor, epoch } = this.#state;
     if (cursor === undefined || cursor.sequence <= this.#persistedSequence) return;
     try {
       const { sequence, chainHash } = cursor;
       const after = this.#persistedSequence;
       await this.#log.appendDurably(
-        encodeSliceMessage({ type: 'progress', after, sequence, chainHash }),
+        encodeSliceMessage({ type: 'progress', epoch, after, sequence, chainHash }),
       );
       this.#persistedSequence = sequence;
     } catch (thrown) {
@@ -276,72 +345,39 @@ class DiskReplica implements Replica {
     }
   }
 
-  async #keep(whole: readonly { message: SliceBatch; bytes: Uint8Array }[]): Promise<void> {
-    this.#requireHeld(whole.map((part) => part.message));
+  async #keep(whole: readonly Part[]): Promise<void> {
+    const messages = whole.map((part) => part.message);
+    const { isReset, complete } = messages[0] ?? { isReset: false };
+    const foreign = this.#state.foreignIn(messages);
+    if (foreign !== undefined) {
+      const text = `a change of ${foreign}, which is not in this copy`;
+      throw new SyncError('SYNC_OUT_OF_SEQUENCE', text);
+    }
+    // What may drop much is tried first, beside what stands.
+    const next = isReset || complete !== undefined ? this.#state.copy() : undefined;
+    const tried = next?.apply(messages) ?? [];
+    if (next !== undefined && complete !== undefined) {
+      const { count } = next.digests;
+      if (count !== complete.count || next.digests.digestOf('') !== complete.digest) {
+        this.#mustStartAnew = true;
+        const text = `the reconcile comes to ${count} objects that are not the ${complete.count} of the owner`;
+        throw new SyncError('SYNC_INCOMPLETE', text);
+      }
+    }
     // All at once: one sync covers every part, and a lost tail loses the batch as a whole.
     await Promise.all(whole.map((part) => this.#log.appendDurably(part.bytes)));
-    const changes = this.#apply(whole.map((part) => part.message));
+    const changes = next === undefined ? this.#state.apply(messages) : tried;
+    if (next !== undefined) this.#state = next;
     this.#mustStartAnew = false;
-    this.#persistedSequence = this.#cursor?.sequence ?? 0;
+    this.#persistedSequence = this.cursor?.sequence ?? 0;
     if (changes.length > 0) for (const listener of this.#listeners) listener(changes);
     if (this.#log.sizeBytes() - this.#snapshotBytes > compactAfterBytes) await this.#compact();
   }
 
-  #apply(parts: readonly SliceBatch[]): ReplicaChange[] {
-    const last = parts.at(-1);
-    assert(last !== undefined, 'a batch has a message');
-    const isReset = parts[0]?.isReset === true;
-    const before = this.#objects;
-    // Revisions of another incarnation say nothing about those of this one.
-    const isOther = this.#cursor !== undefined && this.#cursor.incarnation !== last.incarnation;
-    if (isReset) this.#objects = new Map();
-    const changes: ReplicaChange[] = [];
-    for (const part of parts) {
-      for (const change of part.changes)
-        this.#applyChange(change, isOther ? new Map() : before, changes);
-    }
-    if (isReset) {
-      for (const [text, object] of before) {
-        const kept = this.#objects.get(text);
-        if (kept === undefined || kept.uid !== object.uid) changes.push({ type: 'leave', object });
-      }
-    }
-    this.#cursor = cursorOf(last.incarnation, last);
-    return changes;
-  }
-
-  #applyChange(
-    change: SliceChange,
-    before: ReadonlyMap<string, StoredObject>,
-    changes: ReplicaChange[],
-  ): void {
-    if (change.type !== 'put') {
-      const text = textOfKey(change.key);
-      const object = this.#objects.get(text);
-      // The uid decides: a younger object of the same name stays.
-      if (object === undefined || object.uid !== change.uid) return;
-      this.#objects.delete(text);
-      changes.push({ type: change.type, object });
-      return;
-    }
-    const { object: sent, extent } = change;
-    const text = textOfKey(sent.key);
-    const present = before.get(text);
-    let object = sent;
-    if (extent === 'changed') {
-      const held = this.#objects.get(text);
-      assert(held?.uid === sent.uid, 'a change of an object that is held here');
-      object = { ...sent, facets: { ...held.facets, ...sent.facets } };
-    }
-    this.#objects.set(text, object);
-    const isSame = present?.uid === object.uid && present.revision === object.revision;
-    if (!isSame) changes.push({ type: 'put', object });
-  }
-
   async #compact(): Promise<void> {
-    const cursor = this.#cursor;
+    const { cursor, epoch } = this.#state;
     assert(cursor !== undefined, 'a copy that grew has a cursor');
-    const objects = [...this.#objects.values()];
+    const objects = [...this.#state.objects()];
     const blocks: Uint8Array[] = [];
     let begin = 0;
     do {
@@ -350,8 +386,10 @@ class DiskReplica implements Replica {
         encodeSliceMessage({
           type: 'batch',
           isReset: begin === 0,
+          part: blocks.length,
           hasMore: end < objects.length,
           incarnation: cursor.incarnation,
+          epoch,
           after: 0,
           sequence: cursor.sequence,
           chainHash: cursor.chainHash,
@@ -371,18 +409,6 @@ class DiskReplica implements Replica {
     }
     this.#snapshotBytes = this.#log.sizeBytes();
   }
-}
-
-function cursorOf(
-  incarnation: string,
-  place: { readonly sequence: number; readonly chainHash: string },
-): Cursor {
-  const { sequence, chainHash } = place;
-  return { incarnation, sequence: sequence as Cursor['sequence'], chainHash };
-}
-
-function textOfKey(key: ObjectKey): string {
-  return `${key.resource}/${key.namespace}/${key.name}`;
 }
 
 function compareText(left: string, right: string): number {

@@ -3,12 +3,19 @@
  * the follower keeps on disk. A message is one byte of type, four bytes of
  * length of a JSON header, the header, then the facets' bytes verbatim in the
  * order in which the header names them. `progress` is binary throughout, since it is
- * the one that costs most often.
+ * the one that costs most often. What is asked and answered while the two sides
+ * compare is in range-messages.ts.
  */
 import { bytesOfHex, concatBytes, hexOf, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
 import type { Revision, Uid } from '#base/mod.ts';
-import type { Facet, FacetValue, ObjectKey, StoredObject } from '#platform/store/mod.ts';
-import { SyncError } from './errors.ts';
+import {
+  type Facet,
+  type FacetValue,
+  objectDigestLength,
+  type ObjectKey,
+  type StoredObject,
+} from '#platform/store/mod.ts';
+import { malformed } from './errors.ts';
 
 export type SliceChange =
   | {
@@ -24,22 +31,37 @@ export type SliceChange =
       readonly revision: Revision;
     };
 
+/** What all of the slice comes to at the sequence of the batch that says so. */
+export interface Completeness {
+  readonly count: number;
+  readonly digest: string;
+}
+
 export interface SliceBatch {
   readonly type: 'batch';
-  /** True in the first message of a reconcile: everything not named until its end is gone. */
+  /** True in the first part of the whole slice: everything not named until its end is gone. */
   readonly isReset: boolean;
+  /** Of the messages of this batch, from 0; `unnumbered` in what version 0.1 wrote to disk. */
+  readonly part: number;
   /** More messages belong to this batch; it counts only when the last one is there. */
   readonly hasMore: boolean;
   readonly incarnation: string;
-  /** The sequence this batch follows; 0 in a reconcile. */
+  readonly epoch: number;
+  /** The sequence this batch follows; 0 where it is `complete`. */
   readonly after: number;
   readonly sequence: number;
   readonly chainHash: string;
+  /**
+   * In the first part of a reconcile: with it the follower has the slice, whatever it
+   * had before. It is not to be taken where it comes to anything else.
+   */
+  readonly complete?: Completeness;
   readonly changes: readonly SliceChange[];
 }
 
 export interface SliceProgress {
   readonly type: 'progress';
+  readonly epoch: number;
   readonly after: number;
   readonly sequence: number;
   readonly chainHash: string;
@@ -47,11 +69,17 @@ export interface SliceProgress {
 
 export type SliceMessage = SliceBatch | SliceProgress;
 
+export const unnumbered = -1;
 const batchType = 1;
 const progressType = 2;
 const chainHashBytes = 32;
-const progressBytes = 13 + chainHashBytes;
+const incarnationLengthMax = 128;
+const progressBytes = 19 + chainHashBytes;
+/** Without an epoch: as version 0.1 wrote it to disk. */
+const olderProgressBytes = 13 + chainHashBytes;
 const changeTypes = ['put', 'delete', 'leave'] as const;
+/** Of a part of a key, and of a uid. */
+const keyPartLengthMax = 1024;
 const facets: readonly Facet[] = ['intent', 'assignment', 'report', 'verdict'];
 
 export function encodeSliceMessage(message: SliceMessage): Uint8Array {
@@ -60,10 +88,11 @@ export function encodeSliceMessage(message: SliceMessage): Uint8Array {
     bytes[0] = progressType;
     writeUint48(bytes, 1, message.after);
     writeUint48(bytes, 7, message.sequence);
-    bytes.set(bytesOfHex(message.chainHash), 13);
+    writeUint48(bytes, 13, message.epoch);
+    bytes.set(bytesOfHex(message.chainHash), 19);
     return bytes;
   }
-  const { isReset, hasMore, incarnation, after, sequence, chainHash } = message;
+  const { isReset, part, hasMore, incarnation, epoch, after, sequence, chainHash } = message;
   const bodies: Uint8Array[] = [];
   const changes = message.changes.map((change) => {
     if (change.type !== 'put') {
@@ -92,7 +121,11 @@ export function encodeSliceMessage(message: SliceMessage): Uint8Array {
     ];
   });
   const header = utf8(
-    JSON.stringify({ isReset, hasMore, incarnation, after, sequence, chainHash, changes }),
+    JSON.stringify({
+      ...{ isReset, part, hasMore, incarnation, epoch, after, sequence, chainHash },
+      complete: message.complete,
+      changes,
+    }),
   );
   const prefix = new Uint8Array(5);
   prefix[0] = batchType;
@@ -102,19 +135,29 @@ export function encodeSliceMessage(message: SliceMessage): Uint8Array {
 
 /** Throws SyncError SYNC_MALFORMED. Facets are copies. */
 export function decodeSliceMessage(bytes: Uint8Array): SliceMessage {
+  if (bytes[0] === progressType && bytes.length === olderProgressBytes) {
+    return {
+      type: 'progress',
+      epoch: 0,
+      after: readUint48(bytes, 1),
+      sequence: readUint48(bytes, 7),
+      chainHash: hexOf(bytes.subarray(13)),
+    };
+  }
   if (bytes[0] === progressType && bytes.length === progressBytes) {
     return {
       type: 'progress',
       after: readUint48(bytes, 1),
       sequence: readUint48(bytes, 7),
-      chainHash: hexOf(bytes.subarray(13)),
+      epoch: readUint48(bytes, 13),
+      chainHash: hexOf(bytes.subarray(19)),
     };
   }
   if (bytes[0] !== batchType || bytes.length < 5) throw malformed('its type');
   const headerBytes = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
   if (5 + headerBytes > bytes.length) throw malformed('its length');
   const header = parseHeader(bytes.subarray(5, 5 + headerBytes));
-  const { isReset, hasMore, incarnation, chainHash, changes } = header;
+  const { isReset, hasMore, incarnation, chainHash, changes, complete } = header;
   if (typeof isReset !== 'boolean' || typeof hasMore !== 'boolean') throw malformed('its flags');
   if (!Array.isArray(changes)) throw malformed('its changes');
   let offset = 5 + headerBytes;
@@ -129,10 +172,13 @@ export function decodeSliceMessage(bytes: Uint8Array): SliceMessage {
     type: 'batch',
     isReset,
     hasMore,
-    incarnation: textIn(incarnation),
+    part: header['part'] === undefined ? unnumbered : countIn(header['part']),
+    incarnation: textIn(incarnation, incarnationLengthMax),
+    epoch: header['epoch'] === undefined ? 0 : countIn(header['epoch']),
     after: countIn(header['after']),
     sequence: countIn(header['sequence']),
-    chainHash: textIn(chainHash),
+    chainHash: hexIn(chainHash, chainHashBytes * 2),
+    ...(complete === undefined ? {} : { complete: completenessIn(complete) }),
     changes: decoded,
   };
 }
@@ -172,9 +218,21 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
   return value;
 }
 
-function textIn(value: unknown): string {
-  if (typeof value !== 'string') throw malformed('a text');
+function completenessIn(value: unknown): Completeness {
+  if (!isJsonObject(value)) throw malformed('what it comes to');
+  const { count, digest } = value;
+  return { count: countIn(count), digest: digest === '' ? '' : hexIn(digest, objectDigestLength) };
+}
+
+function textIn(value: unknown, lengthMax = keyPartLengthMax): string {
+  if (typeof value !== 'string' || value.length > lengthMax) throw malformed('a text');
   return value;
+}
+
+function hexIn(value: unknown, length: number): string {
+  const text = textIn(value, length);
+  if (text.length !== length || !/^[0-9a-f]*$/.test(text)) throw malformed('a digest');
+  return text;
 }
 
 function countIn(value: unknown): number {
@@ -182,10 +240,6 @@ function countIn(value: unknown): number {
     throw malformed('a number');
   }
   return value;
-}
-
-function malformed(what: string): SyncError {
-  return new SyncError('SYNC_MALFORMED', `a slice message cannot be read: ${what} is wrong`);
 }
 
 function writeUint48(bytes: Uint8Array, offset: number, value: number): void {

@@ -9,14 +9,32 @@
  *    object: what waits is bounded by what the slice holds.
  * 4. A follower that is ahead of the store, or has another history, is not served:
  *    what the store lacks would be taken for deleted. Where the log no longer
- *    reaches back to its cursor that cannot be told, and it is sent the slice anew.
+ *    reaches back to its cursor that cannot be told.
+ * 5. Whatever the follower has, it is told the slice itself once: from its cursor where
+ *    its digest is that of the slice there, else by comparing ranges at one sequence.
  */
 import { errorText, isJsonObject } from '#base/mod.ts';
 import type { Timer } from '#platform/io/mod.ts';
 import type { Cursor, ObjectEvent, StoredObject } from '#platform/store/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
-import { contentsAt, contentsNow, SliceContents } from './slice-contents.ts';
-import { encodeSliceMessage, type SliceBatch, type SliceChange } from './slice-messages.ts';
+import { compareRanges } from './compare-ranges.ts';
+import { DigestTree, emptyDigest } from './digest-tree.ts';
+import { malformed, SyncError } from './errors.ts';
+import {
+  decodeRangeAnswers,
+  encodeRangeQuestion,
+  isCount,
+  isDigest,
+  type RangeAnswer,
+  type RangeQuestion,
+} from './range-messages.ts';
+import { type Contents, contentsAt, contentsNow, SliceContents } from './slice-contents.ts';
+import {
+  type Completeness,
+  encodeSliceMessage,
+  type SliceBatch,
+  type SliceChange,
+} from './slice-messages.ts';
 import type { SliceServerOptions } from './types.ts';
 
 const progressIntervalMs = 5_000;
@@ -25,6 +43,12 @@ const messageBytesTarget = 64 * 1024;
 export const sliceObjectsMax = 100_000;
 
 export type Place = Pick<Cursor, 'sequence' | 'chainHash'>;
+
+interface Asked {
+  readonly prefixes: readonly string[];
+  resolve(answers: readonly RangeAnswer[]): void;
+  reject(reason: Error): void;
+}
 
 export interface SenderHost extends SliceServerOptions {
   /** Up to where the store's transactions were noted in every sender. */
@@ -39,6 +63,7 @@ export class SliceSender {
   readonly #host: SenderHost;
   readonly #incarnation: string;
   readonly #contents: SliceContents;
+  readonly #asked: Asked[] = [];
   #sent = 0;
   #isSending = false;
   #isClosed = false;
@@ -53,34 +78,92 @@ export class SliceSender {
       host.onReferenced(this, text, isReferenced),
     );
     stream.onClose(() => this.#close());
-    // The follower says all it has to say when it opens the stream.
-    stream.onMessage(() => stream.fail({ code: 'SYNC_MALFORMED', message: 'nothing is expected' }));
+    stream.onMessage((message) => this.#takeAnswer(message));
   }
 
   begin(parameters: Readonly<Record<string, unknown>>): void {
     const { store, rules, onDiverged } = this.#host;
-    const cursor = cursorIn(parameters['cursor']);
-    const difference = cursor === undefined ? undefined : this.#differenceOf(cursor);
+    const follower = followerIn(parameters);
+    const difference = this.#differenceOf(follower);
     if (difference !== undefined) {
-      onDiverged?.(this.slice, difference);
+      onDiverged?.(this.slice, difference, follower.epoch);
       const message = `the owner does not have the history that this copy has: ${difference}`;
       this.#fail('SYNC_DIVERGED', message);
       return;
     }
     const now = contentsNow(store, rules, this.slice);
-    const place = this.#host.place();
-    if (cursor !== undefined && this.#reaches(cursor)) {
-      const then = contentsAt(store, rules, this.slice, cursor.sequence);
-      this.#sent = cursor.sequence;
-      const changes = this.#contents.begin(then, now);
-      if (changes.length > 0) this.#run(() => this.#sendBatch(changes, false, place));
-      // Also where nothing has changed: the follower then knows that it is current.
-      else this.#sendProgress(place);
-    } else {
-      const changes = this.#contents.begin(new Map(), now);
-      this.#run(() => this.#sendBatch(changes, true, place));
+    if (now.size > sliceObjectsMax) {
+      this.#fail('SYNC_TOO_LARGE', `a slice has at most ${sliceObjectsMax} objects`);
+      return;
     }
     this.#planProgress();
+    this.#run(() => this.#catchUp(follower, now, this.#host.place()));
+  }
+
+  /** Brings the follower to `now`, the slice at `place`, by the shortest way that is sure. */
+  async #catchUp(follower: Follower, now: Contents, place: Place): Promise<void> {
+    const { store, rules } = this.#host;
+    const { cursor, held } = follower;
+    const contents = this.#contents;
+    const digests = DigestTree.of(now.values());
+    const complete = { count: now.size, digest: digests.digestOf('') };
+    if (cursor === undefined || held === undefined || follower.asksWhole) {
+      await this.#sendBatch(contents.begin(new Map(), now), place, { isReset: true, complete });
+      return;
+    }
+    const reaches = this.#reaches(cursor);
+    const isSame = held.count === now.size && held.digest === complete.digest;
+    if (reaches && isSame) {
+      contents.begin(now, now);
+      this.#sent = cursor.sequence;
+      // Also where nothing has changed: the follower then knows that it is current.
+      await this.#sendProgress(place);
+      return;
+    }
+    if (reaches) {
+      const then = contentsAt(store, rules, this.slice, cursor.sequence);
+      if (DigestTree.of(then.values()).digestOf('') === held.digest) {
+        this.#sent = cursor.sequence;
+        await this.#sendBatch(contents.begin(then, now), place, {});
+        return;
+      }
+    }
+    contents.begin(now, now);
+    const isSameHistory = cursor.incarnation === this.#incarnation;
+    const changes = isSame
+      ? []
+      : await compareRanges({
+          now,
+          digests,
+          heldCount: held.count,
+          // What this history had, and has no more, was deleted.
+          goneAs: ({ key, uid }) =>
+            isSameHistory && store.get(key)?.uid !== uid ? 'delete' : 'leave',
+          ask: (prefixes) =>
+            this.#ask({ sequence: place.sequence, epoch: this.#epoch(), prefixes }),
+        });
+    await this.#sendBatch(changes, place, { complete });
+  }
+
+  /** Asks about ranges; answers come in the order of the questions. */
+  async #ask(question: RangeQuestion): Promise<readonly RangeAnswer[]> {
+    const answered = new Promise<readonly RangeAnswer[]>((resolve, reject) => {
+      this.#asked.push({ prefixes: question.prefixes, resolve, reject });
+    });
+    // It is looked at below; until then nobody listens.
+    answered.catch(() => undefined);
+    await this.#stream.send(encodeRangeQuestion(question));
+    return await answered;
+  }
+
+  #takeAnswer(message: Uint8Array): void {
+    const asked = this.#asked.shift();
+    try {
+      if (asked === undefined) throw malformed('an answer that nobody asked for');
+      asked.resolve(decodeRangeAnswers(message, asked.prefixes));
+    } catch (thrown) {
+      this.#fail(thrown instanceof SyncError ? thrown.code : 'SYNC_MALFORMED', errorText(thrown));
+    }
   }
 
   note(text: string, event: ObjectEvent): void {
@@ -98,8 +181,11 @@ export class SliceSender {
   }
 
   /** What proves that the follower has another history; undefined where nothing does. */
-  #differenceOf(cursor: Cursor): string | undefined {
+  #differenceOf({ cursor, epoch }: Follower): string | undefined {
     const { store, formerIncarnations } = this.#host;
+    const own = this.#epoch();
+    if (epoch > own) return `it obeys epoch ${epoch}, this server's is ${own}`;
+    if (cursor === undefined) return undefined;
     const { incarnation, sequence, chainHash } = cursor;
     if (incarnation !== store.incarnation) {
       const former = formerIncarnations?.();
@@ -108,8 +194,8 @@ export class SliceSender {
     }
     const head = store.head().sequence;
     if (sequence > head) return `it is at revision ${sequence}, this server is at ${head}`;
-    const own = store.cursorAt(sequence);
-    if (own === undefined || own.chainHash === chainHash) return undefined;
+    const there = store.cursorAt(sequence);
+    if (there === undefined || there.chainHash === chainHash) return undefined;
     return `its revision ${sequence} is another one`;
   }
 
@@ -130,23 +216,25 @@ export class SliceSender {
       await first();
       while (!this.#isClosed && this.#contents.hasChanged) {
         const changes = this.#contents.collect();
-        if (changes.length > 0) await this.#sendBatch(changes, false, this.#host.place());
+        if (changes.length > 0) await this.#sendBatch(changes, this.#host.place(), {});
       }
       this.#isSending = false;
     };
     work().catch((thrown: unknown) => {
       // A stream that has failed says so to its close listener; anything else ends it.
-      this.#fail('SYNC_TOO_LARGE', errorText(thrown));
+      this.#fail(thrown instanceof SyncError ? thrown.code : 'SYNC_TOO_LARGE', errorText(thrown));
     });
   }
 
-  async #sendBatch(changes: readonly SliceChange[], isReset: boolean, place: Place): Promise<void> {
-    if (this.#contents.held.size > sliceObjectsMax) {
-      this.#fail('SYNC_TOO_LARGE', `a slice has at most ${sliceObjectsMax} objects`);
-      return;
-    }
-    const { sequence, chainHash } = place;
+  async #sendBatch(
+    changes: readonly SliceChange[],
+    { sequence, chainHash }: Place,
+    first: Pick<SliceBatch, 'complete'> & { readonly isReset?: boolean },
+  ): Promise<void> {
+    const isWhole = first.isReset === true || first.complete !== undefined;
+    const after = isWhole ? 0 : this.#sent;
     let begin = 0;
+    let part = 0;
     do {
       let end = begin;
       let sizeBytes = 0;
@@ -157,16 +245,16 @@ export class SliceSender {
       }
       const message: SliceBatch = {
         type: 'batch',
-        isReset: isReset && begin === 0,
+        isReset: part === 0 && first.isReset === true,
+        part,
         hasMore: end < changes.length,
-        incarnation: this.#incarnation,
-        after: isReset ? 0 : this.#sent,
-        sequence,
-        chainHash,
+        ...{ incarnation: this.#incarnation, epoch: this.#epoch(), after, sequence, chainHash },
+        ...(part === 0 && first.complete !== undefined ? { complete: first.complete } : {}),
         changes: changes.slice(begin, end),
       };
       await this.#stream.send(encodeSliceMessage(message));
       begin = end;
+      part += 1;
     } while (begin < changes.length);
     this.#sent = sequence;
   }
@@ -177,16 +265,25 @@ export class SliceSender {
       if (this.#isClosed || this.endWithIncarnation()) return;
       const place = this.#host.place();
       const isIdle = !this.#isSending && !this.#contents.hasChanged;
-      if (isIdle && place.sequence > this.#sent) this.#sendProgress(place);
+      // Its failure reaches the close listener.
+      if (isIdle && place.sequence > this.#sent) {
+        this.#sendProgress(place).catch(() => undefined);
+      }
       this.#planProgress();
     });
   }
 
-  #sendProgress({ sequence, chainHash }: Place): void {
-    const message = { type: 'progress', after: this.#sent, sequence, chainHash } as const;
+  async #sendProgress({ sequence, chainHash }: Place): Promise<void> {
+    const after = this.#sent;
     this.#sent = sequence;
-    // Its failure reaches the close listener.
-    this.#stream.send(encodeSliceMessage(message)).catch(() => undefined);
+    const epoch = this.#epoch();
+    await this.#stream.send(
+      encodeSliceMessage({ type: 'progress', epoch, after, sequence, chainHash }),
+    );
+  }
+
+  #epoch(): number {
+    return this.#host.epoch?.() ?? 1;
   }
 
   #fail(code: string, message: string): void {
@@ -198,17 +295,40 @@ export class SliceSender {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#progressTimer?.cancel();
+    const ended = new SyncError('SYNC_CLOSED', 'the stream has ended');
+    for (const asked of this.#asked.splice(0)) asked.reject(ended);
     this.#contents.close();
     this.#host.onClosed(this);
   }
+}
+
+/** What a follower says of itself when it opens the stream. */
+interface Follower {
+  readonly cursor: Cursor | undefined;
+  readonly epoch: number;
+  /** Undefined for one of a version that does not compare. */
+  readonly held: Completeness | undefined;
+  readonly asksWhole: boolean;
+}
+
+function followerIn(parameters: Readonly<Record<string, unknown>>): Follower {
+  const { count, digest, epoch, whole } = parameters;
+  const isHeld = isCount(count) && (digest === emptyDigest || isDigest(digest));
+  return {
+    cursor: cursorIn(parameters['cursor']),
+    epoch: isCount(epoch) ? epoch : 0,
+    held: isHeld && count <= sliceObjectsMax ? { count, digest } : undefined,
+    asksWhole: whole === true,
+  };
 }
 
 function cursorIn(value: unknown): Cursor | undefined {
   if (!isJsonObject(value)) return undefined;
   const { incarnation, sequence, chainHash } = value;
   if (typeof incarnation !== 'string' || typeof chainHash !== 'string') return undefined;
-  if (typeof sequence !== 'number' || !Number.isSafeInteger(sequence)) return undefined;
-  return { incarnation, sequence: sequence as Cursor['sequence'], chainHash };
+  return isCount(sequence)
+    ? { incarnation, sequence: sequence as Cursor['sequence'], chainHash }
+    : undefined;
 }
 
 function sizeOf(change: SliceChange | undefined): number {

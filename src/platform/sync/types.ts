@@ -6,6 +6,9 @@
  * marks complete at one sequence.
  * 1. Every batch names the sequence it follows; a batch that does not follow the
  *    replica's cursor ends the session, and a new one starts from the cursor.
+ *    Where the owner's history does not reach that far, or the digest of the copy is not that
+ *    of its cursor, both compare digests by ranges at one sequence of the owner's,
+ *    and only what differs is sent.
  * 2. The replica's cursor moves only after the batch is on its disk.
  * 3. Absence is never deletion: an object goes only by a delete or leave record
  *    with its uid, or by a reconcile that the owner marked complete.
@@ -28,6 +31,8 @@ export interface ReplicaChange {
 export interface Replica {
   /** Undefined until the first complete reconcile. */
   readonly cursor: Cursor | undefined;
+  /** The owner's that this copy obeys; it never goes back. 0 until it has heard of one. */
+  readonly epoch: number;
   get(key: ObjectKey): StoredObject | undefined;
   /** Sorted by namespace and name. */
   list(resource: string): readonly StoredObject[];
@@ -59,13 +64,18 @@ export interface SliceServerOptions {
   readonly store: Store;
   readonly timers: Timers;
   readonly rules: SliceRules;
+  /** Of this owner: rises whenever the owner changes or begins a new incarnation. 1 where absent. */
+  readonly epoch?: () => number;
   /**
    * Incarnations that the store went through: their followers get all of it. Any
    * other one is of another history. Absent: whatever it is, it is served.
    */
   readonly formerIncarnations?: () => readonly string[];
-  /** Called where the follower of a slice has another history than the store; it is not served. */
-  readonly onDiverged?: (slice: string, reason: string) => void;
+  /**
+   * Called where the follower of a slice has another history than the store, or obeys a
+   * later epoch than the owner's; it is not served.
+   */
+  readonly onDiverged?: (slice: string, reason: string, followersEpoch: number) => void;
 }
 
 /** Serves any number of followers, each its slice, out of one watch of the store. */

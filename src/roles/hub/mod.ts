@@ -1,3 +1,4 @@
+export { raiseEpoch } from './epoch.ts';
 export { createHub } from './hub.ts';
 export { hubIndexes } from './stored-facets.ts';
 export {

@@ -21,6 +21,7 @@ import {
   livenessTimeoutMsFor,
   openLink,
 } from '#platform/wire/mod.ts';
+import { epochOf } from './epoch.ts';
 import { nodeSliceRules } from './node-slice.ts';
 import type { Reports } from './reports.ts';
 import { nodeKey } from './stored-facets.ts';
@@ -69,6 +70,7 @@ export class Sessions {
       store,
       timers,
       rules: nodeSliceRules(store),
+      epoch: () => epochOf(store),
       ...(history === undefined ? {} : history),
     });
   }

@@ -20,7 +20,7 @@ export interface HubDependencies {
   /** What came before the store's present incarnation, and who hears of nodes that know another history. */
   readonly history?: {
     readonly formerIncarnations: () => readonly string[];
-    readonly onDiverged: (nodeName: string, reason: string) => void;
+    readonly onDiverged: (nodeName: string, reason: string, nodesEpoch: number) => void;
   };
 }
 
