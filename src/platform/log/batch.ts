@@ -11,7 +11,7 @@ export interface PendingAppend {
   /** Within the batch. */
   readonly offset: number;
   readonly sizeBytes: number;
-  readonly chain: Uint8Array;
+  readonly chainHash: string;
   readonly settled: (outcome: AppendOutcome) => void;
 }
 
@@ -25,22 +25,22 @@ export class Batch {
   #bytes = new Uint8Array(startBytes);
   #view = viewOf(this.#bytes);
 
-  /** Copies the payload and returns the chain of its record. */
+  /** Copies the payload and returns the chain of its record, in hexadecimal as all here. */
   add(
     payload: Uint8Array,
     sequence: number,
-    previousChain: Uint8Array,
+    previousChainHash: string,
     settled: (outcome: AppendOutcome) => void,
-  ): Uint8Array {
+  ): string {
     const offset = this.sizeBytes;
     const sizeBytes = frameHeaderBytes + payload.length;
     this.#reserve(offset + sizeBytes);
     this.#bytes.set(payload, offset + frameHeaderBytes);
-    const record = { payloadBytes: payload.length, sequence, previousChain };
-    const chain = beginFrame(this.#bytes, this.#view, offset, record);
-    this.appends.push({ sequence, offset, sizeBytes, chain, settled });
+    const record = { payloadBytes: payload.length, sequence, previousChainHash };
+    const chainHash = beginFrame(this.#bytes, this.#view, offset, record);
+    this.appends.push({ sequence, offset, sizeBytes, chainHash, settled });
     this.sizeBytes = offset + sizeBytes;
-    return chain;
+    return chainHash;
   }
 
   /** The bytes to write, valid until `clear`. */

@@ -19,7 +19,7 @@
  */
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { equalBytes, utf8 } from '#base/mod.ts';
+import { assert, equalBytes, utf8 } from '#base/mod.ts';
 
 export const headerBytes = 68;
 export const frameHeaderBytes = 60;
@@ -105,8 +105,8 @@ export function decodeHeader(
 
 /**
  * Fills the frame header in front of a payload that is already in place and
- * returns its chain. Everything but `durableThrough` and the crc, which
- * `stampFrame` adds at the moment of writing.
+ * returns its chain, in hexadecimal as it was given. Everything but `durableThrough`
+ * and the crc, which `stampFrame` adds at the moment of writing.
  */
 export function beginFrame(
   bytes: Uint8Array,
@@ -115,17 +115,35 @@ export function beginFrame(
   record: {
     readonly payloadBytes: number;
     readonly sequence: number;
-    readonly previousChain: Uint8Array;
+    readonly previousChainHash: string;
   },
-): Uint8Array {
+): string {
   view.setUint32(offset, recordMagic);
   view.setUint32(offset + lengthAt, record.payloadBytes);
   writeUint64(view, offset + sequenceAt, record.sequence);
-  bytes.set(record.previousChain, offset + chainAt);
+  setChain(bytes, offset + chainAt, record.previousChainHash);
   const end = offset + frameHeaderBytes + record.payloadBytes;
-  const chain = hash('sha256', bytes.subarray(offset + lengthAt, end), 'buffer');
-  bytes.set(chain, offset + chainAt);
-  return chain;
+  const chainHash = hash('sha256', bytes.subarray(offset + lengthAt, end), 'hex');
+  setChain(bytes, offset + chainAt, chainHash);
+  return chainHash;
+}
+
+/** Writes a chain that is given in hexadecimal. */
+export function setChain(bytes: Uint8Array, offset: number, chainHash: string): void {
+  assert(
+    chainHash.length === 2 * chainBytes && offset + chainBytes <= bytes.length,
+    'a chain has its length and its place',
+  );
+  for (let index = 0; index < chainBytes; index += 1) {
+    const high = chainHash.charCodeAt(2 * index);
+    const low = chainHash.charCodeAt(2 * index + 1);
+    bytes[offset + index] = (digitOf(high) << 4) | digitOf(low);
+  }
+}
+
+/** Of a character code of 0-9 or a-f. */
+function digitOf(code: number): number {
+  return code < 0x3a ? code - 0x30 : code - 0x57;
 }
 
 export function stampFrame(

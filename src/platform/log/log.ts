@@ -14,7 +14,7 @@
  * 5. A segment is removed only when a snapshot on disk stands for all of it.
  * The folder must have one owner: nothing here keeps a second process out.
  */
-import { assert, hexOf } from '#base/mod.ts';
+import { assert, bytesOfHex, hexOf } from '#base/mod.ts';
 import { DiskError, sleep, type Disk, type DiskFile, type Logger } from '../io/mod.ts';
 import type { Random, Timers } from '../io/mod.ts';
 import { Batch } from './batch.ts';
@@ -155,9 +155,9 @@ class DiskLog implements Log {
   #snapshot: SnapshotFile | undefined;
 
   #durableSequence: number;
-  #durableChain: Uint8Array;
+  #durableChainHash: string;
   #lastSequence: number;
-  #lastChain: Uint8Array;
+  #lastChainHash: string;
   #filling = new Batch();
   #writing = new Batch();
   #pump: Promise<void> | undefined;
@@ -193,9 +193,9 @@ class DiskLog implements Log {
     this.#limits = limits;
     const last = this.#lastSegment();
     this.#durableSequence = last.lastSequence;
-    this.#durableChain = last.chainAt(last.lastSequence).slice();
+    this.#durableChainHash = hexOf(last.chainAt(last.lastSequence));
     this.#lastSequence = this.#durableSequence;
-    this.#lastChain = this.#durableChain;
+    this.#lastChainHash = this.#durableChainHash;
   }
 
   get incarnation(): string {
@@ -231,7 +231,7 @@ class DiskLog implements Log {
   }
 
   head(): LogCursor {
-    return this.#cursor(this.#durableSequence, this.#durableChain);
+    return this.#cursor(this.#durableSequence, this.#durableChainHash);
   }
 
   nextSequence(): number {
@@ -258,7 +258,7 @@ class DiskLog implements Log {
       throw new LogBusyError(this.#limits.pendingBytesMax);
     }
     const sequence = this.#lastSequence + 1;
-    this.#lastChain = this.#filling.add(payload, sequence, this.#lastChain, settled);
+    this.#lastChainHash = this.#filling.add(payload, sequence, this.#lastChainHash, settled);
     this.#lastSequence = sequence;
     this.#pump ??= this.#run();
     return sequence;
@@ -328,13 +328,13 @@ class DiskLog implements Log {
     const newest = appends.at(-1);
     assert(newest !== undefined, 'a batch is not empty');
     assert(appends[0]?.sequence === this.#durableSequence + 1, 'a batch follows the one before it');
-    for (const { offset, chain } of appends) segment.add(start + offset, chain);
+    for (const { offset, chainHash } of appends) segment.addHash(start + offset, chainHash);
     segment.sizeBytes = start + batch.sizeBytes;
     this.#durableSequence = newest.sequence;
-    this.#durableChain = newest.chain;
+    this.#durableChainHash = newest.chainHash;
     batch.clear();
-    for (const { sequence, chain, settled } of appends) {
-      settled({ type: 'durable', sequence, chainHash: hexOf(chain) });
+    for (const { sequence, chainHash, settled } of appends) {
+      settled({ type: 'durable', sequence, chainHash });
     }
   }
 
@@ -344,7 +344,7 @@ class DiskLog implements Log {
     this.#writing.clear();
     this.#filling.clear();
     this.#lastSequence = this.#durableSequence;
-    this.#lastChain = this.#durableChain;
+    this.#lastChainHash = this.#durableChainHash;
     for (const { settled } of refused) settled({ type: 'refused', error });
   }
 
@@ -365,7 +365,7 @@ class DiskLog implements Log {
     if (last.sizeBytes < this.#limits.segmentBytesMax || last.lastSequence < last.firstSequence) {
       return;
     }
-    const next = new Segment(this.#durableSequence + 1, this.#durableChain);
+    const next = new Segment(this.#durableSequence + 1, bytesOfHex(this.#durableChainHash));
     let file: DiskFile;
     try {
       file = await createSegment(this.#disk, this.#incarnationBytes, next);
@@ -425,8 +425,9 @@ class DiskLog implements Log {
   cursorAt(sequence: number): LogCursor | undefined {
     if (sequence > this.#durableSequence || sequence < this.oldestSequence() - 1) return undefined;
     const first = this.#firstSegment();
-    if (sequence === first.firstSequence - 1) return this.#cursor(sequence, first.previousChain);
-    return this.#cursor(sequence, this.#segmentOf(sequence).chainAt(sequence));
+    const isFirst = sequence === first.firstSequence - 1;
+    const chain = isFirst ? first.previousChain : this.#segmentOf(sequence).chainAt(sequence);
+    return this.#cursor(sequence, hexOf(chain));
   }
 
   writeSnapshot(sequence: number, blocks: Iterable<Uint8Array>): Promise<void> {
@@ -501,7 +502,8 @@ class DiskLog implements Log {
   /** Only makes a later open stricter, so a seal that cannot be written is no failure. */
   async #seal(): Promise<void> {
     try {
-      const seal = encodeSeal(this.#durableSequence, this.#durableChain, this.#seed);
+      const chain = bytesOfHex(this.#durableChainHash);
+      const seal = encodeSeal(this.#durableSequence, chain, this.#seed);
       await this.#active.writeAt(this.#lastSegment().sizeBytes, [seal]);
       await this.#active.sync();
     } catch (error) {
@@ -509,8 +511,8 @@ class DiskLog implements Log {
     }
   }
 
-  #cursor(sequence: number, chain: Uint8Array): LogCursor {
-    return { incarnation: this.incarnation, sequence, chainHash: hexOf(chain) };
+  #cursor(sequence: number, chainHash: string): LogCursor {
+    return { incarnation: this.incarnation, sequence, chainHash };
   }
 
   #firstSegment(): Segment {

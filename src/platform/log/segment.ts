@@ -4,7 +4,7 @@
  * a cursor need no search on disk.
  */
 import { assert } from '#base/mod.ts';
-import { chainBytes, headerBytes, segmentName } from './format.ts';
+import { chainBytes, headerBytes, segmentName, setChain } from './format.ts';
 
 export const logFolder = 'log';
 
@@ -29,14 +29,27 @@ export class Segment {
   }
 
   add(offset: number, chain: Uint8Array): void {
+    const at = this.#placeOfNext();
+    this.#chains.set(chain, at);
+    this.#offsets.push(offset);
+  }
+
+  /** The same for a chain in hexadecimal. */
+  addHash(offset: number, chainHash: string): void {
+    const at = this.#placeOfNext();
+    setChain(this.#chains, at, chainHash);
+    this.#offsets.push(offset);
+  }
+
+  /** Makes room for one chain more. */
+  #placeOfNext(): number {
     const at = this.#offsets.length * chainBytes;
     if (at === this.#chains.length) {
       const grown = new Uint8Array(at * 2);
       grown.set(this.#chains);
       this.#chains = grown;
     }
-    this.#chains.set(chain, at);
-    this.#offsets.push(offset);
+    return at;
   }
 
   offsetOf(sequence: number): number {

@@ -57,21 +57,27 @@ export class Writer {
   }
 
   text(value: string): void {
-    // The length goes in front as one byte where it fits, which is nearly always.
-    const most = value.length * 3;
-    if (most < 0x80) {
-      this.#reserve(most + 1);
-      const into = this.#bytes.subarray(this.#length + 1);
-      const { written } = encoder.encodeInto(value, into);
-      this.#bytes[this.#length] = written;
-      this.#length += written + 1;
-      return;
-    }
+    if (value.length < 0x80 && this.#ascii(value)) return;
     const bytes = encoder.encode(value);
     if (bytes.length > keyPartBytesMax) {
       throw new TransactionTooLargeError('a part of a key', bytes.length, keyPartBytesMax);
     }
     this.bytes(bytes);
+  }
+
+  /** Names are nearly always short and ASCII: no call to an encoder, no view. */
+  #ascii(value: string): boolean {
+    this.#reserve(value.length + 1);
+    const bytes = this.#bytes;
+    const start = this.#length + 1;
+    for (let index = 0; index < value.length; index += 1) {
+      const code = value.charCodeAt(index);
+      if (code > 0x7f) return false;
+      bytes[start + index] = code;
+    }
+    bytes[start - 1] = value.length;
+    this.#length = start + value.length;
+    return true;
   }
 
   bytes(value: Uint8Array): void {

@@ -86,6 +86,11 @@ interface Version {
   readonly previous: StoredObject | undefined;
 }
 
+interface Overlaid {
+  readonly version: Version;
+  readonly sequence: Revision;
+}
+
 /** Opens or begins a store in the folder of the disk. Throws what openLog throws. */
 export async function openStore(
   ports: StorePorts,
@@ -112,7 +117,7 @@ class LogStore implements OwnedStore {
   readonly #writer = new Writer();
   readonly #pendingView: StoreView;
   /** The newest accepted version of each key that is not yet durable. */
-  readonly #overlay = new Map<string, Version & { readonly sequence: Revision }>();
+  readonly #overlay = new Map<string, Overlaid>();
   readonly #pending: Pending[] = [];
   readonly #watches = new Set<{
     at: Revision;
@@ -233,7 +238,7 @@ class LogStore implements OwnedStore {
         return;
       }
       const revision = this.#log.nextSequence() as Revision;
-      const all = [...changes, ...this.#evictions(changes)];
+      const all = this.#ring === undefined ? changes : [...changes, ...this.#evictions(changes)];
       const wallMs = this.#clock?.wallMs() ?? 0;
       const record = encodeTransaction(this.#writer, wallMs, all);
       const versions = this.#versionsOf(all, revision);
@@ -308,7 +313,7 @@ class LogStore implements OwnedStore {
     }
     this.#pending.push(pending);
     for (const version of pending.versions) {
-      this.#overlay.set(version.text, { ...version, sequence: pending.sequence });
+      this.#overlay.set(version.text, { version, sequence: pending.sequence });
     }
   }
 
@@ -381,6 +386,13 @@ class LogStore implements OwnedStore {
 
   /** The changes folded into one version a key, against the newest accepted state. */
   #versionsOf(changes: readonly Change[], revision: Revision): Version[] {
+    const only = changes[0];
+    if (changes.length === 1 && only?.type === 'put') {
+      const text = keyText(only.key);
+      const previous = this.#newest(text);
+      const entry = this.#indexes.entryOf(putFacet(previous, only, revision));
+      return [{ text, type: 'put', entry, previous }];
+    }
     const versions = new Map<string, Version>();
     for (const change of changes) {
       const text = keyText(change.key);
@@ -408,7 +420,7 @@ class LogStore implements OwnedStore {
 
   #newest(text: string): StoredObject | undefined {
     const pending = this.#overlay.get(text);
-    return pending === undefined ? this.#tables.entry(text)?.object : present(pending);
+    return pending === undefined ? this.#tables.entry(text)?.object : present(pending.version);
   }
 
   /** Deletions that keep the ring within its bounds once `changes` are in it. */
@@ -417,7 +429,7 @@ class LogStore implements OwnedStore {
     if (ring === undefined) return [];
     const wallMs = this.#clock?.wallMs() ?? 0;
     const members = ring.members();
-    for (const version of this.#overlay.values()) {
+    for (const { version } of this.#overlay.values()) {
       const { key, uid } = version.entry.object;
       if (!ring.holds(key)) continue;
       if (version.type === 'delete') members.delete(version.text);
@@ -468,7 +480,7 @@ class LogStore implements OwnedStore {
     const overlays = function* (
       ofResource: string | undefined,
     ): Generator<readonly [string, StoredObject | undefined]> {
-      for (const [text, version] of overlay) {
+      for (const [text, { version }] of overlay) {
         if (ofResource !== undefined && version.entry.object.key.resource !== ofResource) continue;
         yield [text, present(version)];
       }
@@ -492,8 +504,8 @@ class LogStore implements OwnedStore {
         if (overlay.size === 0) return base;
         const at = position(index);
         return overlaid(base, overlays(undefined), (object) => {
-          const version = overlay.get(keyText(object.key));
-          return version?.entry.values[at]?.includes(value) === true;
+          const found = overlay.get(keyText(object.key));
+          return found?.version.entry.values[at]?.includes(value) === true;
         });
       },
     };
@@ -513,9 +525,12 @@ function putFacet(
     before === undefined || before.uid === change.uid,
     `a write to ${keyText(change.key)} names the object that is there`,
   );
-  // The caller may use its memory again.
-  const value: FacetValue = { revision, bytes: change.bytes.slice() };
-  const facets: Partial<Record<Facet, FacetValue>> = { ...before?.facets, [change.facet]: value };
+  const { bytes } = change;
+  // A part of something larger would keep all of that in memory.
+  const isPart = bytes.byteLength !== bytes.buffer.byteLength;
+  const value: FacetValue = { revision, bytes: isPart ? bytes.slice() : bytes };
+  const facets: Partial<Record<Facet, FacetValue>> =
+    before === undefined ? { [change.facet]: value } : { ...before.facets, [change.facet]: value };
   return {
     key: before?.key ?? {
       resource: change.key.resource,

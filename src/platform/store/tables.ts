@@ -18,10 +18,13 @@ export interface Entry {
 export class Indexes {
   readonly #names: readonly string[];
   readonly #functions: readonly IndexFunction[];
+  /** Shared by all objects that no index finds, which are most. */
+  readonly #noValues: (readonly string[])[];
 
   constructor(functions: Readonly<Record<string, IndexFunction>>) {
     this.#names = Object.keys(functions);
     this.#functions = Object.values(functions);
+    this.#noValues = this.#names.map(() => []);
   }
 
   get count(): number {
@@ -29,10 +32,13 @@ export class Indexes {
   }
 
   entryOf(object: StoredObject): Entry {
-    const values = this.#functions.map((extract) => {
+    let values = this.#noValues;
+    for (const [position, extract] of this.#functions.entries()) {
       const found = extract(object);
-      return found.length > 1 ? [...new Set(found)] : found;
-    });
+      if (found.length === 0) continue;
+      if (values === this.#noValues) values = [...this.#noValues];
+      values[position] = found.length > 1 ? [...new Set(found)] : found;
+    }
     return { object, values };
   }
 

@@ -45,6 +45,7 @@ export type Change =
       readonly key: ObjectKey;
       readonly uid: Uid;
       readonly facet: Facet;
+      /** Handed over: nobody changes it any more. Kept as it is where it fills its memory. */
       readonly bytes: Uint8Array;
     }
   | { readonly type: 'delete'; readonly key: ObjectKey; readonly uid: Uid };
