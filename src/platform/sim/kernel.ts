@@ -15,7 +15,7 @@ import { assert, errorText } from '#base/mod.ts';
 import type { HostTurns } from '#platform/io/mod.ts';
 import { SimulationError } from './errors.ts';
 import { EventQueue, type QueuedEvent } from './event-queue.ts';
-import { createTrace, type Trace } from './trace.ts';
+import { createTrace, type Trace, type TraceOwner } from './trace.ts';
 
 /** Events that may wait at once; more means that something schedules without end. */
 const eventsMax = 5_000_000;
@@ -26,9 +26,7 @@ const eventsAtOneInstantMax = 1_000_000;
 const ticksPerMs = 1024;
 
 /** Who an event belongs to: one incarnation of a process or of a machine. */
-export interface Lifetime {
-  /** Stands in the trace. */
-  readonly name: string;
+export interface Lifetime extends TraceOwner {
   readonly alive: boolean;
   /** Its events wait until then, as those of a stopped process do. */
   readonly frozenUntilMs?: number;
@@ -83,6 +81,8 @@ export class Kernel {
   readonly #drainMicrotasks: () => Promise<void>;
   readonly #turns: HostTurns | undefined;
   readonly #queue = new EventQueue<Event>();
+  readonly #nobody: TraceOwner = { name: '-' };
+  readonly #noteOwners = new Map<string, TraceOwner>();
   readonly #atEventEnd: (() => void)[] = [];
   #nowMs = 0;
   #sequence = 0;
@@ -163,7 +163,12 @@ export class Kernel {
 
   /** Adds a line of its own to the trace: a fault that was injected, a log line. */
   note(owner: string, kind: string, detail: string | number): void {
-    this.trace.record(this.#nowMs * ticksPerMs, owner, kind, detail);
+    let known = this.#noteOwners.get(owner);
+    if (known === undefined) {
+      known = { name: owner };
+      this.#noteOwners.set(owner, known);
+    }
+    this.trace.record(this.#nowMs * ticksPerMs, known, kind, detail);
   }
 
   /** Runs every event up to `untilMs`, then stands at that instant. */
@@ -265,7 +270,8 @@ export class Kernel {
   #runEvent(event: Event, run: () => void): void {
     this.#eventsRun += 1;
     event.run = undefined;
-    this.note(event.owner?.name ?? '-', event.kind, event.detail);
+    const { owner, kind, detail } = event;
+    this.trace.record(this.#nowMs * ticksPerMs, owner ?? this.#nobody, kind, detail);
     try {
       run();
     } catch (thrown) {

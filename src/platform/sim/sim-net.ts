@@ -24,7 +24,7 @@ import type { Kernel, Lifetime } from './kernel.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { Endpoint } from './sim-connection.ts';
 import { verifyCredentials, type KeyRing } from './sim-keys.ts';
-import { Pipe } from './sim-pipe.ts';
+import { Pipe, type Latency, type PipeNetwork, type Way } from './sim-pipe.ts';
 
 const firstFreePort = 32_768;
 const portsMax = 65_535;
@@ -55,19 +55,6 @@ interface Listening {
   readonly options: ListenOptions;
   readonly accept: Accept;
   readonly connections: Set<Endpoint>;
-}
-
-/** Between two machines, one way; drawn when it is first needed. */
-interface Latency {
-  baseMs: number | undefined;
-}
-
-/** From one machine to another, over all their connections. */
-interface Way {
-  readonly latency: Latency;
-  /** Of the message that arrives last of all that are on their way. */
-  connectionNumber: number;
-  arrivalMs: number;
 }
 
 export interface NetCounts {
@@ -108,7 +95,7 @@ function peerOf(facts: CertificateFacts): PeerIdentity {
   return { ...subject, uris, serialNumber, notAfterMs };
 }
 
-export class Network {
+export class Network implements PipeNetwork {
   readonly counts: NetCounts = {
     connects: 0,
     messages: 0,
@@ -128,8 +115,6 @@ export class Network {
   readonly #listeners = new Map<string, Listening>();
   readonly #endpoints = new Set<Endpoint>();
   readonly #latencies = new Map<string, Latency>();
-  readonly #cutLinks = new Set<string>();
-  readonly #stalled = new Map<string, (() => void)[]>();
   #nextPort = firstFreePort;
   #connectionNumber = 0;
 
@@ -146,23 +131,24 @@ export class Network {
 
   /** Nothing passes from `from` to `to` any more, until healed. */
   cut(from: string, to: string): void {
-    this.#cutLinks.add(`${from}>${to}`);
+    this.#way(from, to).isCut = true;
   }
 
   /** Heals the links between two machines, or all of them. */
   heal(a?: string, b?: string): void {
-    const links =
-      a === undefined || b === undefined ? [...this.#cutLinks] : [`${a}>${b}`, `${b}>${a}`];
-    for (const link of links) {
-      this.#cutLinks.delete(link);
-      const stalled = this.#stalled.get(link) ?? [];
-      this.#stalled.delete(link);
+    const ways =
+      a === undefined || b === undefined ? this.#ways.values() : [this.#way(a, b), this.#way(b, a)];
+    for (const way of ways) {
+      if (!way.isCut) continue;
+      way.isCut = false;
+      const { stalled } = way;
+      way.stalled = [];
       for (const send of stalled) send();
     }
   }
 
   isCut(from: string, to: string): boolean {
-    return this.#cutLinks.has(`${from}>${to}`);
+    return this.#way(from, to).isCut;
   }
 
   /** Sets the one-way latency of a pair; without this the seed draws it. */
@@ -174,7 +160,7 @@ export class Network {
   resetConnections(a: string, b: string): number {
     let count = 0;
     for (const endpoint of this.#endpoints) {
-      const { from, to } = endpoint.outgoing.link;
+      const { from, to } = endpoint.outgoing.way;
       if ((from === a && to === b) || (from === b && to === a)) {
         endpoint.abort(new NetError('NET_CLOSED', 'the connection was reset', { retryable: true }));
         count += 1;
@@ -188,7 +174,7 @@ export class Network {
   silenceConnections(a: string, b: string): number {
     let count = 0;
     for (const { outgoing } of this.#endpoints) {
-      const { from, to } = outgoing.link;
+      const { from, to } = outgoing.way;
       if (!((from === a && to === b) || (from === b && to === a))) continue;
       outgoing.silence();
       count += 1;
@@ -404,13 +390,15 @@ export class Network {
     const name = `${from}>${to}`;
     let way = this.#ways.get(name);
     if (way === undefined) {
-      way = { latency: this.#latency(from, to), connectionNumber: 0, arrivalMs: 0 };
+      const latency = this.#latency(from, to);
+      const newest = { newestMs: 0, newestConnection: 0 };
+      way = { from, to, latency, isCut: false, stalled: [], ...newest };
       this.#ways.set(name, way);
     }
     return way;
   }
 
-  #drawLatencyMs(way: Way, connectionNumber: number): number {
+  drawLatencyMs(way: Way, connectionNumber: number): number {
     const { counts, weather } = this;
     way.latency.baseMs ??= this.#random.between(0.2, 20);
     let latencyMs = way.latency.baseMs * (1 + this.#random.unit() * 0.3);
@@ -427,10 +415,10 @@ export class Network {
       latencyMs += this.#random.between(0, delayMsMax);
     }
     const arrivalMs = this.#kernel.nowMs + latencyMs;
-    if (arrivalMs >= way.arrivalMs) {
-      way.arrivalMs = arrivalMs;
-      way.connectionNumber = connectionNumber;
-    } else if (way.connectionNumber !== connectionNumber) {
+    if (arrivalMs >= way.newestMs) {
+      way.newestMs = arrivalMs;
+      way.newestConnection = connectionNumber;
+    } else if (way.newestConnection !== connectionNumber) {
       counts.reordered += 1;
     }
     return latencyMs;
@@ -450,35 +438,14 @@ export class Network {
     });
   }
 
+  arrived(kind: string, connectionNumber: number): void {
+    const { lostAnswerRate } = this.weather;
+    if (lostAnswerRate === 0 || kind !== 'net.data') return;
+    if (this.#random.chance(lostAnswerRate)) this.#loseAnswer(connectionNumber);
+  }
+
   #pipe(from: NetMachine, to: NetMachine, connectionNumber: number): Pipe {
-    const link = `${from.name}>${to.name}`;
     const way = this.#way(from.name, to.name);
-    return new Pipe(
-      this.#kernel,
-      {
-        from: from.name,
-        to: to.name,
-        fromLifetime: from.machineLifetime(),
-        toLifetime: to.machineLifetime(),
-        drawLatencyMs: () => {
-          this.counts.messages += 1;
-          return this.#drawLatencyMs(way, connectionNumber);
-        },
-        arrived: (kind) => {
-          const { lostAnswerRate } = this.weather;
-          if (lostAnswerRate === 0 || kind !== 'net.data') return;
-          if (this.#random.chance(lostAnswerRate)) this.#loseAnswer(connectionNumber);
-        },
-        isCut: () => this.#cutLinks.size > 0 && this.#cutLinks.has(link),
-        awaitHeal: (resume) => {
-          this.counts.stalls += 1;
-          const waiting = this.#stalled.get(link) ?? [];
-          waiting.push(resume);
-          this.#stalled.set(link, waiting);
-        },
-        isFarMachineOn: () => to.machineLifetime().alive,
-      },
-      connectionNumber,
-    );
+    return new Pipe(this.#kernel, this, way, { from, to }, connectionNumber);
   }
 }

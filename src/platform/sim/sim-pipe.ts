@@ -10,21 +10,35 @@ import type { Kernel, Lifetime, ScheduledEvent } from './kernel.ts';
 const unacknowledgedMaxMs = 120_000;
 const waitingMessagesMax = 100_000;
 
-/** What a pipe asks of the network that it is part of. */
-export interface PipeLink {
+/** Between two machines, both ways; drawn when it is first needed. */
+export interface Latency {
+  baseMs: number | undefined;
+}
+
+/** From one machine to another, over all their connections. */
+export interface Way {
   readonly from: string;
   readonly to: string;
-  /** The power-on of the machines at both ends when the pipe was made. */
-  readonly fromLifetime: Lifetime;
-  readonly toLifetime: Lifetime;
-  drawLatencyMs(): number;
-  isCut(): boolean;
+  readonly latency: Latency;
+  isCut: boolean;
+  /** To be called when the way is healed. */
+  stalled: (() => void)[];
+  /** The message that arrives last of all that are on their way: when, and of which connection. */
+  newestMs: number;
+  newestConnection: number;
+}
+
+/** What pipes ask of the network that they are part of. */
+export interface PipeNetwork {
+  readonly counts: { messages: number; stalls: number };
+  drawLatencyMs(way: Way, connectionNumber: number): number;
   /** Called after a message has arrived at a machine that is on. */
-  arrived(kind: string): void;
-  /** Has `resume` called when the link is healed. */
-  awaitHeal(resume: () => void): void;
-  /** Whether the machine at the far end is on, be it again. */
-  isFarMachineOn(): boolean;
+  arrived(kind: string, connectionNumber: number): void;
+}
+
+/** A machine at an end of a pipe. */
+export interface PipeMachine {
+  machineLifetime(): Lifetime;
 }
 
 interface Message {
@@ -34,7 +48,7 @@ interface Message {
 }
 
 export class Pipe {
-  readonly link: PipeLink;
+  readonly way: Way;
   /** The same for both directions. */
   readonly connectionNumber: number;
   /** Told once when the far machine has come back and knows nothing of this connection. */
@@ -42,7 +56,12 @@ export class Pipe {
   /** Told once when nobody has taken anything for too long. */
   onGiveUp: () => void = () => {};
   readonly #kernel: Kernel;
+  readonly #network: PipeNetwork;
   readonly #owner: Lifetime;
+  /** The power-on of the machines at both ends when the pipe was made. */
+  readonly #fromLifetime: Lifetime;
+  readonly #toLifetime: Lifetime;
+  readonly #farMachine: PipeMachine;
   readonly #waiting: Message[] = [];
   #lastArrivalMs = 0;
   #stalledArrivals = 0;
@@ -50,11 +69,21 @@ export class Pipe {
   #isSilent = false;
   readonly #arrivalNow = (): void => this.#arrival();
 
-  constructor(kernel: Kernel, link: PipeLink, connectionNumber: number) {
+  constructor(
+    kernel: Kernel,
+    network: PipeNetwork,
+    way: Way,
+    ends: { readonly from: PipeMachine; readonly to: PipeMachine },
+    connectionNumber: number,
+  ) {
     this.#kernel = kernel;
-    this.link = link;
+    this.#network = network;
+    this.way = way;
+    this.#fromLifetime = ends.from.machineLifetime();
+    this.#toLifetime = ends.to.machineLifetime();
+    this.#farMachine = ends.to;
     this.connectionNumber = connectionNumber;
-    this.#owner = { name: `${link.from}>${link.to}#${connectionNumber}`, alive: true };
+    this.#owner = { name: `${way.from}>${way.to}#${connectionNumber}`, alive: true };
   }
 
   /** From now on nothing of this connection arrives, and nobody is told. */
@@ -75,15 +104,19 @@ export class Pipe {
   }
 
   #scheduleArrival(kind: string, detail: string | number): void {
-    const atMs = this.#kernel.nowMs + this.link.drawLatencyMs();
-    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, atMs);
+    this.#network.counts.messages += 1;
+    const latencyMs = this.#network.drawLatencyMs(this.way, this.connectionNumber);
+    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, this.#kernel.nowMs + latencyMs);
     this.#kernel.scheduleAt(this.#lastArrivalMs, this.#owner, kind, detail, this.#arrivalNow);
   }
 
   /** One message's time has come; whichever is first in the queue arrives. */
   #arrival(): void {
-    if (this.link.isCut()) {
-      if (this.#stalledArrivals === 0) this.link.awaitHeal(() => this.#healed());
+    if (this.way.isCut) {
+      if (this.#stalledArrivals === 0) {
+        this.#network.counts.stalls += 1;
+        this.way.stalled.push(() => this.#healed());
+      }
       this.#stalledArrivals += 1;
       this.#giveUpLater();
       return;
@@ -94,10 +127,10 @@ export class Pipe {
       this.#giveUpLater();
       return;
     }
-    if (this.link.toLifetime.alive) {
+    if (this.#toLifetime.alive) {
       message.arrive(message.item as never);
-      this.link.arrived(message.kind);
-    } else if (this.link.isFarMachineOn()) {
+      this.#network.arrived(message.kind, this.connectionNumber);
+    } else if (this.#farMachine.machineLifetime().alive) {
       this.onReset();
     } else {
       this.#giveUpLater();
@@ -115,7 +148,7 @@ export class Pipe {
   #giveUpLater(): void {
     this.#giveUp ??= this.#kernel.schedule(
       unacknowledgedMaxMs,
-      this.link.fromLifetime,
+      this.#fromLifetime,
       'net.giveup',
       this.#owner.name,
       () => this.onGiveUp(),

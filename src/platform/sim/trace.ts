@@ -18,9 +18,16 @@ const batchEventsMax = 2048;
 const batchTextMax = 65_536;
 const twoTo32 = 2 ** 32;
 
+/** What an event is attributed to. */
+export interface TraceOwner {
+  readonly name: string;
+  /** The trace's own; absent until it first sees the owner. */
+  traceNumber?: number | undefined;
+}
+
 export interface Trace {
   /** `ticks` is the instant, a whole number. A detail that is a number has 32 bits. */
-  record(ticks: number, owner: string, kind: string, detail: string | number): void;
+  record(ticks: number, owner: TraceOwner, kind: string, detail: string | number): void;
   /** 64 hexadecimal digits over all that was recorded until now. */
   digest(): string;
 }
@@ -29,7 +36,8 @@ export function createTrace(sink: ((line: string) => void) | undefined): Trace {
   const hash = createHash('sha256');
   const batch = new Uint32Array(batchEventsMax * wordsPerEvent);
   const batchBytes = new Uint8Array(batch.buffer);
-  const numbers = new Map<string, number>();
+  const kinds = new Map<string, number>();
+  let numbered = 0;
   let used = 0;
   let text = '';
 
@@ -40,20 +48,25 @@ export function createTrace(sink: ((line: string) => void) | undefined): Trace {
     used = 0;
     text = '';
   };
-  const numberOf = (name: string): number => {
-    const known = numbers.get(name);
-    if (known !== undefined) return known;
-    numbers.set(name, numbers.size);
+  const number = (name: string): number => {
     text += `${name}\n`;
-    return numbers.size - 1;
+    return (numbered += 1);
+  };
+  const kindNumber = (kind: string): number => {
+    let known = kinds.get(kind);
+    if (known === undefined) {
+      known = number(kind);
+      kinds.set(kind, known);
+    }
+    return known;
   };
 
   return {
     record: (ticks, owner, kind, detail) => {
       batch[used] = ticks;
       batch[used + 1] = ticks / twoTo32;
-      batch[used + 2] = numberOf(owner);
-      batch[used + 3] = numberOf(kind);
+      batch[used + 2] = owner.traceNumber ??= number(owner.name);
+      batch[used + 3] = kindNumber(kind);
       if (typeof detail === 'number') {
         batch[used + 4] = detail;
       } else {
@@ -64,7 +77,7 @@ export function createTrace(sink: ((line: string) => void) | undefined): Trace {
       if (used === batch.length || text.length >= batchTextMax) flush();
       if (sink !== undefined) {
         const shown = typeof detail === 'number' ? detail.toString(16) : detail;
-        sink(`${ticks} ${owner} ${kind} ${shown}`);
+        sink(`${ticks} ${owner.name} ${kind} ${shown}`);
       }
     },
     digest: () => {

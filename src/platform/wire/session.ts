@@ -212,7 +212,7 @@ export class Session implements LinkSession, StreamHost {
       }
       beating.counter += 1;
       beating.sentMs[beating.counter % unansweredMax] = nowMs;
-      this.signal(encodeNumberFrame('beat', 'control', 0, beating.counter % 2 ** 32));
+      this.#say(encodeNumberFrame('beat', 'control', 0, beating.counter % 2 ** 32));
       beating.timer = timers.after(intervalMs, next);
     };
     next();
@@ -381,7 +381,13 @@ export class Session implements LinkSession, StreamHost {
         this.#finish(decodeFailure(frame.payload));
         this.#options.connection.destroy();
         return;
-      default:
+      case 'hello':
+      case 'open':
+      case 'data':
+      case 'message':
+      case 'credit':
+      case 'end':
+      case 'fail':
         throw new LinkError('LINK_PROTOCOL', `a ${frame.kind} frame names no stream`);
     }
   }
@@ -391,7 +397,7 @@ export class Session implements LinkSession, StreamHost {
       throw new LinkError('LINK_PROTOCOL', 'only the child sends heartbeats');
     }
     this.#beatListener?.();
-    this.signal(encodeNumberFrame('beat-answer', 'control', 0, counter));
+    this.#say(encodeNumberFrame('beat-answer', 'control', 0, counter));
   }
 
   #beatAnswered(low: number): void {
@@ -459,6 +465,18 @@ export class Session implements LinkSession, StreamHost {
   #wasOpened(streamId: number): boolean {
     const isOurs = streamId % 2 === this.#nextStreamId % 2;
     return isOurs ? streamId < this.#nextStreamId : streamId <= this.#highestRemoteId;
+  }
+
+  /** A signal that goes at once where nothing else waits to go with it. */
+  #say(frame: Uint8Array): void {
+    const { connection, clock } = this.#options;
+    if (this.#isFlushPlanned || this.#signalBytes > 0 || connection.bufferedBytes() > 0) {
+      this.signal(frame);
+      return;
+    }
+    this.#sentBytes += frame.length;
+    this.#lastSentMs = clock.monotonicMs();
+    connection.write(frame);
   }
 
   /** Frames of one turn leave together: one write costs one TLS record. */
