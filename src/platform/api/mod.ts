@@ -84,6 +84,7 @@ export {
   type StatusCause,
   type StatusErrorOptions,
   type StatusReason,
+  statusReasons,
 } from './status-error.ts';
 export {
   defaultJsonLimits,

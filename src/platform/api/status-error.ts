@@ -63,6 +63,9 @@ const httpStatusOfReason: Readonly<Record<StatusReason, number>> = {
   Timeout: 504,
 };
 
+/** Every reason, in the order of its HTTP status. */
+export const statusReasons = Object.keys(httpStatusOfReason) as readonly StatusReason[];
+
 export class StatusError extends SelvageError {
   override readonly name = 'StatusError';
   readonly reason: StatusReason;

@@ -99,7 +99,7 @@ function familyNow(name: string, { help, type, labels, series }: Family): Metric
   const samples = [...series()].flatMap((one) =>
     one.samples(labels.map((label, index) => [label, one.values[index] ?? ''] as const)),
   );
-  return { name, help, type, samples };
+  return { name, help, type, labels, samples };
 }
 
 function numberSeries(values: readonly string[]): Series & Counter & Gauge {

@@ -39,6 +39,7 @@ export interface MetricFamily {
   readonly name: string;
   readonly help: string;
   readonly type: MetricType;
+  readonly labels: readonly string[];
   readonly samples: readonly Sample[];
 }
 

@@ -1,0 +1,22 @@
+/** The pages that are made from the code, and where they lie. */
+import { sourceFiles } from '../tidy/source-files.ts';
+import { commandsPage } from './commands.ts';
+import { errorsPage } from './errors.ts';
+import { kindsPage } from './kinds.ts';
+import { metricsPage } from './metrics.ts';
+
+export interface Page {
+  /** From the project's root. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export async function referencePages(): Promise<readonly Page[]> {
+  const made = '<!-- Made from the code by `npm run reference`; a test compares. -->\n\n';
+  return [
+    { path: 'docs/reference/kinds.md', text: made + kindsPage() },
+    { path: 'docs/reference/commands.md', text: made + commandsPage() },
+    { path: 'docs/reference/errors.md', text: made + errorsPage(sourceFiles(['src'], ['.ts'])) },
+    { path: 'docs/reference/metrics.md', text: made + (await metricsPage()) },
+  ];
+}
