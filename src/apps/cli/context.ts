@@ -74,6 +74,8 @@ export interface CliContext {
   readonly workingDirectory: string;
   /** Program and first arguments that run this command line again. */
   readonly selfCommand: readonly [string, ...string[]];
+  /** Program and first arguments that run the agent's own program; its options follow. */
+  readonly agentCommand: readonly [string, ...string[]];
   /** The folder of the package: examples lie below it. */
   readonly packageFolder: string;
   readonly productVersion: string;
@@ -81,9 +83,10 @@ export interface CliContext {
   readonly self: ProcessIdentity;
   /** Calls `listener` for each SIGINT or SIGTERM from now on, instead of ending the process. */
   onInterrupt(listener: (signal: 'SIGINT' | 'SIGTERM') => void): void;
-  /** Run a role in this process until it is told to stop; resolve with the exit code. */
+  /** Runs the server in this process until it is told to stop; resolves with the exit code. */
   runServer(options: ServerProcessOptions): Promise<ExitCode>;
-  runAgent(options: AgentProcessOptions): Promise<ExitCode>;
+  /** The agent's own program takes this process over, with its pid. */
+  becomeAgent(words: readonly string[]): never;
 }
 
 export interface Output {

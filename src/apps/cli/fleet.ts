@@ -11,7 +11,7 @@
  * Invariant: a pid is acted on only together with the start time noted beside
  * it, so that a pid which the kernel has given to somebody else is left alone.
  */
-import { textOf, utf8 } from '#base/mod.ts';
+import { assert, textOf, utf8 } from '#base/mod.ts';
 import type { Disk, ProcessIdentity, ProcessSpec } from '#platform/io/mod.ts';
 import { type CliContext, CommandFailure } from './context.ts';
 import { resolvePath } from './paths.ts';
@@ -146,13 +146,15 @@ export class Fleet {
 
   /** Starts the process of a role and notes it. The caller has checked that none runs. */
   async start(name: 'server' | `agent-${string}`): Promise<RunFile> {
-    const [program, ...first] = this.context.selfCommand;
-    const roleArguments =
-      name === 'server' ? this.serverArguments() : this.agentArguments(name.slice('agent-'.length));
+    const [program, ...words] =
+      name === 'server'
+        ? [...this.context.selfCommand, ...this.serverArguments()]
+        : [...this.context.agentCommand, ...this.agentArguments(name.slice('agent-'.length))];
+    assert(program !== undefined, 'a command names a program');
     const logPath = this.path(`logs/${name}.log`);
     const spec: ProcessSpec = {
       program,
-      arguments: [...first, ...roleArguments],
+      arguments: words,
       environment: {
         PATH: this.context.environment['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
         LANG: 'C.UTF-8',
@@ -217,7 +219,6 @@ export class Fleet {
   private agentArguments(nodeName: string): string[] {
     this.node(nodeName);
     return [
-      'agent',
       ...['--name', nodeName],
       ...['--state', this.path(`nodes/${nodeName}`)],
       ...['--join-file', this.path(`nodes/${nodeName}/join.json`)],

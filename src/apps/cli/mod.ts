@@ -1,3 +1,4 @@
+export { agentHelp, agentOptions, agentProcessOptionsOf } from './agent-options.ts';
 export {
   type AgentProcessOptions,
   type CliContext,
@@ -8,4 +9,4 @@ export {
   type Output,
   type ServerProcessOptions,
 } from './context.ts';
-export { runCommandLine } from './program.ts';
+export { type CommandDescription, describeCommands, runCommandLine } from './program.ts';

@@ -1,6 +1,7 @@
 /** The command line: names, options and help of every command, and what each runs. */
 import { SelvageError } from '#base/mod.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { agentOptions, heartbeatOf } from './agent-options.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
 import { backup } from './backup.ts';
 import { createCommandTools } from './command-tools.ts';
@@ -53,6 +54,37 @@ export async function runCommandLine(
   }
 }
 
+/** One command as its own help tells of it. */
+export interface CommandDescription {
+  /** `selvage lab kill [options] <name>` */
+  readonly usage: string;
+  readonly description: string;
+  readonly options: readonly { readonly flags: string; readonly meaning: string }[];
+}
+
+/** Every command that does something, in the order of the help. */
+export function describeCommands(context: CliContext): readonly CommandDescription[] {
+  const found: CommandDescription[] = [];
+  const walk = (command: Command, path: string): void => {
+    const help = command.createHelp();
+    const children = help.visibleCommands(command).filter((child) => child.name() !== 'help');
+    if (children.length === 0 || command.registeredArguments.length + command.options.length > 1) {
+      found.push({
+        usage: `${path} ${command.usage()}`.trim(),
+        description: command.description(),
+        options: help
+          .visibleOptions(command)
+          .filter(({ long }) => long !== '--help')
+          .map((option) => ({ flags: option.flags, meaning: help.optionDescription(option) })),
+      });
+    }
+    for (const child of children) walk(child, `${path} ${child.name()}`);
+  };
+  const program = buildProgram(context, () => undefined);
+  walk(program, 'selvage');
+  return found;
+}
+
 function buildProgram(context: CliContext, done: (code: ExitCode) => void): Command {
   const folder = (path: string): string => resolvePath(context.workingDirectory, path);
   const program = new Command('selvage')
@@ -74,7 +106,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
   const { stateOption, outputOption, kubeconfigOption } = tools;
   const heartbeatOption = (): Option =>
     new Option('--heartbeat <duration>', 'how often a node says that it is there, 200ms to 60s')
-      .argParser(parseHeartbeat)
+      .argParser(heartbeatOf)
       .default(2_000, '2s');
   const certificateLifeOption = (): Option =>
     new Option(
@@ -148,23 +180,21 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       );
     });
 
-  program
-    .command('agent')
-    .description('run the agent of one node')
-    .addOption(new Option('--state <folder>', 'folder of the agent').makeOptionMandatory())
-    .requiredOption('--name <node>', 'name of the node')
-    .option('--join-file <file>', 'how to join, read only while the agent has no certificate')
-    .addOption(heartbeatOption())
-    .action(async (options) => {
-      done(
-        await context.runAgent({
-          stateFolder: folder(options.state),
-          nodeName: options.name,
-          joinFile: options.joinFile === undefined ? undefined : folder(options.joinFile),
-          heartbeatIntervalMs: options.heartbeat,
-        }),
-      );
-    });
+  const agentCommand = program.command('agent').description('run the agent of one node');
+  for (const { name, value, description, isRequired, fallback } of agentOptions) {
+    const option = new Option(`--${name} ${value}`, description).makeOptionMandatory(isRequired);
+    if (name === 'heartbeat') option.argParser(heartbeatOf);
+    if (fallback !== undefined) option.default(heartbeatOf(fallback), fallback);
+    agentCommand.addOption(option);
+  }
+  agentCommand.action((options) => {
+    const { state, name, joinFile, heartbeat } = options;
+    const joinWords = joinFile === undefined ? [] : ['--join-file', joinFile];
+    context.becomeAgent([
+      ...['--state', state, '--name', name, '--heartbeat', `${heartbeat}ms`],
+      ...joinWords,
+    ]);
+  });
 
   program
     .command('status')
@@ -384,15 +414,3 @@ const parseCertificateLife = durationParser(
   'from 10s to 30d, e.g. 24h',
 );
 const parseTokenLife = durationParser(1_000, 30 * dayMs, 'from 1s to 30d, e.g. 10m');
-
-const heartbeatMinMs = 200;
-const heartbeatMaxMs = 60_000;
-
-function parseHeartbeat(text: string): number {
-  const match = /^([0-9]+(?:\.[0-9]+)?)(ms|s)$/.exec(text);
-  const value = match === null ? Number.NaN : Number(match[1]) * (match[2] === 's' ? 1_000 : 1);
-  if (!(value >= heartbeatMinMs && value <= heartbeatMaxMs)) {
-    throw new InvalidArgumentError('It takes a duration from 200ms to 60s, e.g. 2s or 500ms.');
-  }
-  return Math.round(value);
-}

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
 import {
   type AgentProcessOptions,
+  CommandFailure,
   type ExitCode,
   exitCodes,
   type JoinFile,
@@ -20,11 +21,11 @@ import {
   createNodeClock,
   createNodeDisk,
   createNodeHttpClient,
-  createNodeKeys,
   createNodeNet,
   createNodePlainNet,
   createNodeProbeNet,
   createNodeRandom,
+  createNodeRequesterKeys,
   createNodeSpawn,
   createNodeTimers,
   createStreamLogger,
@@ -53,7 +54,7 @@ export async function runAgentProcess(
   const renewal = keepRenewed(
     {
       disk,
-      keys: createNodeKeys(),
+      keys: createNodeRequesterKeys(),
       httpClient: createNodeHttpClient(),
       clock: createNodeClock(),
       timers: createNodeTimers(),
@@ -101,17 +102,19 @@ async function ensureIdentity(
   const existing = await loadNodeIdentity(disk);
   if (existing !== undefined) {
     if (existing.nodeName !== options.nodeName) {
-      throw new Error(
+      throw new CommandFailure(
         `this state folder belongs to node ${existing.nodeName}, not ${options.nodeName}`,
       );
     }
     return existing;
   }
   if (options.joinFile === undefined) {
-    throw new Error('this node has not joined a fleet yet: give it a --join-file');
+    throw new CommandFailure(
+      'this node has not joined a fleet yet: give it a --join-file. On the server: selvage join-token --site SITE.',
+    );
   }
   const directions = JSON.parse(readFileSync(options.joinFile, 'utf8')) as JoinFile;
-  const ports = { disk, keys: createNodeKeys(), httpClient: createNodeHttpClient() };
+  const ports = { disk, keys: createNodeRequesterKeys(), httpClient: createNodeHttpClient() };
   for (let attempt = 1; ; attempt += 1) {
     try {
       const identity = await joinFleet(ports, options.nodeName, directions);

@@ -2,8 +2,8 @@
  * The program's entry: builds the real ports once and hands them to the command
  * line. Nothing above this file knows that there is a process around it.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type CliContext, exitCodes, type Output, runCommandLine } from '#apps/cli/mod.ts';
 import {
   createNodeClock,
@@ -13,8 +13,9 @@ import {
   createNodeSpawn,
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
+import { agentNodeFlags } from './agent-node-flags.ts';
+import { productVersion } from './product.ts';
 
-const packageFolder = join(import.meta.dirname, '..', '..', '..');
 const columnsDefault = 100;
 const rowsDefault = 40;
 
@@ -36,14 +37,17 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   };
 }
 
-function productVersion(): string {
-  const text = readFileSync(join(packageFolder, 'package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+/** The folder that holds package.json, seen from a checkout's sources and from a bundle. */
+function packageFolderOf(folder: string): string {
+  const isRoot = existsSync(join(folder, 'package.json')) || dirname(folder) === folder;
+  return isRoot ? folder : packageFolderOf(dirname(folder));
 }
 
 async function main(): Promise<number> {
   const spawn = createNodeSpawn();
-  const version = productVersion();
+  const node = readlinkSync('/proc/self/exe');
+  const agentFile = import.meta.filename.endsWith('.ts') ? 'agent.ts' : 'agent.cjs';
+  const agentCommand = [node, ...agentNodeFlags, join(import.meta.dirname, agentFile)] as const;
   const self = await spawn.inspect(process.pid);
   const context: CliContext = {
     clock: createNodeClock(),
@@ -62,13 +66,10 @@ async function main(): Promise<number> {
     standardError: outputOf(process.stderr),
     environment: process.env,
     workingDirectory: process.cwd(),
-    selfCommand: [
-      readlinkSync('/proc/self/exe'),
-      '--disable-warning=ExperimentalWarning',
-      join(import.meta.dirname, 'selvage.ts'),
-    ],
-    packageFolder,
-    productVersion: version,
+    selfCommand: [node, '--disable-warning=ExperimentalWarning', import.meta.filename],
+    agentCommand,
+    packageFolder: packageFolderOf(import.meta.dirname),
+    productVersion,
     nodeVersion: process.version,
     self: { pid: process.pid, startTicks: self?.startTicks ?? 0 },
     onInterrupt(listener) {
@@ -78,9 +79,11 @@ async function main(): Promise<number> {
       process.on('SIGHUP', () => listener('SIGTERM'));
     },
     runServer: async (options) =>
-      (await import('./server-process.ts')).runServerProcess(options, version),
-    runAgent: async (options) =>
-      (await import('./agent-process.ts')).runAgentProcess(options, version),
+      (await import('./server-process.ts')).runServerProcess(options, productVersion),
+    becomeAgent(words) {
+      process.execve?.(node, [...agentCommand, ...words], process.env);
+      throw new Error(`Node.js ${process.version} cannot replace a process; it takes 24`);
+    },
   };
   return await runCommandLine(context, process.argv.slice(2));
 }

@@ -1,0 +1,97 @@
+/**
+ * The options of `selvage agent`, in one table: the command line shows and parses
+ * them with its own library, the agent's own program without it, as an agent carries
+ * nothing that it needs only once.
+ */
+import { type AgentProcessOptions, CommandFailure, exitCodes } from './context.ts';
+import { resolvePath } from './paths.ts';
+
+interface AgentOption {
+  /** Without the dashes. */
+  readonly name: string;
+  /** What stands for its value in a help text. */
+  readonly value: string;
+  readonly description: string;
+  readonly isRequired: boolean;
+  /** As one would type it. */
+  readonly fallback?: string;
+}
+
+export const agentOptions: readonly AgentOption[] = [
+  { name: 'state', value: '<folder>', description: 'folder of the agent', isRequired: true },
+  { name: 'name', value: '<node>', description: 'name of the node', isRequired: true },
+  {
+    name: 'join-file',
+    value: '<file>',
+    description: 'how to join, read only while the agent has no certificate',
+    isRequired: false,
+  },
+  {
+    name: 'heartbeat',
+    value: '<duration>',
+    description: 'how often a node says that it is there, 200ms to 60s',
+    isRequired: false,
+    fallback: '2s',
+  },
+];
+
+const heartbeatMinMs = 200;
+const heartbeatMaxMs = 60_000;
+
+/** Milliseconds. Throws CommandFailure for what is no such duration. */
+export function heartbeatOf(text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?)(ms|s)$/.exec(text);
+  const value = match === null ? Number.NaN : Number(match[1]) * (match[2] === 's' ? 1_000 : 1);
+  if (!(value >= heartbeatMinMs && value <= heartbeatMaxMs)) {
+    throw new CommandFailure(
+      `--heartbeat takes a duration from 200ms to 60s, e.g. 2s or 500ms, not '${text}'.`,
+      exitCodes.usage,
+    );
+  }
+  return Math.round(value);
+}
+
+/** `values` by the options' names. Throws CommandFailure for what is missing or wrong. */
+export function agentProcessOptionsOf(
+  values: Readonly<Record<string, string | undefined>>,
+  workingDirectory: string,
+): AgentProcessOptions {
+  const path = (text: string): string => resolvePath(workingDirectory, text);
+  const given = (name: string): string => {
+    const value = values[name];
+    if (value === undefined) {
+      throw new CommandFailure(`the agent needs --${name} (add --help).`, exitCodes.usage);
+    }
+    return value;
+  };
+  const joinFile = values['join-file'];
+  return {
+    stateFolder: path(given('state')),
+    nodeName: given('name'),
+    joinFile: joinFile === undefined ? undefined : path(joinFile),
+    heartbeatIntervalMs: heartbeatOf(given('heartbeat')),
+  };
+}
+
+/** What `--help` of the agent's own program prints. */
+export function agentHelp(): string {
+  const rows = agentOptions.map(({ name, value, description, isRequired, fallback }) => {
+    const more = isRequired
+      ? ' (required)'
+      : fallback === undefined
+        ? ''
+        : ` (default: ${fallback})`;
+    return `  ${`--${name} ${value}`.padEnd(24)}${description}${more}`;
+  });
+  return [
+    'Usage: selvage agent [options]',
+    '',
+    'run the agent of one node',
+    '',
+    'Options:',
+    ...rows,
+    `  ${'-V, --version'.padEnd(24)}print the version`,
+    `  ${'-h, --help'.padEnd(24)}display help for command`,
+    '',
+  ].join('\n');
+}
