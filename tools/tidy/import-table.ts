@@ -37,6 +37,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'platform/api',
     'platform/client',
     'platform/reconcile',
+    'engines/scheduler',
   ],
   'roles/hub': [
     'base',

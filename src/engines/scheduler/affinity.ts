@@ -6,9 +6,27 @@ import type {
   SchedulerPod,
 } from './types.ts';
 
+/** What of a node its selection looks at. */
+export type NodeTraits = Pick<SchedulerNode, 'name' | 'labels'>;
+
 /** Whether the node may have the pod. */
-export function isWanted(node: SchedulerNode, { nodesRequired }: SchedulerPod): boolean {
+function isWanted(
+  node: NodeTraits,
+  { nodesRequired }: Pick<SchedulerPod, 'nodesRequired'>,
+): boolean {
   return nodesRequired === undefined || nodesRequired.some((term) => termHolds(node, term));
+}
+
+/** Whether the node is one that the pod's selector and its required affinity name. */
+export function nodeSuits(
+  node: NodeTraits,
+  pod: Pick<SchedulerPod, 'nodeSelector' | 'nodesRequired'>,
+): boolean {
+  const { nodeSelector } = pod;
+  const hasLabels = Object.keys(nodeSelector).every(
+    (key) => Object.hasOwn(node.labels, key) && node.labels[key] === nodeSelector[key],
+  );
+  return hasLabels && isWanted(node, pod);
 }
 
 /** The sum of the weights of the preferences that hold. */
@@ -18,12 +36,12 @@ export function preferenceFor(node: SchedulerNode, { nodesPreferred = [] }: Sche
   return sum;
 }
 
-function termHolds(node: SchedulerNode, term: SchedulerNodeTerm): boolean {
+function termHolds(node: NodeTraits, term: SchedulerNodeTerm): boolean {
   return term.length > 0 && term.every((condition) => conditionHolds(node, condition));
 }
 
 function conditionHolds(
-  node: SchedulerNode,
+  node: NodeTraits,
   { on, key, operator, values }: SchedulerNodeCondition,
 ): boolean {
   const label = Object.hasOwn(node.labels, key) ? node.labels[key] : undefined;

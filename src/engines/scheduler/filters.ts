@@ -1,5 +1,5 @@
 /** What rules a node out for a pod, each in the words that users of Kubernetes know. */
-import { isWanted } from './affinity.ts';
+import { nodeSuits } from './affinity.ts';
 import type { SchedulerNode, SchedulerPod, SchedulerTaint, SchedulerToleration } from './types.ts';
 
 /** Room of a node that this plan keeps account of. */
@@ -23,12 +23,7 @@ export function standingReason(node: SchedulerNode, pod: SchedulerPod): string |
     const text = taint.value === '' ? taint.key : `${taint.key}: ${taint.value}`;
     return `node(s) had untolerated taint {${text}}`;
   }
-  for (const key of Object.keys(pod.nodeSelector)) {
-    if (!Object.hasOwn(node.labels, key) || node.labels[key] !== pod.nodeSelector[key]) {
-      return "node(s) didn't match Pod's node affinity/selector";
-    }
-  }
-  if (!isWanted(node, pod)) return "node(s) didn't match Pod's node affinity/selector";
+  if (!nodeSuits(node, pod)) return "node(s) didn't match Pod's node affinity/selector";
   for (const platforms of pod.platformsByContainer) {
     if (!platforms.some((platform) => node.platforms.includes(platform))) {
       return `node(s) can't run an image for ${platforms.join(' or ')}`;

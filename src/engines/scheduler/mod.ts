@@ -1,3 +1,4 @@
+export { nodeSuits, type NodeTraits } from './affinity.ts';
 export { tolerates } from './filters.ts';
 export { planPlacement } from './plan-placement.ts';
 export {

@@ -1,11 +1,8 @@
 /** Starts all controllers over one set of shared copies. */
 import {
+  type ApiObject,
   builtInDefinitions,
-  type Deployment,
   type GroupVersionResource,
-  type Namespace,
-  type Pod,
-  type ReplicaSet,
   type ResourceDefinition,
   resources,
 } from '#platform/api/mod.ts';
@@ -21,8 +18,12 @@ import {
   runManager,
   type WorkQueue,
 } from '#platform/reconcile/mod.ts';
+import { cronJobReconciler, watchForCronJobs } from './cron-job/reconcile.ts';
+import { daemonSetReconciler, watchForDaemonSets } from './daemon-set/reconcile.ts';
 import { deploymentReconciler, watchForDeployments } from './deployment/reconcile.ts';
+import { endpointSliceReconciler, watchForEndpointSlices } from './endpoint-slice/reconcile.ts';
 import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
+import { jobReconciler, watchForJobs } from './job/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
 import { unmanagedIn, unmanagedIndex } from './shared/adopt.ts';
@@ -76,6 +77,10 @@ export function startControllers(options: ControllersOptions): Controllers {
     () => [
       run('deployment-controller', watchForDeployments, deploymentReconciler),
       run('replicaset-controller', watchForReplicaSets, replicaSetReconciler),
+      run('daemonset-controller', watchForDaemonSets, daemonSetReconciler),
+      run('job-controller', watchForJobs, jobReconciler),
+      run('cronjob-controller', watchForCronJobs, cronJobReconciler),
+      run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
       run('garbage-collector', watchForGarbage, garbageReconciler),
       run('namespace-controller', watchForNamespaces, (context) =>
         namespaceReconciler(context, namespaceContents()),
@@ -106,20 +111,26 @@ function shareInformers(options: ControllersOptions): SharedInformers {
       const informer = createInformer(client, kind.resource, { ...ports, indexes });
       return { kind, informer };
     });
-  function of(resource: GroupVersionResource): Informer {
+  function of<Kind extends ApiObject>(resource: GroupVersionResource): Informer<Kind> {
     const found = all.find(
       ({ kind }) =>
         kind.resource.plural === resource.plural && kind.resource.group === resource.group,
     );
     if (found === undefined) throw new RangeError(`no stored kind ${resource.plural}`);
-    return found.informer;
+    return found.informer as Informer<Kind>;
   }
   return {
     all,
-    deployments: of(resources.deployments) as Informer<Deployment>,
-    replicaSets: of(resources.replicaSets) as Informer<ReplicaSet>,
-    pods: of(resources.pods) as Informer<Pod>,
-    namespaces: of(resources.namespaces) as Informer<Namespace>,
+    deployments: of(resources.deployments),
+    replicaSets: of(resources.replicaSets),
+    daemonSets: of(resources.daemonSets),
+    jobs: of(resources.jobs),
+    cronJobs: of(resources.cronJobs),
+    services: of(resources.services),
+    endpointSlices: of(resources.endpointSlices),
+    pods: of(resources.pods),
+    nodes: of(resources.nodes),
+    namespaces: of(resources.namespaces),
   };
 }
 
@@ -132,5 +143,9 @@ function namespaceContents(): GroupVersionResource[] {
   return builtInDefinitions
     .filter(({ namespaced, verbs }) => namespaced && verbs.includes('delete'))
     .map((definition) => kindOf(definition).resource)
-    .sort((left, right) => Number(right.group === 'apps') - Number(left.group === 'apps'));
+    .sort((left, right) => Number(isWorkload(right)) - Number(isWorkload(left)));
+}
+
+function isWorkload({ group }: GroupVersionResource): boolean {
+  return group === 'apps' || group === 'batch';
 }

@@ -5,7 +5,6 @@
  */
 import { type JsonObject } from '#base/mod.ts';
 import {
-  type ApiObject,
   type Deployment,
   equalJson,
   type ReplicaSet,
@@ -16,6 +15,7 @@ import { timestampOf } from '#platform/io/mod.ts';
 import type { ReconcileResult } from '#platform/reconcile/mod.ts';
 import { claim } from '../shared/adopt.ts';
 import type { ControllerContext } from '../shared/context.ts';
+import { keyOfObject } from '../shared/keys.ts';
 import { controllerOf, isDeleting } from '../shared/ownership.ts';
 import { planReplicas, type ReplicaSetFacts } from './plan-replicas.ts';
 import { isComplete, planStatus } from './plan-status.ts';
@@ -34,7 +34,7 @@ type Step = 'created' | 'found' | undefined;
 
 /** Enqueues the deployments that a change concerns. */
 export function watchForDeployments({ informers, queue }: ControllerContext): void {
-  informers.deployments.onChange(({ object }) => queue.add(keyOfDeployment(object)));
+  informers.deployments.onChange(({ object }) => queue.add(keyOfObject(object)));
   informers.replicaSets.onChange(({ object, previous }) => {
     for (const set of previous === undefined ? [object] : [object, previous]) {
       const manager = controllerOf(set);
@@ -51,10 +51,6 @@ export function watchForDeployments({ informers, queue }: ControllerContext): vo
       if (manager !== undefined) queue.add(`${set.metadata.namespace ?? ''}/${manager.name}`);
     }
   });
-}
-
-function keyOfDeployment({ metadata }: ApiObject): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
 }
 
 export function deploymentReconciler(

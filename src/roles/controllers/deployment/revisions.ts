@@ -2,7 +2,6 @@
  * Replica sets as the history of a deployment: which one has the present
  * template, what they are called, and which revision each of them is.
  */
-import { hash } from 'node:crypto';
 import type { Json } from '#base/mod.ts';
 import {
   type ApiObject,
@@ -12,7 +11,7 @@ import {
   type ReplicaSet,
 } from '#platform/api/mod.ts';
 import { controllerReference } from '../shared/ownership.ts';
-import { nameAlphabet } from '../shared/random-suffix.ts';
+import { templateHash } from '../shared/template-hash.ts';
 
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const hashLabel = 'pod-template-hash';
@@ -23,32 +22,12 @@ const ownAnnotations = new Set([
   'kubectl.kubernetes.io/last-applied-configuration',
 ]);
 
-const hashLength = 10;
 /** Of the deployment's part, so that the hash and a pod's suffix still fit. */
 const namePartMax = 46;
 
 export function revisionOfSet({ metadata }: ApiObject): number {
   const text = metadata.annotations?.[revisionAnnotation] ?? '0';
   return /^\d{1,15}$/u.test(text) ? Number(text) : 0;
-}
-
-/** Ten characters that follow from the template and, after a clash of names, its count. */
-export function templateHash(template: PodTemplate, collisionCount: number): string {
-  const text = JSON.stringify([canonical(template), collisionCount]);
-  const digest = hash('sha256', text, 'buffer');
-  let out = '';
-  for (let at = 0; at < hashLength; at += 1) {
-    out += nameAlphabet.charAt((digest[at] ?? 0) % nameAlphabet.length);
-  }
-  return out;
-}
-
-/** The same value with all fields in one order, so that equal templates have equal texts. */
-function canonical(value: Json): Json {
-  if (Array.isArray(value)) return value.map(canonical);
-  if (value === null || typeof value !== 'object') return value;
-  const names = Object.keys(value).sort();
-  return Object.fromEntries(names.map((name) => [name, canonical(value[name] ?? null)]));
 }
 
 /** Whether the set makes pods of this template, apart from the label that tells sets apart. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Pod, PodPhase } from '#platform/api/mod.ts';
-import { availableInMs, endedPodsMax, planPods, rankForRemoval } from './plan-pods.ts';
+import { availableInMs } from '../shared/pod-state.ts';
+import { endedPodsMax, planPods, rankForRemoval } from './plan-pods.ts';
 
 type Traits = {
   name: string;

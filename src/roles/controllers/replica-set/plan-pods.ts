@@ -8,8 +8,8 @@
  *    either: whether it still runs is the node's to say.
  * 4. Of the pods that have ended, the newest few stay to be looked at.
  */
-import { conditionOf, type Pod } from '#platform/api/mod.ts';
-import { wallMsOf } from '#platform/api/mod.ts';
+import type { Pod } from '#platform/api/mod.ts';
+import { createdMs, hasEnded, isActive, isReady, readySinceMs } from '../shared/pod-state.ts';
 
 /** Pods of one set that have ended and are kept. */
 export const endedPodsMax = 3;
@@ -20,19 +20,6 @@ export const changesMax = 500;
 export interface PodPlan {
   readonly create: number;
   readonly remove: readonly Pod[];
-}
-
-/** Whether the pod counts: not on its way out, not ended, not given up with its node. */
-export function isActive(pod: Pod): boolean {
-  return (
-    pod.metadata.deletionTimestamp === undefined &&
-    !hasEnded(pod) &&
-    pod.status?.reason !== 'NodeLost'
-  );
-}
-
-function hasEnded({ status }: Pod): boolean {
-  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 /** `pods` are the set's own pods; those whose deletion was asked for are not among them. */
@@ -96,28 +83,4 @@ function isBefore(
     if (other !== undefined && value !== other) return value < other;
   }
   return false;
-}
-
-export function isReady(pod: Pod): boolean {
-  return conditionOf(pod.status?.conditions, 'Ready')?.status === 'True';
-}
-
-function readySinceMs(pod: Pod): number {
-  const since = conditionOf(pod.status?.conditions, 'Ready')?.lastTransitionTime;
-  return isReady(pod) && since !== undefined ? (wallMsOf(since) ?? 0) : 0;
-}
-
-function createdMs(pod: Pod): number {
-  return wallMsOf(pod.metadata.creationTimestamp ?? '') ?? 0;
-}
-
-/** How long until the pod counts as available: 0 when it does, undefined when it is not ready. */
-export function availableInMs(
-  pod: Pod,
-  minReadySeconds: number,
-  nowMs: number,
-): number | undefined {
-  if (!isReady(pod)) return undefined;
-  if (minReadySeconds === 0) return 0;
-  return Math.max(0, readySinceMs(pod) + minReadySeconds * 1000 - nowMs);
 }

@@ -6,44 +6,27 @@
  *    answer on, whether or not the watch has told of them.
  * 2. A pod whose deletion it asked for does not count any more.
  */
-import { isJsonObject, errorText, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import {
-  type ApiObject,
   type Pod,
   type ReplicaSet,
   type ReplicaSetStatus,
   resources,
-  selectsLabels,
   StatusError,
 } from '#platform/api/mod.ts';
 import type { ReconcileResult } from '#platform/reconcile/mod.ts';
 import { claim } from '../shared/adopt.ts';
 import type { ControllerContext } from '../shared/context.ts';
-import { controllerOf, controllerReference, isDeleting } from '../shared/ownership.ts';
-import { randomSuffix } from '../shared/random-suffix.ts';
-import { availableInMs, isActive, isReady, planPods } from './plan-pods.ts';
-
-const nameAttemptsMax = 5;
+import { keyOfObject, watchOwnedPods } from '../shared/keys.ts';
+import { createOwnedPod, forgetDone, removeOwnedPod } from '../shared/owned-pods.ts';
+import { isDeleting } from '../shared/ownership.ts';
+import { availableInMs, isActive, isReady } from '../shared/pod-state.ts';
+import { planPods } from './plan-pods.ts';
 
 /** Enqueues the replica sets that a change concerns. */
 export function watchForReplicaSets({ informers, queue }: ControllerContext): void {
-  informers.replicaSets.onChange(({ object }) => queue.add(keyOfSet(object)));
-  informers.pods.onChange(({ object, previous }) => {
-    for (const pod of previous === undefined ? [object] : [object, previous]) {
-      const manager = controllerOf(pod);
-      const namespace = pod.metadata.namespace ?? '';
-      if (manager?.kind === 'ReplicaSet') queue.add(`${namespace}/${manager.name}`);
-      if (manager !== undefined) continue;
-      // Nobody manages it: whoever selects it may adopt it.
-      for (const set of informers.replicaSets.lookup('namespace', namespace)) {
-        if (selectsLabels(set.spec.selector, pod.metadata.labels)) queue.add(keyOfSet(set));
-      }
-    }
-  });
-}
-
-function keyOfSet({ metadata }: ApiObject): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
+  informers.replicaSets.onChange(({ object }) => queue.add(keyOfObject(object)));
+  watchOwnedPods(informers, informers.replicaSets, 'ReplicaSet', queue);
 }
 
 /** `asked` remembers per set the uids of pods whose deletion was asked for. */
@@ -71,18 +54,17 @@ async function reconcileSet(
   const own = (): Promise<Pod[]> =>
     claim(context.client, resources.pods, context.informers.pods, set, set.spec.selector);
   const pods = await own();
-  const staying = new Set(
-    pods.filter((pod) => !isDeleting(pod)).map((pod) => pod.metadata.uid ?? ''),
-  );
-  for (const uid of asked) if (!staying.has(uid)) asked.delete(uid);
+  forgetDone(asked, pods);
 
   let failure: unknown;
   if (!isDeleting(set)) {
     const remaining = pods.filter((pod) => !asked.has(pod.metadata.uid ?? ''));
     const plan = planPods(set.spec.replicas ?? 1, remaining);
     try {
-      for (let made = 0; made < plan.create; made += 1) await createPod(context, set);
-      for (const pod of plan.remove) await removePod(context, set, pod, asked);
+      for (let made = 0; made < plan.create; made += 1) {
+        await createOwnedPod(context, set, set.spec.template);
+      }
+      for (const pod of plan.remove) await removeOwnedPod(context, set, pod, asked);
     } catch (error) {
       // What was done shows in the status; the rest is tried again.
       failure = error;
@@ -92,75 +74,6 @@ async function reconcileSet(
   const result = await writeStatus(context, set, present.filter(isActive));
   if (failure !== undefined) throw failure;
   return result;
-}
-
-async function createPod(context: ControllerContext, set: ReplicaSet): Promise<void> {
-  const { client, events, informers, random } = context;
-  for (let attempt = 1; ; attempt += 1) {
-    const pod = podOf(set, `${set.metadata.name.slice(0, 57)}-${randomSuffix(random, 5)}`);
-    try {
-      const created = await client.create(resources.pods, pod);
-      informers.pods.observe(created);
-      events.record({
-        regarding: set,
-        severity: 'Normal',
-        reason: 'SuccessfulCreate',
-        message: `Created pod: ${created.metadata.name}`,
-      });
-      return;
-    } catch (error) {
-      const taken = error instanceof StatusError && error.reason === 'AlreadyExists';
-      if (taken && attempt < nameAttemptsMax) continue;
-      events.record({
-        regarding: set,
-        severity: 'Warning',
-        reason: 'FailedCreate',
-        message: `Error creating: ${errorText(error)}`,
-      });
-      throw error;
-    }
-  }
-}
-
-function podOf(set: ReplicaSet, name: string): ApiObject {
-  const { metadata = {}, spec } = set.spec.template;
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name,
-      generateName: `${set.metadata.name}-`,
-      namespace: set.metadata.namespace ?? '',
-      ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
-      ...(metadata.annotations === undefined ? {} : { annotations: metadata.annotations }),
-      ownerReferences: [controllerReference(set)],
-    },
-    spec,
-  };
-}
-
-async function removePod(
-  { client, events }: ControllerContext,
-  set: ReplicaSet,
-  pod: Pod,
-  asked: Set<string>,
-): Promise<void> {
-  const { namespace = '', name, uid = '' } = pod.metadata;
-  asked.add(uid);
-  try {
-    await client.delete(resources.pods, namespace, name, { uid, propagationPolicy: 'Background' });
-  } catch (error) {
-    // It is gone, or another pod has its name by now: either way this one went.
-    if (error instanceof StatusError && ['NotFound', 'Conflict'].includes(error.reason)) return;
-    asked.delete(uid);
-    throw error;
-  }
-  events.record({
-    regarding: set,
-    severity: 'Normal',
-    reason: 'SuccessfulDelete',
-    message: `Deleted pod: ${name}`,
-  });
 }
 
 async function writeStatus(

@@ -1,10 +1,16 @@
 /** What every controller is given. */
 import type {
+  CronJob,
+  DaemonSet,
   Deployment,
+  EndpointSlice,
+  GroupVersionResource,
+  Job,
   Namespace,
+  Node,
   Pod,
   ReplicaSet,
-  GroupVersionResource,
+  Service,
 } from '#platform/api/mod.ts';
 import type { Client, EventRecorder } from '#platform/client/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
@@ -14,9 +20,15 @@ import type { Informer, WorkQueue } from '#platform/reconcile/mod.ts';
 export interface SharedInformers {
   readonly deployments: Informer<Deployment>;
   readonly replicaSets: Informer<ReplicaSet>;
+  readonly daemonSets: Informer<DaemonSet>;
+  readonly jobs: Informer<Job>;
+  readonly cronJobs: Informer<CronJob>;
+  readonly services: Informer<Service>;
+  readonly endpointSlices: Informer<EndpointSlice>;
   readonly pods: Informer<Pod>;
+  readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
-  /** Of every kind that is stored, the four above included. */
+  /** Of every kind that is stored, those above included. */
   readonly all: readonly { readonly kind: KindInfo; readonly informer: Informer }[];
 }
 

@@ -1,0 +1,128 @@
+/** Keeps one pod of a daemon set on every node that it is for. The plan is in plan-daemons. */
+import {
+  type DaemonSet,
+  type DaemonSetStatus,
+  equalJson,
+  type Node,
+  type Pod,
+  resources,
+} from '#platform/api/mod.ts';
+import type { ReconcileResult } from '#platform/reconcile/mod.ts';
+import { claim } from '../shared/adopt.ts';
+import type { ControllerContext } from '../shared/context.ts';
+import { keyOfObject, watchOwnedPods } from '../shared/keys.ts';
+import { createOwnedPod, forgetDone, removeOwnedPod } from '../shared/owned-pods.ts';
+import { isDeleting } from '../shared/ownership.ts';
+import { patchStatus } from '../shared/status.ts';
+import { templateHash } from '../shared/template-hash.ts';
+import { specForNode } from './node-fit.ts';
+import { planDaemons, revisionLabel } from './plan-daemons.ts';
+
+/** After a pod failed on a node: twice as long each time. */
+const retryFirstMs = 1_000;
+const retryMaxMs = 15 * 60_000;
+
+/** Enqueues the sets that a change concerns: of a node that counts, all of them. */
+export function watchForDaemonSets({ informers, queue }: ControllerContext): void {
+  informers.daemonSets.onChange(({ object }) => queue.add(keyOfObject(object)));
+  watchOwnedPods(informers, informers.daemonSets, 'DaemonSet', queue);
+  informers.nodes.onChange(({ type, object, previous }) => {
+    if (type === 'updated' && placementOf(object) === placementOf(previous)) return;
+    for (const set of informers.daemonSets.list()) queue.add(keyOfObject(set));
+  });
+}
+
+/** What of a node decides whether it is one for a set. */
+function placementOf({ metadata, spec }: Node): string {
+  return JSON.stringify([metadata.labels, spec.taints]);
+}
+
+/** What this controller remembers of one set. */
+interface Memory {
+  /** Uids of pods whose deletion was asked for. */
+  readonly asked: Set<string>;
+  readonly failures: Map<string, { count: number; untilMs: number }>;
+}
+
+export function daemonSetReconciler(
+  context: ControllerContext,
+): (key: string) => Promise<ReconcileResult | void> {
+  const memories = new Map<string, Memory>();
+  return async (key) => {
+    const set = context.informers.daemonSets.get(key);
+    if (set === undefined) {
+      memories.delete(key);
+      return undefined;
+    }
+    const memory = memories.get(key) ?? { asked: new Set(), failures: new Map() };
+    memories.set(key, memory);
+    return reconcileSet(context, set, memory);
+  };
+}
+
+async function reconcileSet(
+  context: ControllerContext,
+  set: DaemonSet,
+  { asked, failures }: Memory,
+): Promise<ReconcileResult> {
+  const { client, clock, informers } = context;
+  const { spec } = set;
+  const own = (): Promise<Pod[]> =>
+    claim(client, resources.pods, informers.pods, set, spec.selector);
+  const hash = templateHash(spec.template, 0);
+  const nowMs = clock.wallMs();
+  const plan = async (): Promise<ReturnType<typeof planDaemons>> => {
+    const pods = await own();
+    forgetDone(asked, pods);
+    const retryAtMs = (nodeName: string): number => failures.get(nodeName)?.untilMs ?? 0;
+    const nodes = informers.nodes.list();
+    return planDaemons({ spec, hash, nodes, pods, asked, nowMs, retryAtMs });
+  };
+  let failure: unknown;
+  if (!isDeleting(set)) {
+    const { create, remove, failed } = await plan();
+    for (const { pod, nodeName } of failed) {
+      noteFailure(failures, nodeName, nowMs);
+      context.events.record({
+        regarding: set,
+        severity: 'Warning',
+        reason: pod.status?.phase === 'Succeeded' ? 'SucceededDaemonPod' : 'FailedDaemonPod',
+        message: `Found ended daemon pod ${keyOfObject(pod)} on node ${nodeName}, will try to replace it`,
+      });
+    }
+    try {
+      for (const pod of remove) await removeOwnedPod(context, set, pod, asked);
+      for (const nodeName of create) {
+        await createOwnedPod(context, set, spec.template, {
+          labels: { [revisionLabel]: hash },
+          spec: specForNode(spec.template.spec, nodeName),
+        });
+      }
+    } catch (error) {
+      // What was done shows in the status; the rest is tried again.
+      failure = error;
+    }
+  }
+  const { status, againAfterMs, create, remove } = await plan();
+  await writeStatus(context, set, status);
+  if (failure !== undefined) throw failure;
+  const hasMore = !isDeleting(set) && create.length + remove.length > 0;
+  if (hasMore) return { againAfterMs: 0 };
+  return againAfterMs === undefined ? {} : { againAfterMs };
+}
+
+function noteFailure(failures: Memory['failures'], nodeName: string, nowMs: number): void {
+  const count = (failures.get(nodeName)?.count ?? 0) + 1;
+  const delayMs = Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(count - 1, 20));
+  failures.set(nodeName, { count, untilMs: nowMs + delayMs });
+}
+
+async function writeStatus(
+  { client, informers }: ControllerContext,
+  set: DaemonSet,
+  counts: Omit<DaemonSetStatus, 'observedGeneration'>,
+): Promise<void> {
+  const status = { ...counts, observedGeneration: set.metadata.generation ?? 0 };
+  if (equalJson({ ...set.status, ...status }, set.status ?? {})) return;
+  await patchStatus(client, resources.daemonSets, informers.daemonSets, set, status);
+}

@@ -1,0 +1,30 @@
+/** Sets of completion indexes as the text that a job's status has them in: `1,3-5`. */
+
+/** What is not of that form is left out. */
+export function parseIndexes(text: string): Set<number> {
+  const indexes = new Set<number>();
+  for (const part of text.split(',')) {
+    const match = /^(\d{1,6})(?:-(\d{1,6}))?$/u.exec(part);
+    if (match === null) continue;
+    const first = Number(match[1]);
+    const last = match[2] === undefined ? first : Number(match[2]);
+    for (let index = first; index <= last; index += 1) indexes.add(index);
+  }
+  return indexes;
+}
+
+export function formatIndexes(indexes: ReadonlySet<number>): string {
+  const sorted = [...indexes].sort((left, right) => left - right);
+  const parts: string[] = [];
+  for (let at = 0; at < sorted.length; at += 1) {
+    const first = sorted[at] ?? 0;
+    let last = first;
+    while (sorted[at + 1] === last + 1) {
+      last += 1;
+      at += 1;
+    }
+    // Two in a row are named one by one.
+    parts.push(last === first ? `${first}` : `${first}${last === first + 1 ? ',' : '-'}${last}`);
+  }
+  return parts.join(',');
+}
