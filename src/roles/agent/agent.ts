@@ -11,6 +11,7 @@ import type {
   ClientTls,
   Clock,
   Disk,
+  FileTree,
   Logger,
   Net,
   PlainNet,
@@ -48,6 +49,8 @@ export interface AgentDependencies {
   readonly plainNet?: PlainNet;
   readonly probeNet?: ProbeNet;
   readonly children?: Children;
+  /** What volumes are made with; absent: pods that have some wait, and say so. */
+  readonly files?: FileTree;
   /** Absolute path of the JavaScript runtime that bundles are run by. */
   readonly javascriptRuntimePath: string;
   /** Where an observer may come between the parts; production hands in none. */
@@ -71,11 +74,28 @@ export interface AgentOptions {
   /** How long the hub is asked first before pods are started from disk; 5000 where absent. */
   readonly startupGraceMs?: number;
   readonly facts: MachineFacts;
+  /** Absolute paths below which pods may be shown the node's own files; none where absent. */
+  readonly hostPathPrefixes?: readonly string[];
   /** Of this program, without a leading `v`. */
   readonly version: string;
 }
 
+/** What an agent knows of itself at a moment, for metrics and for health. */
+export interface AgentState {
+  readonly isLinked: boolean;
+  /** How long the hub has been silent; 0 where it never spoke. */
+  readonly silentMs: number;
+  /** Entries that the hub has not taken yet. */
+  readonly outboxPending: number;
+  readonly containers: readonly {
+    readonly runtime: string;
+    readonly isRunning: boolean;
+    readonly restartCount: number;
+  }[];
+}
+
 export interface Agent {
+  state(): AgentState;
   /** `leave`: pods go on without an agent. `stop`: they are ended first. */
   stop(options: { readonly pods: 'leave' | 'stop' }): Promise<void>;
 }
@@ -127,6 +147,7 @@ export async function createAgent(
       outbox,
       runtime,
       images,
+      files: dependencies.files,
       clock,
       timers,
       logger,
@@ -138,7 +159,12 @@ export async function createAgent(
         exec: (key, command) => runtime.exec(key, command),
       },
     },
-    { nodeName: options.nodeName, hostAddress: options.facts.hostAddress, repeatsReports },
+    {
+      nodeName: options.nodeName,
+      hostAddress: options.facts.hostAddress,
+      hostPathPrefixes: options.hostPathPrefixes,
+      repeatsReports,
+    },
   );
   const reporter = createNodeReporter(
     { replica, outbox },
@@ -183,6 +209,16 @@ export async function createAgent(
   await reporter.lookAgain();
 
   return {
+    state: () => ({
+      isLinked: connection.session !== undefined,
+      silentMs: clock.monotonicMs() - (connection.contact().lastMs ?? clock.monotonicMs()),
+      outboxPending: outbox.pendingCount,
+      containers: runtime.list().map(({ containerId, exit, restartCount }) => ({
+        runtime: containerId.slice(0, containerId.indexOf('://')),
+        isRunning: exit === undefined,
+        restartCount,
+      })),
+    }),
     async stop({ pods }) {
       gate.close();
       connection.close();
