@@ -12,3 +12,22 @@ export function base64Of(bytes: Uint8Array): string {
   }
   return out;
 }
+
+/** The bytes of base64 with padding. What is none of its characters counts as nothing. */
+export function bytesOfBase64(text: string): Uint8Array {
+  const digits = text.replaceAll('=', '');
+  const bytes = new Uint8Array(Math.floor((digits.length * 3) / 4));
+  let bits = 0;
+  let bitCount = 0;
+  let at = 0;
+  for (const digit of digits) {
+    // At most eight bits wait for the rest of their byte.
+    bits = ((bits << 6) | Math.max(0, alphabet.indexOf(digit))) & 0xffff;
+    bitCount += 6;
+    if (bitCount < 8) continue;
+    bitCount -= 8;
+    bytes[at] = (bits >> bitCount) & 255;
+    at += 1;
+  }
+  return bytes;
+}

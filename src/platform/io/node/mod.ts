@@ -2,6 +2,7 @@ export { createNodeChildren } from './child.ts';
 export { createNodeClock } from './clock.ts';
 export { createNodeDatagrams } from './datagrams.ts';
 export { createNodeDisk } from './disk.ts';
+export { createNodeFileTree } from './file-tree.ts';
 export { lockFolder } from './folder-lock.ts';
 export { createNodeHttpClient } from './http-client.ts';
 export { createNodeHttpServer } from './http-server.ts';

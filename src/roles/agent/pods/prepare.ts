@@ -6,14 +6,23 @@
 import type { Container } from '#platform/api/mod.ts';
 import type { ImageCache } from '../images/image-cache.ts';
 import type { ContainerStart } from '../runtimes/types.ts';
+import type { ConfigObjects } from './config-objects.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import { commandOf, environmentOf } from './environment.ts';
+import type { PodFacts } from './pod-fields.ts';
+import type { PodVolumes } from './volumes/pod-volumes.ts';
 
 /** What a runtime is told of a container, but for which run of it this is. */
 export type PreparedStart = Omit<ContainerStart, 'restartCount' | 'last' | 'deadlineBootMs'>;
 
 export type Preparation =
-  | { readonly status: 'ready'; readonly platform: string; readonly start: PreparedStart }
+  | {
+      readonly status: 'ready';
+      readonly platform: string;
+      readonly start: PreparedStart;
+      /** What was left out though somebody asked for it, one sentence each. */
+      readonly warnings: readonly string[];
+    }
   | { readonly status: 'pulling' }
   | { readonly status: 'unavailable'; readonly why: string };
 
@@ -28,42 +37,52 @@ export interface Preparer {
 
 export interface PreparerDependencies {
   readonly images: ImageCache;
+  readonly objects: ConfigObjects;
+  readonly volumes: PodVolumes;
+  /** A pod as it may be told of itself. */
+  readonly factsOf: (pod: DesiredPod, ip: string) => PodFacts;
 }
 
-export function createPreparer(
-  { images }: PreparerDependencies,
-  { nodeName }: { readonly nodeName: string },
-): Preparer {
+export function createPreparer({
+  images,
+  objects,
+  volumes,
+  factsOf,
+}: PreparerDependencies): Preparer {
   return {
-    prepare(pod, container, ip) {
-      return Promise.resolve().then((): Preparation => {
-        const digest = pod.images[container.image];
-        if (digest === undefined) {
-          return { status: 'unavailable', why: 'the hub has not said what it is' };
-        }
-        const state = images.want(digest);
-        if (state.status === 'pulling') return { status: 'pulling' };
-        if (state.status === 'failed') return { status: 'unavailable', why: state.message };
-        const { image } = state;
-        const { namespace, name } = pod.key;
-        const environment = environmentOf(container, image, { namespace, name, nodeName, ip });
-        return {
-          status: 'ready',
-          platform: image.platform,
-          start: {
-            podUid: pod.uid,
-            podNamespace: namespace,
-            podName: name,
-            container: container.name,
-            image: container.image,
-            digest,
-            ip,
-            bundle: image.bundle,
-            command: commandOf(container, image, environment),
-            environment,
-          },
-        };
-      });
+    async prepare(pod, container, ip) {
+      const digest = pod.images[container.image];
+      if (digest === undefined) {
+        return { status: 'unavailable', why: 'the hub has not said what it is' };
+      }
+      const state = images.want(digest);
+      if (state.status === 'pulling') return { status: 'pulling' };
+      if (state.status === 'failed') return { status: 'unavailable', why: state.message };
+      const { image } = state;
+      const { namespace, name } = pod.key;
+      const facts = factsOf(pod, ip);
+      const { variables, skipped } = environmentOf(container, image, facts, objects);
+      const mounts = await volumes.mountsFor(facts, container);
+      const { workingDir = '' } = container;
+      return {
+        status: 'ready',
+        platform: image.platform,
+        warnings: skipped.map((keys) => `${keys} were skipped: they cannot name variables`),
+        start: {
+          podUid: pod.uid,
+          podNamespace: namespace,
+          podName: name,
+          container: container.name,
+          image: container.image,
+          digest,
+          ip,
+          bundle: image.bundle,
+          command: commandOf(container, image, variables),
+          environment: variables,
+          mounts,
+          ...(workingDir === '' ? {} : { workingDirectory: workingDir }),
+        },
+      };
     },
   };
 }

@@ -7,21 +7,28 @@
  *    said that it is gone.
  * 2. No address is given to two pods; one is free again when its pod's folder is gone.
  */
-import type { NodeAssignment } from '#platform/api/mod.ts';
-import { sleep } from '#platform/io/mod.ts';
+import type { NodeAssignment, NodeReport, ResourceList } from '#platform/api/mod.ts';
+import { sleep, type FileTree } from '#platform/io/mod.ts';
 import type { HubContact } from '../connection.ts';
 import type { ImageCache } from '../images/image-cache.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
 import type { Replica } from '#platform/sync/mod.ts';
+import { userIdOf } from '../runtimes/script/workload.ts';
 import { lowestFreeAddress } from './addresses.ts';
+import { configObjectsOf } from './config-objects.ts';
 import { desiredPodOf, facetOf, type DesiredPod } from './desired-pod.ts';
 import { readPodRecords } from './pod-record.ts';
 import { PodWorker, type WorkerContext, type WorkerDependencies } from './pod-worker.ts';
+import type { PodFacts } from './pod-fields.ts';
 import { createPreparer } from './prepare.ts';
+import { createPodVolumes } from './volumes/pod-volumes.ts';
+import { careForVolumes } from './volumes/volume-care.ts';
 
 export interface SupervisorDependencies extends Omit<WorkerDependencies, 'preparer'> {
   readonly replica: Replica;
   readonly images: ImageCache;
+  /** Absent: pods with volumes wait, and say so. */
+  readonly files?: FileTree | undefined;
   /** What is known of the link to the hub. */
   readonly contact: () => HubContact;
 }
@@ -29,6 +36,8 @@ export interface SupervisorDependencies extends Omit<WorkerDependencies, 'prepar
 export interface SupervisorOptions {
   readonly nodeName: string;
   readonly hostAddress: string;
+  /** Below these, pods may be shown the node's own files; none where absent. */
+  readonly hostPathPrefixes?: readonly string[] | undefined;
   /** What earlier agents reported may not reach the hub: it is all said once more. */
   readonly repeatsReports: boolean;
 }
@@ -54,9 +63,16 @@ export async function openSupervisor(
   const records = await readPodRecords(disk, logger, runtime.list());
   const addresses = new Map<string, string>();
   for (const [uid, record] of records) if (record !== undefined) addresses.set(uid, record.ip);
-  const preparer = createPreparer({ images }, { nodeName: options.nodeName });
+  const objects = configObjectsOf(replica);
+  const volumes = createPodVolumes(
+    { disk, tree: dependencies.files, objects, logger },
+    { hostPathPrefixes: options.hostPathPrefixes ?? [], userIdOf },
+  );
+  const preparer = createPreparer({ images, objects, volumes, factsOf });
   const workers = new Map<string, PodWorker>();
   let desired = new Map<string, DesiredPod>();
+  /** What the node has for pods, as the hub has it. */
+  let allocatable: ResourceList | undefined;
   let hasBegun = false;
   let isClosed = false;
 
@@ -66,6 +82,22 @@ export async function openSupervisor(
       const pod = desiredPodOf(object, options.nodeName);
       if (pod !== undefined) desired.set(pod.uid, pod);
     }
+    const node = replica.get({ resource: 'nodes', namespace: '', name: options.nodeName });
+    const report = node === undefined ? undefined : facetOf(node, 'report');
+    allocatable = (report as unknown as NodeReport | undefined)?.status?.allocatable;
+  }
+
+  function factsOf({ uid, key, metadata, spec }: DesiredPod, ip: string): PodFacts {
+    const { nodeName, hostAddress } = options;
+    const { namespace, name } = key;
+    return { uid, namespace, name, metadata, spec, ip, nodeName, hostAddress, allocatable };
+  }
+
+  function podsHere(): readonly PodFacts[] {
+    return [...desired.values()].flatMap((pod) => {
+      const ip = addresses.get(pod.uid);
+      return ip === undefined || pod.isDeleting ? [] : [factsOf(pod, ip)];
+    });
   }
 
   function podCidr(): string | undefined {
@@ -97,9 +129,12 @@ export async function openSupervisor(
       if (free !== undefined) addresses.set(uid, free);
       return free;
     },
+    overuse: (uid) => care.overuse(uid),
+    removeVolumes: (uid) => volumes.remove(uid),
     finished(uid) {
       workers.delete(uid);
       addresses.delete(uid);
+      care.forget(uid);
     },
   };
 
@@ -122,7 +157,12 @@ export async function openSupervisor(
     }
     // The workers have them now, and they change.
     records.clear();
+    care.lookAgain(podsHere());
   }
+
+  const care = careForVolumes({ volumes, timers, logger }, podsHere, (uid) => {
+    workers.get(uid)?.nudge();
+  });
 
   replica.onChange(nudgeAll);
   images.onChange(nudgeAll);
@@ -161,6 +201,7 @@ export async function openSupervisor(
     hasPod: (uid) => addresses.has(uid),
     async close(pods) {
       isClosed = true;
+      care.close();
       await Promise.all([...workers.values()].map((worker) => worker.close()));
       if (pods === 'stop') {
         for (const run of await stopAll()) await workers.get(run.podUid)?.noteStopped(run);

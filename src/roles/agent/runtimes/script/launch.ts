@@ -9,6 +9,7 @@
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
 import { AgentError } from '../../errors.ts';
+import type { ContainerMount } from '../types.ts';
 
 export const launchBytesMax = 512 * 1024;
 
@@ -26,10 +27,16 @@ export interface Launch {
   readonly environment: Readonly<Record<string, string>>;
   /** Program and arguments, as the workload's root has them. */
   readonly command: readonly string[];
+  /** None of them inside of one that comes later. */
+  readonly mounts: readonly ContainerMount[];
+  /** Where the workload starts, as its root has it. */
+  readonly workingDirectory: string;
 }
 
 /** Can stand inside no quoted value: a quote there is written in another way. */
 const endLine = "end=''";
+
+const bundleRoot = '/app';
 
 /** Names that the shell which sets the environment keeps for itself. */
 const reservedVariables: readonly string[] = ['OPTIND'];
@@ -49,8 +56,16 @@ export function encodeLaunch(launch: Launch): Uint8Array {
     `userId=${quoted(String(launch.userId))}`,
     `hostname=${quoted(launch.hostname)}`,
     `temporaryBytesMax=${quoted(String(launch.temporaryBytesMax))}`,
+    `workingDirectory=${quoted(launch.workingDirectory)}`,
+    `imageMounts=${quoted(imageMounts(launch.mounts).join(' '))}`,
+    'mountVolumes() {',
+    ':',
+    ...launch.mounts.map(mountLine),
+    '}',
   ];
-  for (const line of own) assert(!line.includes('\n'), 'what the shim is told has no line feeds');
+  for (const line of own) {
+    if (line.includes('\n')) throw refused('what is mounted where cannot hold a line feed');
+  }
   const lines = [...own, '--', ...exports, `exec ${launch.command.map(quoted).join(' ')}`, endLine];
   const bytes = utf8(`${lines.join('\n')}\n`);
   if (bytes.length > launchBytesMax) {
@@ -59,20 +74,45 @@ export function encodeLaunch(launch: Launch): Uint8Array {
   return bytes;
 }
 
+/** Where in the image something is mounted, counted from its root; a trailing / where it is a folder. */
+function imageMounts(mounts: readonly ContainerMount[]): readonly string[] {
+  return mounts.flatMap(({ path, isFile }) =>
+    path.startsWith(`${bundleRoot}/`)
+      ? [quoted(`${path.slice(bundleRoot.length + 1)}${isFile === true ? '' : '/'}`)]
+      : [],
+  );
+}
+
+/** `volume MODE KIND SOURCE PATH [NAME…]`: the names are those below the source. */
+function mountLine(mount: ContainerMount): string {
+  const { source, path, isReadOnly, below = [], isFile = false } = mount;
+  for (const absolute of [source, path]) assert(absolute.startsWith('/'), 'mounts are absolute');
+  const parts = [...path.slice(1).split('/'), ...below];
+  assert(
+    parts.every((part) => !['', '.', '..'].includes(part) && !/[/\0]/.test(part)),
+    'every part of a mount is a name',
+  );
+  const words = [isReadOnly ? 'ro' : 'rw', isFile ? 'file' : 'folder', source, path, ...below];
+  return `volume ${words.map(quoted).join(' ')}`;
+}
+
 /** The inverse, for the simulated shim. Throws AssertionFailure on anything else. */
 export function decodeLaunch(bytes: Uint8Array): Launch {
   const text = strictTextOf(bytes);
   const fields = new Map<string, string>();
   const environment: Record<string, string> = {};
   let command: string[] = [];
-  const line = /(?:([A-Za-z]+)=|--|export ([A-Za-z0-9_]+)=|(exec) )((?:'[^']*'|\\'| )*)\n/gy;
+  const mounts: ContainerMount[] = [];
+  const line =
+    /(?:([A-Za-z]+)=|--|mountVolumes\(\) \{|:|\}|export ([A-Za-z0-9_]+)=|(exec|volume) )((?:'[^']*'|\\'| )*)\n/gy;
   let end = 0;
   for (const match of text.matchAll(line)) {
-    const [, field, variable, exec, quotedWords = ''] = match;
+    const [, field, variable, verb, quotedWords = ''] = match;
     const values = [...quotedWords.matchAll(/(?:'[^']*'|\\')+/g)].map(([word]) => unquoted(word));
     if (field !== undefined) fields.set(field, values[0] ?? '');
     if (variable !== undefined) environment[variable] = values[0] ?? '';
-    if (exec !== undefined) command = values;
+    if (verb === 'exec') command = values;
+    if (verb === 'volume') mounts.push(mountOfWords(values));
     end = match.index + match[0].length;
   }
   assert(end === text.length && text.endsWith(`\n${endLine}\n`), 'the launch record is whole');
@@ -85,7 +125,19 @@ export function decodeLaunch(bytes: Uint8Array): Launch {
     temporaryBytesMax: Number(fields.get('temporaryBytesMax')),
     environment,
     command,
+    mounts,
+    workingDirectory: fields.get('workingDirectory') ?? '',
   };
+}
+
+function mountOfWords([
+  mode,
+  kind,
+  source = '',
+  path = '',
+  ...below
+]: readonly string[]): ContainerMount {
+  return { source, path, isReadOnly: mode === 'ro', isFile: kind === 'file', below };
 }
 
 function refused(message: string): AgentError {

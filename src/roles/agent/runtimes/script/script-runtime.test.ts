@@ -165,6 +165,8 @@ test('even without the permission model there is nothing of the machine to see',
     temporaryBytesMax: 1024 * 1024,
     environment: {},
     command: ['/runtime/node', '/app/main.mjs', '/', harness.folder, '/root', '/old', '/proc'],
+    mounts: [],
+    workingDirectory: '/app',
   });
   const ran = spawnSync(
     '/usr/bin/unshare',
@@ -262,7 +264,17 @@ test('a launch record gives back what went in, whatever the bytes', () => {
     temporaryBytesMax: 1024,
     environment: { A: '', B: "''", C: "it's\n$(id)`id`\\", D: 'set -- ', E: 'K=V' },
     command: ['/runtime/node', "'", '', 'a b', 'X=1', '\\'],
+    mounts: [
+      { source: "/it's/one", path: '/a b', isReadOnly: true, isFile: true, below: [] },
+      { source: '/s', path: '/app/x', isReadOnly: false, isFile: false, below: ['$(id)', '}'] },
+    ],
+    workingDirectory: '/app/`id`',
   };
+  const [mount] = launch.mounts;
+  assert.ok(mount !== undefined);
+  for (const below of [['a\n--\n'], ['..'], ['a/b'], ['']]) {
+    assert.throws(() => encodeLaunch({ ...launch, mounts: [{ ...mount, below }] }));
+  }
   assert.deepEqual(decodeLaunch(encodeLaunch(launch)), launch);
   assert.throws(() => encodeLaunch({ ...launch, environment: { 'A;id': 'x' } }), /no name/);
   assert.throws(() => encodeLaunch({ ...launch, environment: { OPTIND: '1' } }), /shell's own/);

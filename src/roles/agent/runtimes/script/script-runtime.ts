@@ -265,7 +265,8 @@ export async function openScriptRuntime(
       throw new AgentError('RUNTIME_RUNNING', `container ${key} runs already`);
     }
     const userId = userIdOf(wanted.ip);
-    const command = workloadCommand(wanted.command);
+    const { mounts = [], workingDirectory = bundleRoot } = wanted;
+    const command = workloadCommand(wanted.command, mounts);
     const launch = encodeLaunch({
       runtime: options.javascriptRuntimePath,
       bundle: wanted.bundle,
@@ -274,6 +275,8 @@ export async function openScriptRuntime(
       temporaryBytesMax,
       environment: wanted.environment,
       command,
+      mounts,
+      workingDirectory,
     });
     await disk.makeDirectory(folder, ownerOnlyFolder);
     if ((await disk.list(folder)).some((entry) => entry.name === 'log')) {
@@ -293,6 +296,7 @@ export async function openScriptRuntime(
       ip,
       startedAtMs: clock.wallMs(),
       flags: leadingFlags(command.slice(1)),
+      ...(workingDirectory === bundleRoot ? {} : { workingDirectory }),
       ...(last === undefined ? {} : { last }),
     };
     await writeState(disk, folder, state);
@@ -424,7 +428,7 @@ export async function openScriptRuntime(
       userId: userIdOf(container.state.ip),
       environment,
       flags,
-      workingDirectory: bundleRoot,
+      workingDirectory: container.state.workingDirectory ?? bundleRoot,
     };
     return children.start(execSpec(place, command));
   }

@@ -14,7 +14,8 @@
  *             passed on to the workload.
  *   workload  the bundle's JavaScript runtime, in a mount namespace of its own
  *             whose root holds the runtime, the system's libraries, the bundle
- *             (/app), /tmp, /proc and /dev/null, and nothing else of the machine;
+ *             (/app), /tmp, /proc and /dev/null, the volumes that it was given, and
+ *             nothing else of the machine;
  *             as a user of its own, with no capability, never able to gain one.
  *
  * The protocol, which the simulated shim keeps too:
@@ -79,6 +80,82 @@ readonlyBind() {
   mount --bind "$1" "$2" && mount -o "remount,bind,ro,nosuid,nodev$3" "$2" || fail "cannot mount $1"
 }
 
+# A folder in the one that this shell is in, made where it is missing. Whoever may write
+# there could put a link in its place at any time: where this shell then is tells.
+into() {
+  [ -L "$1" ] && fail "$here/$1 is a link, which is not followed"
+  [ -d "$1" ] || mkdir -m "$2" -- "$1" || fail "cannot make the folder $here/$1"
+  cd -P -- "$1" && [ "$(pwd -P)" = "${'$'}{here%/}/$1" ] || fail "$here/$1 is not the folder that was meant"
+  here=${'$'}{here%/}/$1
+}
+start() {
+  cd -P -- "$1" || fail "cannot enter $1"
+  here=$(pwd -P)
+}
+# One volume at one path: first aside, where it becomes read-only if it is to, then moved
+# to its place. Both ends are entered name by name, and mounted by where this shell is.
+volume() {
+  mode=$1
+  kind=$2
+  source=$3
+  target=$4
+  shift 4
+  if [ "$kind" = folder ]; then
+    start "$source"
+    for name; do into "$name" 0777; done
+    mount -c --bind . "$root/aside" || fail "cannot mount $here"
+    aside=$root/aside
+  else
+    aside=$root/aside.file
+    if [ $# -gt 0 ]; then
+      start "$source"
+      while [ $# -gt 1 ]; do
+        into "$1" 0777
+        shift
+      done
+      [ -e "$1" ] || [ -L "$1" ] || (set -C && umask 0 && : >"$1") || fail "cannot make the file $here/$1"
+      [ -f "$1" ] || fail "$here/$1 is no file"
+      command exec 9<"$1" || fail "cannot open $here/$1"
+      [ "$(readlink /proc/self/fd/9)" = "${'$'}{here%/}/$1" ] || fail "$here/$1 is a link, which is not followed"
+      source=/proc/self/fd/9
+    fi
+    mount -c --bind "$source" "$aside" || fail "cannot mount $source"
+    exec 9<&-
+  fi
+  flags=nosuid,nodev,noexec
+  [ "$mode" = rw ] || flags=$flags,ro
+  mount -c -o "remount,bind,$flags" "$aside" || fail "cannot make a mount $mode"
+  start "$root"
+  rest=${'$'}{target#/}
+  while [ "${'$'}{rest#*/}" != "$rest" ]; do
+    into "${'$'}{rest%%/*}" 0755
+    rest=${'$'}{rest#*/}
+  done
+  if [ "$kind" = folder ]; then
+    into "$rest" 0755
+    mount -c --move "$aside" . || fail "cannot show a volume at $target"
+  else
+    [ ! -L "$rest" ] || fail "$target is a link, which is not followed"
+    [ -e "$rest" ] || (set -C && : >"$rest") || fail "cannot make the file $target"
+    mount -c --move "$aside" "$rest" || fail "cannot show a volume at $target"
+  fi
+  cd "$root" || fail 'cannot return to the root'
+}
+# Lets there be folders and files to mount on in the image, which cannot be written.
+openImage() {
+  mkdir points image && mount -t tmpfs -o mode=0755,size=1m,nosuid,nodev shim points || fail 'cannot make room in the image'
+  for name; do
+    case $name in
+      */) mkdir -p "points/$name" ;;
+      */*) mkdir -p "points/${'$'}{name%/*}" && : >"points/$name" ;;
+      *) : >"points/$name" ;;
+    esac || fail "cannot make $name in the image"
+  done
+  mount --bind "$bundle" image || fail "cannot mount $bundle"
+  mount -t overlay -o ro,nosuid,nodev,noexec,lowerdir=points:image shim app || fail 'cannot make room in the image'
+  umount image && umount points && rmdir image points || fail 'cannot leave the image'
+}
+
 # Keeps the deadline. It lives in the pod's process namespace and dies with it; from
 # there -1 is everything but itself and the init, which then records the end.
 guard() {
@@ -116,6 +193,7 @@ if [ "$stage" = enter ]; then
   initPid=$4
   initTicks=$5
   userId=$6
+  workingDirectory=$7
   identify
   printf '{"initPid":%s,"initStartTicks":%s,"workloadPid":%s,"workloadStartTicks":%s}\n' \
     "$initPid" "$initTicks" "$pid" "$ticks" >"$state/started.tmp" &&
@@ -123,6 +201,7 @@ if [ "$stage" = enter ]; then
   cd "$root" && pivot_root . old || fail 'cannot change the root'
   cd /app || fail 'the bundle is not there'
   /old/usr/bin/umount -l /old || fail 'cannot leave the old root'
+  cd "$workingDirectory" || fail "the working directory $workingDirectory is not there"
   # From here on SIGTERM ends it as it is; one that came before is obeyed now.
   trap - TERM HUP INT
   [ -z "$stopped" ] || exit 143
@@ -153,11 +232,15 @@ root=$state/root
 echo "$hostname" >/proc/sys/kernel/hostname || fail 'cannot set the host name'
 mkdir -p "$root" && mount -t tmpfs -o mode=0755,size=64m,nr_inodes=8k,nosuid,nodev shim "$root" || fail 'cannot make a root'
 cd "$root" || fail 'cannot enter the root'
-mkdir app bin dev etc old proc runtime tmp usr usr/lib || fail 'cannot fill the root'
+mkdir app bin dev etc old proc runtime aside tmp usr usr/lib && : >aside.file || fail 'cannot fill the root'
 chmod 1777 tmp
 : >bin/setpriv && : >bin/sh && : >dev/null && : >dev/urandom && : >runtime/node || fail 'cannot fill the root'
 readonlyBind "$runtime" runtime/node
-readonlyBind "$bundle" app ,noexec
+if [ -n "$imageMounts" ]; then
+  eval "openImage $imageMounts"
+else
+  readonlyBind "$bundle" app ,noexec
+fi
 readonlyBind "$(command -v setpriv)" bin/setpriv
 readonlyBind "$(readlink -f /bin/sh)" bin/sh
 readonlyBind /usr/lib usr/lib
@@ -179,15 +262,17 @@ for name in hosts resolv.conf; do
 done
 echo "app:x:$userId:$userId::/app:/bin/false" >etc/passwd
 echo "app:x:$userId:" >etc/group
-mount -o remount,ro,mode=0755,size=64m,nr_inodes=8k,nosuid,nodev shim "$root" || fail 'cannot close the root'
 mount -t tmpfs -o "mode=1777,size=$temporaryBytesMax,nr_inodes=8k,nosuid,nodev,noexec" shim tmp || fail 'cannot mount /tmp'
+mountVolumes
+cd "$root" && rmdir aside && rm -f aside.file || fail 'cannot clear the root'
+mount -o remount,ro,mode=0755,size=64m,nr_inodes=8k,nosuid,nodev shim "$root" || fail 'cannot close the root'
 
 if [ -n "$stopped" ]; then
   record 143 setup
   exit 143
 fi
 printf '%s\n' "$workload" | unshare --mount --propagation private -- \
-  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" &
+  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" "$workingDirectory" &
 child=$!
 workload=
 cd /

@@ -35,6 +35,8 @@ export interface StateFile {
   readonly ip: string;
   /** What its JavaScript runtime was started with; absent in what an older agent wrote. */
   readonly flags?: readonly string[];
+  /** As the workload has it; its image's root where absent. */
+  readonly workingDirectory?: string;
   readonly last?: ContainerExit;
 }
 

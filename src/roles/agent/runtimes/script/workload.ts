@@ -1,6 +1,7 @@
 /** What a workload is called, who it is, and the words that start it. */
 import { assert } from '#base/mod.ts';
 import { AgentError } from '../../errors.ts';
+import type { ContainerMount } from '../types.ts';
 import type { StateFile } from './state-file.ts';
 
 /** Where the shim shows the bundle and the runtime to the workload. */
@@ -28,8 +29,14 @@ export function containerIdOf(
   return `script://${state.podUid}/${state.container}/${state.restartCount}`;
 }
 
-/** `command`: the module, relative to the bundle or below /app, then its arguments. */
-export function workloadCommand(command: readonly string[]): readonly string[] {
+/**
+ * `command`: the module, relative to the bundle or below /app, then its arguments.
+ * The workload may read its image and what is mounted, and write where that is writable.
+ */
+export function workloadCommand(
+  command: readonly string[],
+  mounts: readonly ContainerMount[] = [],
+): readonly string[] {
   const [module, ...rest] = command;
   if (module === undefined) {
     throw new AgentError('RUNTIME_BAD_COMMAND', 'neither the pod nor the image names a module');
@@ -41,7 +48,34 @@ export function workloadCommand(command: readonly string[]): readonly string[] {
       `${module} is not a module in the image: the script runtime starts modules of the bundle`,
     );
   }
-  return [runtimeProgram, '--permission', `--allow-fs-read=${bundleRoot}`, path, ...rest];
+  const readable = [bundleRoot, ...mounts.map((mount) => mount.path)];
+  const writable = mounts.filter((mount) => !mount.isReadOnly).map((mount) => mount.path);
+  for (const one of mounts) requireMountable(one, mounts);
+  return [
+    runtimeProgram,
+    '--permission',
+    ...readable.map((one) => `--allow-fs-read=${one}`),
+    ...writable.map((one) => `--allow-fs-write=${one}`),
+    path,
+    ...rest,
+  ];
+}
+
+function requireMountable(mount: ContainerMount, all: readonly ContainerMount[]): void {
+  const { path, isFile } = mount;
+  // A wildcard, or the end of a word, where paths are listed.
+  if (/[*,\n]/.test(path)) {
+    throw new AgentError('CONTAINER_CONFIG', `nothing can be mounted at ${path}: no * or , there`);
+  }
+  const around = all.find(
+    (other) => !other.isReadOnly && other.isFile !== true && path.startsWith(`${other.path}/`),
+  );
+  if (isFile === true && around !== undefined) {
+    throw new AgentError(
+      'CONTAINER_CONFIG',
+      `a single file cannot be mounted at ${path}: the workload may write to ${around.path}`,
+    );
+  }
 }
 
 export const outerProgram = '/usr/bin/unshare';
