@@ -33,7 +33,27 @@ export const agentOptions: readonly AgentOption[] = [
     isRequired: false,
     fallback: '2s',
   },
+  {
+    name: 'allow-host-path',
+    value: '<paths>',
+    description: "folders of this machine that pods may mount by hostPath, separated by ','",
+    isRequired: false,
+  },
 ];
+
+/** What `--allow-host-path` says. Throws CommandFailure for what is no list of absolute paths. */
+export function hostPathsOf(text: string): readonly string[] {
+  const paths = text.split(',').map((path) => path.replaceAll(/(?<!^)\/+$/g, ''));
+  for (const path of paths) {
+    const isClean = /^\/(?:[^/]+(?:\/[^/]+)*)?$/.test(path) && !/(?:^|\/)\.\.?(?:\/|$)/.test(path);
+    if (isClean && path !== '/') continue;
+    throw new CommandFailure(
+      `--allow-host-path takes absolute paths of folders, separated by ',' (such as /srv/data), not '${path}'.`,
+      exitCodes.usage,
+    );
+  }
+  return paths;
+}
 
 const heartbeatMinMs = 200;
 const heartbeatMaxMs = 60_000;
@@ -65,11 +85,13 @@ export function agentProcessOptionsOf(
     return value;
   };
   const joinFile = values['join-file'];
+  const hostPaths = values['allow-host-path'];
   return {
     stateFolder: path(given('state')),
     nodeName: given('name'),
     joinFile: joinFile === undefined ? undefined : path(joinFile),
     heartbeatIntervalMs: heartbeatOf(given('heartbeat')),
+    hostPathPrefixes: hostPaths === undefined ? [] : hostPathsOf(hostPaths),
   };
 }
 
@@ -81,7 +103,7 @@ export function agentHelp(): string {
       : fallback === undefined
         ? ''
         : ` (default: ${fallback})`;
-    return `  ${`--${name} ${value}`.padEnd(24)}${description}${more}`;
+    return `  ${`--${name} ${value}`.padEnd(26)}${description}${more}`;
   });
   return [
     'Usage: selvage agent [options]',
@@ -90,8 +112,8 @@ export function agentHelp(): string {
     '',
     'Options:',
     ...rows,
-    `  ${'-V, --version'.padEnd(24)}print the version`,
-    `  ${'-h, --help'.padEnd(24)}display help for command`,
+    `  ${'-V, --version'.padEnd(26)}print the version`,
+    `  ${'-h, --help'.padEnd(26)}display help for command`,
     '',
   ].join('\n');
 }

@@ -44,6 +44,8 @@ export interface AgentProcessOptions {
   /** Holds a JoinFile; read only while the agent has no certificate. */
   readonly joinFile: string | undefined;
   readonly heartbeatIntervalMs: number;
+  /** Absolute paths below which pods may be shown the node's own files. */
+  readonly hostPathPrefixes: readonly string[];
 }
 
 /** What a machine needs to join: handed over as one file, readable by root alone. */

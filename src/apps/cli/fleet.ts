@@ -30,6 +30,8 @@ export interface FleetFile {
   readonly heartbeatIntervalMs: number;
   /** Absent: the server's default. */
   readonly nodeCertificateLifeMs?: number;
+  /** Below these, pods may be shown this machine's own files; none where absent. */
+  readonly hostPathPrefixes?: readonly string[];
   readonly nodes: readonly FleetNode[];
 }
 
@@ -218,11 +220,13 @@ export class Fleet {
 
   private agentArguments(nodeName: string): string[] {
     this.node(nodeName);
+    const { hostPathPrefixes = [] } = this.file;
     return [
       ...['--name', nodeName],
       ...['--state', this.path(`nodes/${nodeName}`)],
       ...['--join-file', this.path(`nodes/${nodeName}/join.json`)],
       ...['--heartbeat', `${this.file.heartbeatIntervalMs}ms`],
+      ...(hostPathPrefixes.length === 0 ? [] : ['--allow-host-path', hostPathPrefixes.join(',')]),
     ];
   }
 }

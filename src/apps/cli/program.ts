@@ -1,7 +1,7 @@
 /** The command line: names, options and help of every command, and what each runs. */
 import { SelvageError } from '#base/mod.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { agentOptions, heartbeatOf } from './agent-options.ts';
+import { agentOptions, heartbeatOf, hostPathsOf } from './agent-options.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
 import { backup } from './backup.ts';
 import { createCommandTools } from './command-tools.ts';
@@ -128,6 +128,11 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     )
     .addOption(heartbeatOption())
     .addOption(certificateLifeOption())
+    .option(
+      '--allow-host-path <paths>',
+      "folders of this machine that pods may mount by hostPath, separated by ','",
+      hostPathsOf,
+    )
     .action(async (options) => {
       done(
         await up(context, {
@@ -139,6 +144,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           podNetwork: options.podNetwork,
           heartbeatIntervalMs: options.heartbeat,
           nodeCertificateLifeMs: options.nodeCertificateLife,
+          hostPathPrefixes: options.allowHostPath,
         }),
       );
     });
@@ -184,15 +190,17 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
   for (const { name, value, description, isRequired, fallback } of agentOptions) {
     const option = new Option(`--${name} ${value}`, description).makeOptionMandatory(isRequired);
     if (name === 'heartbeat') option.argParser(heartbeatOf);
+    if (name === 'allow-host-path') option.argParser(hostPathsOf);
     if (fallback !== undefined) option.default(heartbeatOf(fallback), fallback);
     agentCommand.addOption(option);
   }
   agentCommand.action((options) => {
-    const { state, name, joinFile, heartbeat } = options;
+    const { state, name, joinFile, heartbeat, allowHostPath } = options;
     const joinWords = joinFile === undefined ? [] : ['--join-file', joinFile];
     context.becomeAgent([
       ...['--state', state, '--name', name, '--heartbeat', `${heartbeat}ms`],
       ...joinWords,
+      ...(allowHostPath === undefined ? [] : ['--allow-host-path', allowHostPath.join(',')]),
     ]);
   });
 

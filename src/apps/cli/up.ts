@@ -47,6 +47,8 @@ export interface UpOptions {
   readonly heartbeatIntervalMs: number;
   /** Undefined: as the fleet has it, the server's own default for a new one. */
   readonly nodeCertificateLifeMs: number | undefined;
+  /** Undefined: as the fleet has it, none for a new one. */
+  readonly hostPathPrefixes: readonly string[] | undefined;
 }
 
 const nodesDefault = 4;
@@ -120,6 +122,7 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
   const count = options.nodes ?? existing?.file.nodes.length ?? nodesDefault;
   const nodeCertificateLifeMs =
     options.nodeCertificateLifeMs ?? existing?.file.nodeCertificateLifeMs;
+  const hostPathPrefixes = options.hostPathPrefixes ?? existing?.file.hostPathPrefixes;
   const fleet = await createFleet(context, stateFolder, {
     formatVersion: 1,
     apiPort: existing?.file.apiPort ?? options.apiPort ?? apiPortDefault,
@@ -127,6 +130,7 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
     podNetwork: existing?.file.podNetwork ?? options.podNetwork ?? podNetworkDefault,
     heartbeatIntervalMs: options.heartbeatIntervalMs,
     ...(nodeCertificateLifeMs === undefined ? {} : { nodeCertificateLifeMs }),
+    ...(hostPathPrefixes === undefined ? {} : { hostPathPrefixes }),
     nodes: fleetNodes(count),
   });
   await fleet.noteRunning('up', context.self);
