@@ -169,8 +169,11 @@ export class Checkers {
   /** While the process lives that shows it. */
   #lookAtStore(store: Store, host: Host): void {
     const { timers } = host.ports;
+    let seenRevision = -1;
     const look = (): void => {
-      if (store.revision === this.truth.revision) {
+      // What was compared at this revision stays what it is.
+      if (store.revision === this.truth.revision && store.revision !== seenRevision) {
+        seenRevision = store.revision;
         checkStateIsFold(store, storedResources, this.truth, this.#violate);
       }
       timers.after(lookAtStoreEveryMs * this.#pace.stretch, look);

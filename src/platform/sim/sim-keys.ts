@@ -74,9 +74,26 @@ function jsonOf(bodyHex: string): unknown {
   }
 }
 
-function publicKeyOf(privateKey: string): string {
-  return hash('sha256', `public key of ${privateKey}`, 'hex');
+/** Texts and keys that are remembered; the same ones come with every handshake. */
+const rememberedMax = 20_000;
+
+/** The same function, which works each argument out once. */
+function remembered<Result>(work: (text: string) => Result): (text: string) => Result {
+  const known = new Map<string, Result>();
+  return (text) => {
+    let result = known.get(text);
+    if (result === undefined) {
+      if (known.size === rememberedMax) known.clear();
+      result = work(text);
+      known.set(text, result);
+    }
+    return result;
+  };
 }
+
+const publicKeyOf = remembered((privateKey) =>
+  hash('sha256', `public key of ${privateKey}`, 'hex'),
+);
 
 function sign(privateKey: string, message: unknown): string {
   return hash('sha256', `${privateKey} signs ${JSON.stringify(message)}`, 'hex');
@@ -92,13 +109,13 @@ function isSignedBy(
   return privateKey !== undefined && sign(privateKey, message) === signature;
 }
 
-function certificatesOf(pem: string): SignedCertificate[] {
-  return pemBodies('CERTIFICATE', pem)
+const certificatesOf = remembered((pem): readonly SignedCertificate[] =>
+  pemBodies('CERTIFICATE', pem)
     .slice(0, chainCertificatesMax)
     .map(jsonOf)
     .filter((value) => isJsonObject(value))
-    .map((value) => value as unknown as SignedCertificate);
-}
+    .map((value) => value as unknown as SignedCertificate),
+);
 
 function firstBody(label: string, pem: string): string | undefined {
   return pemBodies(label, pem)[0];
@@ -194,6 +211,9 @@ export function simKeys(ring: KeyRing, random: Random, isAlive: () => boolean): 
   };
 }
 
+/** Certificates whose signature was found right, and among which keys. */
+const verified = new WeakMap<SignedCertificate, KeyRing>();
+
 /** What a handshake learns from the other side's certificate. */
 export type Verification =
   | { readonly facts: CertificateFacts; readonly profile: CertificateProfile }
@@ -226,8 +246,11 @@ export function verifyCredentials(
     const { profile, publicKey, issuerPublicKey, signature } = current;
     if (wallMs < profile.notBeforeMs) return { refusal: 'the certificate is not valid yet' };
     if (wallMs > profile.notAfterMs) return { refusal: 'the certificate has expired' };
-    if (!isSignedBy(ring, issuerPublicKey, { profile, publicKey, issuerPublicKey }, signature)) {
-      return { refusal: 'the signature of the certificate is wrong' };
+    if (verified.get(current) !== ring) {
+      if (!isSignedBy(ring, issuerPublicKey, { profile, publicKey, issuerPublicKey }, signature)) {
+        return { refusal: 'the signature of the certificate is wrong' };
+      }
+      verified.set(current, ring);
     }
     const anchor = trusted.find((one) => one.publicKey === issuerPublicKey);
     if (anchor !== undefined) {

@@ -14,7 +14,6 @@
  *    its digest is that of the slice there, else by comparing ranges at one sequence.
  */
 import { errorText, isJsonObject } from '#base/mod.ts';
-import type { Timer } from '#platform/io/mod.ts';
 import type { Cursor, ObjectEvent, StoredObject } from '#platform/store/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
 import { compareRanges } from './compare-ranges.ts';
@@ -37,7 +36,6 @@ import {
 } from './slice-messages.ts';
 import type { SliceServerOptions } from './types.ts';
 
-const progressIntervalMs = 5_000;
 /** A message is closed when it has reached this; one object may make it larger. */
 const messageBytesTarget = 64 * 1024;
 export const sliceObjectsMax = 100_000;
@@ -67,7 +65,6 @@ export class SliceSender {
   #sent = 0;
   #isSending = false;
   #isClosed = false;
-  #progressTimer: Timer | undefined;
 
   constructor(stream: LinkStream, host: SenderHost, slice: string) {
     this.#stream = stream;
@@ -96,7 +93,6 @@ export class SliceSender {
       this.#fail('SYNC_TOO_LARGE', `a slice has at most ${sliceObjectsMax} objects`);
       return;
     }
-    this.#planProgress();
     this.#run(() => this.#catchUp(follower, now, this.#host.place()));
   }
 
@@ -259,18 +255,14 @@ export class SliceSender {
     this.#sent = sequence;
   }
 
-  #planProgress(): void {
-    if (this.#isClosed) return;
-    this.#progressTimer = this.#host.timers.after(progressIntervalMs, () => {
-      if (this.#isClosed || this.endWithIncarnation()) return;
-      const place = this.#host.place();
-      const isIdle = !this.#isSending && !this.#contents.hasChanged;
-      // Its failure reaches the close listener.
-      if (isIdle && place.sequence > this.#sent) {
-        this.#sendProgress(place).catch(() => undefined);
-      }
-      this.#planProgress();
-    });
+  /** Tells the follower how far it is, where nothing else will. False where it is to be asked again. */
+  tellProgress(): boolean {
+    const place = this.#host.place();
+    if (this.#isClosed || place.sequence <= this.#sent) return true;
+    if (this.#isSending || this.#contents.hasChanged) return false;
+    // Its failure reaches the close listener.
+    this.#sendProgress(place).catch(() => undefined);
+    return true;
   }
 
   async #sendProgress({ sequence, chainHash }: Place): Promise<void> {
@@ -294,7 +286,6 @@ export class SliceSender {
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#progressTimer?.cancel();
     const ended = new SyncError('SYNC_CLOSED', 'the stream has ended');
     for (const asked of this.#asked.splice(0)) asked.reject(ended);
     this.#contents.close();

@@ -5,12 +5,16 @@
  * Invariant: a transaction that concerns no follower costs the same however many
  * there are.
  */
+import type { Timer } from '#platform/io/mod.ts';
 import { keyText, type ObjectEvent } from '#platform/store/mod.ts';
 import { type Place, type SenderHost, SliceSender } from './slice-sender.ts';
 import type { SliceServer, SliceServerOptions } from './types.ts';
 
+/** Followers whom nothing concerned hear this often how far they are, all in one go. */
+const progressIntervalMs = 5_000;
+
 export function createSliceServer(options: SliceServerOptions): SliceServer {
-  const { store, rules } = options;
+  const { store, rules, timers } = options;
   const bySlice = new Map<string, Set<SliceSender>>();
   const byNamed = new Map<string, Set<SliceSender>>();
   let { incarnation } = store;
@@ -27,6 +31,33 @@ export function createSliceServer(options: SliceServerOptions): SliceServer {
     onClosed: (sender) => remove(bySlice, sender.slice, sender),
   };
 
+  /** Up to here everybody has been told; undefined where somebody has not. */
+  let told: number | undefined;
+  let timer: Timer | undefined;
+  const planProgress = (): void => {
+    timer = timers.after(progressIntervalMs, () => {
+      timer = undefined;
+      endWithIncarnation();
+      if (bySlice.size === 0) return;
+      if (told !== place.sequence) {
+        const sequence = place.sequence;
+        let isEverybodyTold = true;
+        for (const senders of bySlice.values()) {
+          for (const sender of senders) if (!sender.tellProgress()) isEverybodyTold = false;
+        }
+        told = isEverybodyTold ? sequence : undefined;
+      }
+      planProgress();
+    });
+  };
+  const endWithIncarnation = (): void => {
+    if (store.incarnation === incarnation) return;
+    ({ incarnation } = store);
+    for (const sender of [...bySlice.values()].flatMap((senders) => [...senders])) {
+      sender.endWithIncarnation();
+    }
+  };
+
   const noteFor = (slices: readonly string[] | 'every', text: string, event: ObjectEvent): void => {
     if (slices === 'every') {
       for (const senders of bySlice.values())
@@ -39,12 +70,7 @@ export function createSliceServer(options: SliceServerOptions): SliceServer {
   };
   const watch = store.watch(store.revision, (batch) => {
     place = { sequence: batch.revision, chainHash: batch.chainHash };
-    if (store.incarnation !== incarnation) {
-      ({ incarnation } = store);
-      for (const sender of [...bySlice.values()].flatMap((senders) => [...senders])) {
-        sender.endWithIncarnation();
-      }
-    }
+    endWithIncarnation();
     if (bySlice.size === 0) return;
     for (const event of batch.events) {
       const { object, previous } = event;
@@ -61,9 +87,14 @@ export function createSliceServer(options: SliceServerOptions): SliceServer {
     serve(stream, parameters, slice) {
       const sender = new SliceSender(stream, host, slice);
       add(bySlice, slice, sender);
+      told = undefined;
+      if (timer === undefined) planProgress();
       sender.begin(parameters);
     },
-    close: () => watch.close(),
+    close() {
+      watch.close();
+      timer?.cancel();
+    },
   };
 }
 

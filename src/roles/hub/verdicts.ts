@@ -34,7 +34,10 @@ interface Conclusion {
   readonly message: string;
 }
 
+/** While some node is not Ready: it may be heard of again. */
 const lookEveryMsMax = 1_000;
+/** While all are: what can change is that one is lost, and when is known. */
+const lookEveryMsMaxAtRest = 5_000;
 const lookEveryMsMin = 10;
 
 export class Verdicts {
@@ -65,10 +68,11 @@ export class Verdicts {
   #plan(): void {
     const { store, clock } = this.#dependencies;
     const nowMs = clock.monotonicMs();
-    let nextMs = nowMs + lookEveryMsMax;
-    for (const { key } of store.list('nodes')) {
-      const lostAtMs = this.#lostAtMs(key.name);
+    let nextMs = nowMs + lookEveryMsMaxAtRest;
+    for (const node of store.list('nodes')) {
+      const lostAtMs = this.#lostAtMs(node.key.name);
       if (lostAtMs > nowMs) nextMs = Math.min(nextMs, lostAtMs + 1);
+      if (!isReady(node)) nextMs = Math.min(nextMs, nowMs + lookEveryMsMax);
     }
     this.#planIn(Math.max(lookEveryMsMin, nextMs - nowMs));
   }
@@ -144,4 +148,8 @@ export class Verdicts {
     if (heartbeat === undefined || node.facets.report === undefined) return undefined;
     return { ready: 'True', reason: 'AgentReady', message: `the agent of ${name} is connected` };
   }
+}
+
+function isReady(node: StoredObject): boolean {
+  return readFacet(node, 'verdict')?.['ready'] === 'True';
 }
