@@ -1,7 +1,20 @@
 /**
- * What takes too long for the test line: `npm run test:soak` runs all parts,
- * `npm run test:soak -- disk` one of them.
+ * What takes too long for the test line. `npm run test:soak` runs all parts,
+ * `npm run test:soak -- sim disk` some of them:
+ *
+ * - `sim`: fresh seeds of simulated fleets, short lives and some long ones;
+ * - `sabotage`: every planted bug over twenty fresh seeds, beside a clean run of them;
+ * - `disk`: a real server killed at each of its first 500 calls to the disk, and every
+ *   byte of a log damaged.
+ *
+ * Options: `--seeds N` (5,000 short lives), `--long N` (100 long ones), `--from A` (the
+ * first seed; the time of day where absent, printed), `--jobs J` (one for each core).
  */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { invariantText, sabotages, Totals, type Sabotage } from '#apps/simulator/mod.ts';
+import { parseRequest, type Request } from '../src/apps/main/simulation/request.ts';
+import { failureLines, runSeeds } from '../src/apps/main/simulation/run-seeds.ts';
 import { checkDamage } from '../test/e2e/helpers/damaged-log.ts';
 import { sweep, watchCalls } from '../test/e2e/helpers/disk-sweep.ts';
 
@@ -10,9 +23,125 @@ const lanes = 2;
 const callsMax = 500;
 /** A call may come less often in one run than in the one that was watched. */
 const unreachedMax = 25;
+const progressEveryMs = 20_000;
+const sabotageSeeds = 20;
+const sabotageLongSeeds = 6;
+/** So many lives of a kind must have met every kind of fault. */
+const manyLives = 20;
+const exitUsage = 2;
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`${why}\n`);
+  process.exit(exitUsage);
+}
+
+function numberOf(name: string, text: string | undefined, fallback: number, least: number): number {
+  if (text === undefined) return fallback;
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  return refuse(`--${name} takes a whole number from ${least}, not '${text}'`);
+}
+
+function wordsOf() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        seeds: { type: 'string' },
+        long: { type: 'string' },
+        from: { type: 'string' },
+        jobs: { type: 'string' },
+      },
+    });
+  } catch (thrown) {
+    return refuse(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+}
+
+const { values, positionals: wanted } = wordsOf();
+const firstSeed = numberOf('from', values.from, Math.floor(Date.now() / 1_000), 0);
+const shortLives = numberOf('seeds', values.seeds, 5_000, 0);
+const longLives = numberOf('long', values.long, 100, 0);
+const jobs = numberOf('jobs', values.jobs, availableParallelism(), 1);
+
+function requestFor(words: readonly string[], count: number): Request {
+  const seeds = `${firstSeed}..${firstSeed + count - 1}`;
+  const request = parseRequest([...words, '--seeds', seeds, '--jobs', String(jobs)]);
+  if (typeof request === 'string') throw new Error(`no run: ${words.join(' ')}`);
+  return request;
+}
+
+/** All seeds of a range; false where one failed, or where a kind of fault never struck. */
+async function soakSeeds(name: string, words: readonly string[], count: number): Promise<boolean> {
+  if (count === 0) return true;
+  const request = requestFor(words, count);
+  const totals = new Totals();
+  const failed: number[] = [];
+  let done = 0;
+  const startMs = performance.now();
+  let saidMs = startMs;
+  await runSeeds(request, (outcome) => {
+    done += 1;
+    if ('failure' in outcome) {
+      failed.push(outcome.seed);
+      print(failureLines(outcome.seed, outcome.failure));
+    } else {
+      totals.add(outcome.result, request.run.nodes);
+    }
+    if (performance.now() - saidMs >= progressEveryMs) {
+      saidMs = performance.now();
+      const seconds = Math.round((performance.now() - startMs) / 1_000);
+      print(`${name}: ${done} of ${count} seeds in ${seconds} s, ${failed.length} failed`);
+    }
+    return true;
+  });
+  print(`${name}: ${totals.text()}`);
+  print(`${name}: ${(totals.nodeMs / 3_600_000).toFixed(0)} node-hours of virtual time`);
+  const never = totals.simulations >= manyLives ? totals.neverHappened(request.run.isLong) : [];
+  if (never.length > 0) print(`${name}: FAILED, these never struck: ${never.join(', ')}`);
+  const outcome = failed.length === 0 ? 'all passed' : `FAILED: ${failed.join(', ')}`;
+  print(`${name}: ${count} seeds from ${firstSeed}, ${outcome}`);
+  return failed.length === 0 && never.length === 0;
+}
+
+async function soakSim(): Promise<boolean> {
+  const isShortGood = await soakSeeds('short lives', [], shortLives);
+  const isLongGood = await soakSeeds('long lives', ['--long'], longLives);
+  return isShortGood && isLongGood;
+}
+
+/** How many of the seeds showed the bug by the invariant that it breaks, and how many by another. */
+async function seedsThatShow(sabotage: Sabotage): Promise<boolean> {
+  const count = sabotage.isLong === true ? sabotageLongSeeds : sabotageSeeds;
+  const wanted = `${invariantText(sabotage.invariant)} violated at `;
+  const others: string[] = [];
+  let named = 0;
+  await runSeeds(requestFor(['--sabotage', sabotage.name], count), (outcome) => {
+    if (!('failure' in outcome)) return true;
+    if (outcome.failure.message.startsWith(wanted)) named += 1;
+    else others.push(`seed ${outcome.seed}: ${outcome.failure.message}`);
+    return true;
+  });
+  const also = others.length === 0 ? '' : `, ${others.length} by something else`;
+  print(
+    `${named > 0 ? 'found ' : 'FAILED'} ${sabotage.name}: ${named} of ${count} seeds by ${invariantText(sabotage.invariant)}${also}`,
+  );
+  for (const other of others) print(`       ${other}`);
+  return named > 0;
+}
+
+/** Every planted bug, and the same seeds without one. */
+async function soakSabotage(): Promise<boolean> {
+  let isGood = await soakSeeds('without a planted bug', [], sabotageSeeds);
+  for (const sabotage of sabotages) {
+    const isFound = await seedsThatShow(sabotage);
+    isGood &&= isFound;
+  }
+  return isGood;
 }
 
 /** Kills a server at each of its first 500 calls to the disk; damages every byte of a log. */
@@ -45,23 +174,28 @@ async function soakDisk(): Promise<boolean> {
   return unreached <= unreachedMax && results.every(({ differences }) => differences.length === 0);
 }
 
-const parts: Readonly<Record<string, () => Promise<boolean>>> = { disk: soakDisk };
+const parts: Readonly<Record<string, () => Promise<boolean>>> = {
+  sim: soakSim,
+  sabotage: soakSabotage,
+  disk: soakDisk,
+};
 
-const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => parts[name] === undefined);
 if (unknown.length > 0) {
-  process.stderr.write(`no part ${unknown.join(' ')}; there is ${Object.keys(parts).join(', ')}\n`);
-  process.exit(2);
+  refuse(`no part ${unknown.join(' ')}; there is ${Object.keys(parts).join(', ')}`);
 }
+print(`# soak: seeds from ${firstSeed} (the same again with --from ${firstSeed})`);
+const outcomes: string[] = [];
 let isPassed = true;
 for (const [name, part] of Object.entries(parts)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   print(`# soak: ${name}`);
-  const startMs = Date.now();
+  const startMs = performance.now();
   const isPartPassed = await part();
-  print(
-    `# soak: ${name} ${isPartPassed ? 'passed' : 'FAILED'} in ${Math.round((Date.now() - startMs) / 1000)} s`,
-  );
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  outcomes.push(`${name} ${isPartPassed ? 'passed' : 'FAILED'} in ${seconds} s`);
+  print(`# soak: ${outcomes.at(-1)}`);
   isPassed &&= isPartPassed;
 }
+print(`# soak: ${outcomes.join('; ')}`);
 process.exitCode = isPassed ? 0 : 1;

@@ -15,7 +15,7 @@ test('a hundred fixed seeds converge, each twice by the same way', async () => {
   assert.equal(traces.length, 100, output);
   assert.equal(new Set(traces).size, 100, 'another seed is another story');
   const count = (what: string): number =>
-    Number(new RegExp(`(?:^|, )${what} (\\d+)`, 'm').exec(output)?.[1]);
+    Number(new RegExp(`(?:^|, ?)\\s*${what} (\\d+)`, 'm').exec(output)?.[1]);
   // A run in which no sync was lost or torn has shown nothing of what disks do.
   for (const fault of ['writes lost', 'writes torn', 'syncs failed']) {
     assert.ok(count(fault) > 0, `${fault}: ${output}`);

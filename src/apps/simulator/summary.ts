@@ -46,10 +46,18 @@ function countsOf(result: SimulationResult): Numbers {
   };
 }
 
+const lineLengthMax = 100;
+
 function textOf(counts: Numbers): string {
-  return Object.entries(counts)
-    .map(([name, count]) => `${name} ${count}`)
-    .join(', ');
+  const lines = [''];
+  for (const [name, count] of Object.entries(counts)) {
+    const last = lines.at(-1) ?? '';
+    const item = `${name} ${count}`;
+    if (last === '') lines[lines.length - 1] = item;
+    else if (last.length + item.length + 2 > lineLengthMax) lines.push(item);
+    else lines[lines.length - 1] = `${last}, ${item}`;
+  }
+  return lines.join(',\n  ');
 }
 
 export function summaryOf(result: SimulationResult): string {
