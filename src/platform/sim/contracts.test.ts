@@ -1,8 +1,10 @@
 import { textOf } from '#base/mod.ts';
+import { datagramsContract } from '../io/datagrams.contract.ts';
 import { diskContract } from '../io/disk.contract.ts';
 import { httpContract } from '../io/http.contract.ts';
 import { keysContract } from '../io/keys.contract.ts';
 import { netContract } from '../io/net.contract.ts';
+import { plainNetContract } from '../io/plain-net.contract.ts';
 import { spawnContract, type ContractProgram } from '../io/spawn.contract.ts';
 import { timersContract } from '../io/timers.contract.ts';
 import { sleep, type ProcessSpec } from '#platform/io/mod.ts';
@@ -49,6 +51,16 @@ netContract('simulated', async () => {
   const { net: serverNet, keys, clock } = world.host('hub').ports;
   const { net: clientNet } = world.host('node').ports;
   return { ...harnessOf(world), serverNet, clientNet, host: 'hub', keys, clock };
+});
+
+plainNetContract('simulated', async () => {
+  const world = openWorld();
+  return { ...harnessOf(world), net: world.host('a').ports.plainNet, host: '127.0.0.1' };
+});
+
+datagramsContract('simulated', async () => {
+  const world = openWorld();
+  return { ...harnessOf(world), datagrams: world.host('a').ports.datagrams, host: '127.0.0.1' };
 });
 
 httpContract('simulated', async () => {

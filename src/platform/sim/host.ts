@@ -9,6 +9,7 @@
 import { errorText } from '#base/mod.ts';
 import type {
   Clock,
+  Datagrams,
   Disk,
   HttpClient,
   HttpServer,
@@ -16,6 +17,7 @@ import type {
   Logger,
   LogLevel,
   Net,
+  PlainNet,
   Random,
   Spawn,
   Timers,
@@ -27,6 +29,7 @@ import { clockFaceAt, setClockRate, simClock, simTimers, type ClockFace } from '
 import { MachineDisk } from './sim-disk.ts';
 import { simHttpClient, simHttpServer } from './sim-http.ts';
 import { simKeys, type KeyRing } from './sim-keys.ts';
+import { LocalNet } from './sim-local-net.ts';
 import type { NetMachine, Network } from './sim-net.ts';
 import { ProcessTable, type SimPrograms } from './sim-spawn.ts';
 
@@ -37,6 +40,9 @@ export interface HostPorts {
   readonly random: Random;
   readonly disk: Disk;
   readonly net: Net;
+  /** Within the machine. */
+  readonly plainNet: PlainNet;
+  readonly datagrams: Datagrams;
   readonly httpServer: HttpServer;
   readonly httpClient: HttpClient;
   readonly spawn: Spawn;
@@ -76,6 +82,7 @@ export class Host implements NetMachine {
   readonly address: string;
   readonly machineDisk: MachineDisk;
   readonly processes: ProcessTable;
+  readonly #localNet: LocalNet;
   /** The wall clock may be set wrong here. */
   readonly clockFace: ClockFace;
   readonly #options: HostOptions;
@@ -93,6 +100,7 @@ export class Host implements NetMachine {
     this.#kernel = kernel;
     this.name = name;
     this.address = `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`;
+    this.#localNet = new LocalNet(kernel, this.address);
     this.clockFace = clockFaceAt(kernel.nowMs);
     this.#clock = simClock(kernel, this.clockFace);
     this.#machine = { name, alive: true, frozenUntilMs: 0 };
@@ -200,6 +208,7 @@ export class Host implements NetMachine {
     this.#process = undefined;
     this.#ports = undefined;
     this.#options.network.processDied(process, isMachineUp);
+    this.#localNet.processDied(process);
   }
 
   #portsOf(process: Lifetime): HostPorts {
@@ -212,6 +221,8 @@ export class Host implements NetMachine {
       random: seededRandom(seed, `process ${stream}`),
       disk: this.machineDisk.portFor(process),
       net: network.portFor(this, process),
+      plainNet: this.#localNet.plainNetFor(process),
+      datagrams: this.#localNet.datagramsFor(process),
       httpServer: simHttpServer(network, this, process),
       httpClient: simHttpClient(this.#kernel, network, this, process),
       spawn: this.processes.portFor(process, ownPid),
