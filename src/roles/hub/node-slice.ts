@@ -1,6 +1,7 @@
 /**
  * What a node follows: its own Node, the pods that are assigned to it, and what those
  * name: the ConfigMaps and Secrets of their namespace. A node sees no other Secret.
+ * Every node has all Services and where their pods are: its pods may ask for any.
  */
 import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import type { FacetValue, ObjectKey, Store, StoredObject } from '#platform/store/mod.ts';
@@ -9,6 +10,9 @@ import { nodeKey, nodeNameOf, podsByNode, readFacet } from './stored-facets.ts';
 
 const none: readonly never[] = [];
 
+/** What every node follows as a whole. */
+const fleetWide = ['services', 'endpointslices.discovery.k8s.io'];
+
 /** The slice of a node has the node's name. The store must have the hub's indexes. */
 export function nodeSliceRules(store: Store): SliceRules {
   /** By the intent, which stays the same while a pod only reports. */
@@ -16,13 +20,18 @@ export function nodeSliceRules(store: Store): SliceRules {
   return {
     slicesOf(object) {
       const { resource, name } = object.key;
+      if (fleetWide.includes(resource)) return 'every';
       if (resource === 'nodes') return [name];
       const nodeName = resource === 'pods' ? nodeNameOf(object) : undefined;
       return nodeName === undefined ? none : [nodeName];
     },
     membersOf(slice) {
       const node = store.get(nodeKey(slice));
-      return [...(node === undefined ? [] : [node]), ...store.lookup(podsByNode, slice)];
+      return [
+        ...(node === undefined ? [] : [node]),
+        ...store.lookup(podsByNode, slice),
+        ...fleetWide.flatMap((resource) => store.list(resource)),
+      ];
     },
     related(member) {
       const { intent } = member.facets;
