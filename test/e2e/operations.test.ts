@@ -154,72 +154,105 @@ test('the shell completes commands, choices and names of the fleet', async () =>
   assert.deepEqual(stdout.trim().split('\n'), ['lab', 'text json yaml', 'kill']);
 });
 
-test("Debian's Prometheus scrapes the server", { timeout: 120_000 }, async (context) => {
-  const prometheus = prometheusProgram();
-  if (prometheus === undefined) {
-    process.stderr.write('SKIPPED: no prometheus, and apt-get download did not give one\n');
-    context.skip('there is no prometheus to be had');
-    return;
-  }
-  const pem = (field: string, name: string): string => {
-    const config = readFileSync(fleet.kubeconfig, 'utf8');
-    const value = new RegExp(`${field}: (\\S+)`).exec(config)?.[1] ?? '';
-    const path = join(folder, name);
-    writeFileSync(path, Buffer.from(value, 'base64'), { mode: 0o600 });
-    return path;
-  };
-  const config = {
-    global: { scrape_interval: '1s' },
-    scrape_configs: [
-      {
-        job_name: 'selvage-server',
-        scheme: 'https',
-        tls_config: {
-          ca_file: pem('certificate-authority-data', 'ca.pem'),
-          cert_file: pem('client-certificate-data', 'client.pem'),
-          key_file: pem('client-key-data', 'client.key'),
-        },
-        static_configs: [{ targets: [`127.0.0.1:${fleet.apiPort}`] }],
-      },
-    ],
-  };
-  writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(config));
-  const port = await freePort();
-  const child = spawn(
-    prometheus,
-    [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'tsdb')}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-    ],
-    { stdio: 'ignore' },
-  );
-  try {
-    const value = async (query: string): Promise<number | undefined> => {
-      const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`;
-      const answer = (await (await fetch(url)).json()) as {
-        data: { result: { value: [number, string] }[] };
-      };
-      const found = answer.data.result[0]?.value[1];
-      return found === undefined ? undefined : Number(found);
+test(
+  "Debian's Prometheus scrapes the server and an agent",
+  { timeout: 120_000 },
+  async (context) => {
+    const prometheus = prometheusProgram();
+    if (prometheus === undefined) {
+      process.stderr.write('SKIPPED: no prometheus, and apt-get download did not give one\n');
+      context.skip('there is no prometheus to be had');
+      return;
+    }
+    const pem = (field: string, name: string): string => {
+      const config = readFileSync(fleet.kubeconfig, 'utf8');
+      const value = new RegExp(`${field}: (\\S+)`).exec(config)?.[1] ?? '';
+      const path = join(folder, name);
+      writeFileSync(path, Buffer.from(value, 'base64'), { mode: 0o600 });
+      return path;
     };
-    await eventually('the target is up', 30_000, async () =>
-      (await value('up{job="selvage-server"}')) === 1 ? true : undefined,
+    const files = {
+      ca_file: pem('certificate-authority-data', 'ca.pem'),
+      cert_file: pem('client-certificate-data', 'client.pem'),
+      key_file: pem('client-key-data', 'client.key'),
+    };
+    const agentPort = await freePort();
+    const agent = await startAgent('watched-1', agentPort);
+    const config = {
+      global: { scrape_interval: '1s' },
+      scrape_configs: [
+        {
+          job_name: 'selvage-server',
+          scheme: 'https',
+          tls_config: files,
+          static_configs: [{ targets: [`127.0.0.1:${fleet.apiPort}`] }],
+        },
+        {
+          job_name: 'selvage-agent',
+          scheme: 'https',
+          tls_config: { ...files, server_name: 'watched-1.node.selvage.internal' },
+          static_configs: [{ targets: [`127.0.0.1:${agentPort}`] }],
+        },
+      ],
+    };
+    writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(config));
+    const port = await freePort();
+    const child = spawn(
+      prometheus,
+      [
+        `--config.file=${join(folder, 'prometheus.yml')}`,
+        `--storage.tsdb.path=${join(folder, 'tsdb')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      { stdio: 'ignore' },
     );
-    assert.equal(await value('selvage_store_objects{resource="nodes"}'), 2);
-    assert.equal(await value('selvage_store_latched{store="main"}'), 0);
-    let written = 0;
-    await eventually('a rate can be computed', 20_000, async () => {
-      // A fleet in which nothing happens writes nothing.
-      written += 1;
-      await fleet.kubectl.ok(['annotate', 'namespace', 'default', '--overwrite', `n=${written}`]);
-      const rate = await value('sum(rate(selvage_disk_sync_duration_seconds_count[10s]))');
-      return rate !== undefined && rate > 0 ? true : undefined;
-    });
-  } finally {
-    await ended(child);
-  }
-});
+    try {
+      const value = async (query: string): Promise<number | undefined> => {
+        const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`;
+        const answer = (await (await fetch(url)).json()) as {
+          data: { result: { value: [number, string] }[] };
+        };
+        const found = answer.data.result[0]?.value[1];
+        return found === undefined ? undefined : Number(found);
+      };
+      await eventually('the target is up', 30_000, async () =>
+        (await value('up{job="selvage-server"}')) === 1 ? true : undefined,
+      );
+      await eventually('the agent is up, and linked', 30_000, async () =>
+        (await value('selvage_agent_linked')) === 1 ? true : undefined,
+      );
+      assert.equal(await value('selvage_store_objects{resource="nodes"}'), 3);
+      assert.equal(await value('selvage_store_latched{store="main"}'), 0);
+      let written = 0;
+      await eventually('a rate can be computed', 20_000, async () => {
+        // A fleet in which nothing happens writes nothing.
+        written += 1;
+        await fleet.kubectl.ok(['annotate', 'namespace', 'default', '--overwrite', `n=${written}`]);
+        const rate = await value('sum(rate(selvage_disk_sync_duration_seconds_count[10s]))');
+        return rate !== undefined && rate > 0 ? true : undefined;
+      });
+    } finally {
+      await ended(child);
+      await ended(agent);
+    }
+  },
+);
+
+/** A third node of the fleet, whose agent serves its metrics. */
+async function startAgent(name: string, metricsPort: number): Promise<ChildProcess> {
+  const joinFile = join(folder, 'join.json');
+  const token = ['join-token', '--site', 'mill', '--file', joinFile];
+  const { status, stderr } = await selvage([...token, '--kubeconfig', fleet.kubeconfig]);
+  assert.equal(status, 0, stderr);
+  return spawn(
+    program,
+    [
+      ...['agent', '--state', join(folder, name), '--name', name],
+      ...['--join-file', joinFile, '--metrics', `127.0.0.1:${metricsPort}`],
+    ],
+    { cwd: projectFolder, stdio: 'ignore' },
+  );
+}
 
 async function ended(child: ChildProcess): Promise<void> {
   const closed = new Promise((resolve) => child.once('close', resolve));

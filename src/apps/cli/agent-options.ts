@@ -3,6 +3,7 @@
  * them with its own library, the agent's own program without it, as an agent carries
  * nothing that it needs only once.
  */
+import type { Address } from '#platform/io/mod.ts';
 import { type AgentProcessOptions, CommandFailure, exitCodes } from './context.ts';
 import { resolvePath } from './paths.ts';
 
@@ -39,6 +40,12 @@ export const agentOptions: readonly AgentOption[] = [
     description: "folders of this machine that pods may mount by hostPath, separated by ','",
     isRequired: false,
   },
+  {
+    name: 'metrics',
+    value: '<host:port>',
+    description: 'serve /metrics and /healthz there, to administrators and viewers of the fleet',
+    isRequired: false,
+  },
 ];
 
 /** What `--allow-host-path` says. Throws CommandFailure for what is no list of absolute paths. */
@@ -55,6 +62,22 @@ export function hostPathsOf(text: string): readonly string[] {
   return paths;
 }
 
+/** `HOST:PORT`. Throws CommandFailure for what is no such address. */
+export function addressOf(text: string): Address {
+  const colon = text.lastIndexOf(':');
+  const host = text.slice(0, Math.max(0, colon)).replaceAll(/^\[|\]$/g, '');
+  const digits = text.slice(colon + 1);
+  const port = /^[0-9]{1,5}$/.test(digits) ? Number(digits) : 0;
+  if (host === '' || port < 1 || port > portMax) {
+    throw new CommandFailure(
+      `--metrics takes HOST:PORT, e.g. 127.0.0.1:9464, not '${text}'.`,
+      exitCodes.usage,
+    );
+  }
+  return { host, port };
+}
+
+const portMax = 65_535;
 const heartbeatMinMs = 200;
 const heartbeatMaxMs = 60_000;
 
@@ -86,12 +109,14 @@ export function agentProcessOptionsOf(
   };
   const joinFile = values['join-file'];
   const hostPaths = values['allow-host-path'];
+  const metrics = values['metrics'];
   return {
     stateFolder: path(given('state')),
     nodeName: given('name'),
     joinFile: joinFile === undefined ? undefined : path(joinFile),
     heartbeatIntervalMs: heartbeatOf(given('heartbeat')),
     hostPathPrefixes: hostPaths === undefined ? [] : hostPathsOf(hostPaths),
+    metricsAddress: metrics === undefined ? undefined : addressOf(metrics),
   };
 }
 

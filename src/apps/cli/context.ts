@@ -3,6 +3,7 @@
  * nothing in this room reaches for the process, a clock or a socket itself.
  */
 import type {
+  Address,
   Clock,
   Disk,
   HttpClient,
@@ -46,6 +47,8 @@ export interface AgentProcessOptions {
   readonly heartbeatIntervalMs: number;
   /** Absolute paths below which pods may be shown the node's own files. */
   readonly hostPathPrefixes: readonly string[];
+  /** Where the agent serves its metrics; undefined: nowhere. */
+  readonly metricsAddress: Address | undefined;
 }
 
 /** What a machine needs to join: handed over as one file, readable by root alone. */

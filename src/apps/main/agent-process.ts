@@ -14,6 +14,8 @@ import {
   keepRenewed,
   loadNodeIdentity,
   type NodeIdentity,
+  readCertificateRequest,
+  type RenewedIdentity,
 } from '#platform/identity/mod.ts';
 import { type Disk, type Logger, sleep } from '#platform/io/mod.ts';
 import {
@@ -22,6 +24,7 @@ import {
   createNodeDisk,
   createNodeFileTree,
   createNodeHttpClient,
+  createNodeHttpServer,
   createNodeNet,
   createNodePlainNet,
   createNodeProbeNet,
@@ -31,7 +34,7 @@ import {
   createNodeTimers,
   createStreamLogger,
 } from '#platform/io/node/mod.ts';
-import { createAgent } from '#roles/agent/mod.ts';
+import { type Agent, createAgent } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
@@ -87,14 +90,37 @@ export async function runAgentProcess(
       hostPathPrefixes: options.hostPathPrefixes,
       version,
       facts: machineFacts(),
+      certificateRequest: () => readCertificateRequest(disk),
     },
   );
+  const endpoint = await openEndpoint(options, version, logger, renewal, agent);
   logger.log('info', 'agent started', { hub: identity.hubAddress });
   const signal = await stop;
   logger.log('info', 'agent stopping', { signal });
   renewal.close();
+  await endpoint?.close();
   await agent.stop({ pods: signal === 'SIGINT' ? 'stop' : 'leave' });
   return exitCodes.ok;
+}
+
+/** Loaded where it is asked for: an agent that serves nothing carries no server. */
+async function openEndpoint(
+  { metricsAddress }: AgentProcessOptions,
+  version: string,
+  logger: Logger,
+  renewal: RenewedIdentity,
+  agent: Agent,
+): Promise<{ close(): Promise<void> } | undefined> {
+  if (metricsAddress === undefined) return undefined;
+  const { openAgentEndpoint } = await import('./agent-endpoint.ts');
+  const { createMetrics } = await import('#platform/metrics/mod.ts');
+  const { observeProcess } = await import('./process-metrics.ts');
+  const metrics = createMetrics();
+  observeProcess(metrics, version);
+  return await openAgentEndpoint(
+    { httpServer: createNodeHttpServer(logger), timers: createNodeTimers(), logger },
+    { address: metricsAddress, tls: () => renewal.tls(), agent, metrics },
+  );
 }
 
 async function ensureIdentity(

@@ -22,7 +22,7 @@ import type {
 } from '#platform/io/mod.ts';
 import { IdentityError } from './errors.ts';
 import { keyIdBytes, keyIdOf, publicKeyHashOf } from './key-id.ts';
-import { nodesGroup, nodeSubject, nodeUserPrefix } from './user.ts';
+import { nodeDnsNames, nodesGroup, nodeSubject, nodeUserPrefix } from './user.ts';
 
 const dayMs = 86_400_000;
 const authorityLifetimeMs = 3_652 * dayMs;
@@ -203,7 +203,8 @@ class Authority implements CertificateAuthority {
     return this.#issue(request.publicKeyPem, options.lifetimeMs ?? nodeCertificateLifeMsDefault, {
       subject: nodeSubject(nodeName),
       uris: [nodeUri(nodeName)],
-      usage: 'client',
+      dnsNames: nodeDnsNames(nodeName),
+      usage: 'server-and-client',
       serialNumber: serial,
     });
   }

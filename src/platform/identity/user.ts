@@ -24,6 +24,16 @@ export function nodeSubject(nodeName: string): CertificateSubject {
   return { commonName: `${nodeUserPrefix}${nodeName}`, organizations: [nodesGroup] };
 }
 
+/** What a node is called where it listens itself; no name that a server of the API could have. */
+const nodeDnsSuffix = '.node.selvage.internal';
+const dnsNameLengthMax = 253;
+
+/** The names in a node's certificate; none where its own is too long to be one. */
+export function nodeDnsNames(nodeName: string): readonly string[] {
+  const name = `${nodeName}${nodeDnsSuffix}`;
+  return name.length > dnsNameLengthMax ? [] : [name];
+}
+
 /** The user behind a connection; `peer` is undefined where it brought no certificate. */
 export function userOf(peer: PeerIdentity | undefined): User {
   if (peer === undefined) return anonymousUser;

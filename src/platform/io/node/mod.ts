@@ -5,7 +5,7 @@ export { createNodeDisk } from './disk.ts';
 export { createNodeFileTree } from './file-tree.ts';
 export { lockFolder } from './folder-lock.ts';
 export { createNodeHttpClient } from './http-client.ts';
-export { createNodeHttpServer } from './http-server.ts';
+export { createNodeHttpServer } from './http-server-on-demand.ts';
 export { createNodeKeys } from './keys.ts';
 export { createNodeNet } from './net.ts';
 export { createNodePlainNet } from './plain-net.ts';
