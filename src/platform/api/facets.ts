@@ -53,18 +53,25 @@ export function decodeFacet(bytes: Uint8Array): JsonObject {
   return value;
 }
 
-export function decodeFacets(stored: StoredObject): Partial<Record<Facet, JsonObject>> {
+export function decodeFacets(
+  stored: StoredObject,
+  decode: (bytes: Uint8Array) => JsonObject = decodeFacet,
+): Partial<Record<Facet, JsonObject>> {
   const facets: Partial<Record<Facet, JsonObject>> = {};
   for (const facet of facetNames) {
     const value = stored.facets[facet];
-    if (value !== undefined) facets[facet] = decodeFacet(value.bytes);
+    if (value !== undefined) facets[facet] = decode(value.bytes);
   }
   return facets;
 }
 
-/** The served object as of one stored version. */
-export function foldObject(definition: ResourceDefinition, stored: StoredObject): ApiObject {
-  const folded = definition.facets.fold(decodeFacets(stored));
+/** The served object as of one stored version. `decode`: of who knows some facets already. */
+export function foldObject(
+  definition: ResourceDefinition,
+  stored: StoredObject,
+  decode: (bytes: Uint8Array) => JsonObject = decodeFacet,
+): ApiObject {
+  const folded = definition.facets.fold(decodeFacets(stored, decode));
   assert(folded.metadata.name === stored.key.name, 'a folded object has the name of its key');
   return {
     ...folded,
@@ -72,16 +79,19 @@ export function foldObject(definition: ResourceDefinition, stored: StoredObject)
   };
 }
 
-/** What a write of the whole object would put into each facet, as bytes. */
-export function facetsOf(
-  definition: ResourceDefinition,
-  object: ApiObject,
-): Partial<Record<Facet, Uint8Array<ArrayBuffer>>> {
+export interface EncodedFacet {
+  readonly facet: Facet;
+  readonly json: JsonObject;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What a write of the whole object would put into each facet. */
+export function facetsOf(definition: ResourceDefinition, object: ApiObject): EncodedFacet[] {
   const split = definition.facets.split(object);
-  const encoded: Partial<Record<Facet, Uint8Array<ArrayBuffer>>> = {};
+  const encoded: EncodedFacet[] = [];
   for (const facet of facetNames) {
     const json = split[facet];
-    if (json !== undefined) encoded[facet] = encodeFacet(json);
+    if (json !== undefined) encoded.push({ facet, json, bytes: encodeFacet(json) });
   }
   return encoded;
 }

@@ -2,7 +2,7 @@
  * The forms that names and values of the API take. Every check returns what is
  * wrong and what would be right, or undefined where nothing is.
  */
-import { unreachable, utf8 } from '#base/mod.ts';
+import { unreachable } from '#base/mod.ts';
 import { wallMsOf } from './age-text.ts';
 import { tryParseQuantity } from './quantity.ts';
 import type { Schema } from './schema.ts';
@@ -90,7 +90,13 @@ export function stringFormatProblem(
   }
 }
 
-/** Length in bytes as UTF-8. */
+/** Length of well-formed text in bytes as UTF-8. */
 export function byteLengthOf(text: string): number {
-  return utf8(text).length;
+  let sizeBytes = text.length;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    // Two bytes up to U+07FF, three above; half of a pair counts two of the four of both.
+    if (code > 0x7f) sizeBytes += code > 0x7ff && !(code >= 0xd800 && code < 0xe000) ? 2 : 1;
+  }
+  return sizeBytes;
 }

@@ -2,6 +2,7 @@
  * How a request gets to the server: over HTTPS, or straight into the handler of
  * the server in the same process. Both end at the same door.
  */
+import { utf8 } from '#base/mod.ts';
 import type {
   Address,
   ClientTls,
@@ -62,7 +63,8 @@ function answerOf(
 ): TransportResponse {
   const { status, headers, body } = response;
   if (typeof body !== 'function') {
-    return { status, headers, body: onceOnly(body), cancel() {} };
+    const bytes = typeof body === 'string' ? utf8(body) : body;
+    return { status, headers, body: onceOnly(bytes), cancel() {} };
   }
   const pipe = new BodyPipe(() => {
     for (const listener of abortListeners) listener();

@@ -11,6 +11,11 @@
 import { concatBytes, SelvageError } from '#base/mod.ts';
 import type { Address, ClientTls, Listener, PeerIdentity, ServerTls } from './net.ts';
 
+export interface HttpBody extends AsyncIterable<Uint8Array> {
+  /** All of it in one go, where the driver can do that for less. As `readBody`. */
+  collect?(maxBytes: number): Promise<Uint8Array>;
+}
+
 export interface HttpRequest {
   readonly method: string;
   /** The path as sent, percent-encoded, without the query. Begins with `/`. */
@@ -20,7 +25,7 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly peer: PeerIdentity | undefined;
   readonly remoteAddress: string;
-  readonly body: AsyncIterable<Uint8Array>;
+  readonly body: HttpBody;
   /** Called once when the client has gone away before the answer was complete. */
   onAbort(listener: () => void): void;
 }
@@ -46,7 +51,8 @@ export interface ByteSink {
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array | ((sink: ByteSink) => void);
+  /** Text is sent as UTF-8. */
+  readonly body: Uint8Array | string | ((sink: ByteSink) => void);
 }
 
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
@@ -102,10 +108,11 @@ export class BodyTooLargeError extends SelvageError {
 }
 
 /** Collects a body. Throws BodyTooLargeError as soon as it exceeds `maxBytes`. */
-export async function readBody(
-  body: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-): Promise<Uint8Array> {
+export function readBody(body: HttpBody, maxBytes: number): Promise<Uint8Array> {
+  return body.collect === undefined ? collected(body, maxBytes) : body.collect(maxBytes);
+}
+
+async function collected(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let sizeBytes = 0;
   for await (const part of body) {

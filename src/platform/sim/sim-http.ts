@@ -170,7 +170,8 @@ function serveConnection(
     };
     if (isHead) return finish();
     if (typeof response.body !== 'function') {
-      for (const part of bodyFrames(response.body)) connection.write(part);
+      const bytes = typeof response.body === 'string' ? utf8(response.body) : response.body;
+      for (const part of bodyFrames(bytes)) connection.write(part);
       return finish();
     }
     const sink: ByteSink = {

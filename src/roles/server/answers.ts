@@ -43,6 +43,21 @@ export function bytesAnswer(
   };
 }
 
+/** The length of the text in bytes is the driver's to say. */
+export function jsonTextAnswer(
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>>,
+): HttpResponse {
+  return { status, headers: { ...jsonHeaders, ...headers }, body: text };
+}
+
+const jsonHeaders = {
+  'content-type': jsonContentType,
+  'cache-control': 'no-cache, private',
+  'x-content-type-options': 'nosniff',
+};
+
 /** `?pretty`, `?pretty=true` and `?pretty=1` ask for indentation. */
 export function isPretty(query: URLSearchParams): boolean {
   const value = query.get('pretty');

@@ -218,7 +218,7 @@ async function call(
 ): Promise<Answer> {
   const response = await server.handler(request(method, target, options, () => {}));
   const text =
-    response.body instanceof Uint8Array ? textOf(response.body) : await collect(response.body);
+    typeof response.body === 'function' ? await collect(response.body) : wholeText(response.body);
   const isJson = (response.headers['content-type'] ?? '').startsWith('application/json');
   return {
     status: response.status,
@@ -226,6 +226,10 @@ async function call(
     text,
     json: isJson && text.startsWith('{') ? (JSON.parse(text) as JsonObject) : {},
   };
+}
+
+function wholeText(body: Uint8Array | string): string {
+  return typeof body === 'string' ? body : textOf(body);
 }
 
 /** The whole of a streamed answer. A cut one rejects. */
@@ -257,8 +261,8 @@ async function watch(server: Server, target: string, options: CallOptions): Prom
   let stalledBytes: number | undefined;
   let onClose = (): void => {};
   const ended = new Promise<void>((resolve) => {
-    if (response.body instanceof Uint8Array) {
-      lines.push(JSON.parse(textOf(response.body)) as JsonObject);
+    if (typeof response.body !== 'function') {
+      lines.push(JSON.parse(wholeText(response.body)) as JsonObject);
       resolve();
       return;
     }

@@ -18,7 +18,9 @@ const acceptEntriesMax = 32;
  * that is listed can be served.
  */
 export function acceptanceOf(header: string | undefined): Acceptance {
-  if (header === undefined || header.trim() === '') return { form: 'object' };
+  if (header === undefined || header === 'application/json' || header.trim() === '') {
+    return { form: 'object' };
+  }
   for (const entry of header.split(',').slice(0, acceptEntriesMax)) {
     const [type = '', ...rest] = entry.split(';').map((part) => part.trim());
     const acceptance = ofEntry(type.toLowerCase(), parametersOf(rest));

@@ -6,10 +6,11 @@
  *    are gone, and were refused or warned about as the client asked.
  * 2. Validation sees the object as it will be stored, defaults included.
  */
-import { copyJson, isJsonObject, type Json, utf8 } from '#base/mod.ts';
+import { isJsonObject, type Json, type JsonObject, utf8 } from '#base/mod.ts';
 import {
   type ApiObject,
   applySchemaDefaults,
+  conforms,
   dropNullFields,
   type FieldError,
   findUnknownFields,
@@ -31,7 +32,10 @@ export interface Decoded {
   readonly warnings: readonly string[];
 }
 
-/** Throws 400 for another kind or, under Strict, unknown and repeated fields; 422 by the schema. */
+/**
+ * Throws 400 for another kind or, under Strict, unknown and repeated fields; 422 by the
+ * schema. The result may share structure with `value`.
+ */
 export function decodeObject(
   definition: ResourceDefinition,
   value: Json,
@@ -42,10 +46,9 @@ export function decodeObject(
     throw new StatusError('BadRequest', 'the body must be one object, with apiVersion and kind');
   }
   requireTypeOf(definition, value as unknown as ApiObject);
+  const isPlain = value['metadata'] !== undefined && conforms(definition.schema, value);
   const found = [
-    ...findUnknownFields(definition.schema, value).map(({ path, isNotYet }) =>
-      isNotYet ? `field "${path}" is not supported yet` : `unknown field "${path}"`,
-    ),
+    ...(isPlain ? [] : unknownFieldsOf(definition, value)),
     ...duplicates.map((field) => `duplicate field "${field}"`),
   ];
   if (fieldValidation === 'Strict' && found.length > 0) {
@@ -55,16 +58,26 @@ export function decodeObject(
         `${definition.kind}: strict decoding error: ${found.slice(0, warningsMax).join(', ')}`,
     );
   }
-  const pruned = dropNullFields(definition.schema, pruneUnknownFields(definition.schema, value));
-  const object = copyJson(applySchemaDefaults(definition.schema, pruned));
+  const object = (isPlain ? value : settled(definition, value)) as unknown as ApiObject;
+  const shown = fieldValidation === 'Warn' ? found : [];
+  const warnings = shown.concat(definition.warnings?.(object) ?? []);
+  return { object, warnings: warnings.slice(0, warningsMax) };
+}
+
+function unknownFieldsOf({ schema }: ResourceDefinition, value: JsonObject): readonly string[] {
+  return findUnknownFields(schema, value).map(({ path, isNotYet }) =>
+    isNotYet ? `field "${path}" is not supported yet` : `unknown field "${path}"`,
+  );
+}
+
+/** Pruned, with its defaults, and valid by the schema. Throws 422. */
+function settled(definition: ResourceDefinition, value: JsonObject): JsonObject {
+  const { schema } = definition;
+  const pruned = dropNullFields(schema, pruneUnknownFields(schema, value));
+  const object = { ...applySchemaDefaults(schema, pruned) };
   object['metadata'] ??= {};
-  refuseInvalid(definition, nameOf(object), validateAgainstSchema(definition.schema, object));
-  const decoded = object as unknown as ApiObject;
-  const warnings = [
-    ...(fieldValidation === 'Warn' ? found : []),
-    ...(definition.warnings?.(decoded) ?? []),
-  ];
-  return { object: decoded, warnings: warnings.slice(0, warningsMax) };
+  refuseInvalid(definition, nameOf(object), validateAgainstSchema(schema, object));
+  return object;
 }
 
 /** Throws 422 with one cause per thing that is wrong. */
@@ -73,11 +86,11 @@ export function validateObject(
   object: ApiObject,
   context: ValidationContext,
 ): void {
-  refuseInvalid(definition, object.metadata.name ?? '', [
-    ...validateMetadata(definition, object, context),
-    ...(definition.validate?.(object, context) ?? []),
-    ...sizeErrors(definition, object),
-  ]);
+  const errors = validateMetadata(definition, object, context).concat(
+    definition.validate?.(object, context) ?? [],
+    sizeErrors(definition, object),
+  );
+  refuseInvalid(definition, object.metadata.name ?? '', errors);
 }
 
 /** One header for all warnings, as kubectl reads them. */

@@ -97,19 +97,33 @@ export function createRouteTable(rows: readonly RouteRow[]): RouteTable {
       const values: string[] = [];
       const found = descend(root, path.slice(1).split('/'), 0, values);
       if (found === undefined) return undefined;
-      const ofMethod = found.filter((row) => row.method === method);
-      const row = ofMethod.find((row) => row.watch === isWatch) ?? ofMethod.find((r) => !r.watch);
+      const row = rowFor(found, method, isWatch);
       if (row !== undefined) return { row, parameters: named(namesOf.get(row) ?? [], values) };
       return { allowed: [...new Set(found.map((row) => row.method))] };
     },
   };
 }
 
+/** A row for watches answers only those; one that is not may answer both. */
+function rowFor(
+  found: readonly RouteRow[],
+  method: string,
+  isWatch: boolean,
+): RouteRow | undefined {
+  let plain: RouteRow | undefined;
+  for (const row of found) {
+    if (row.method !== method) continue;
+    if (row.watch === isWatch) return row;
+    if (!row.watch) plain ??= row;
+  }
+  return plain;
+}
+
 function named(names: readonly string[], values: readonly string[]): Record<string, string> {
   const parameters: Record<string, string> = {};
   assert(names.length === values.length, 'a match has a value for every name of its pattern');
-  for (const [position, name] of names.entries()) {
-    parameters[name] = values[position] ?? '';
+  for (let position = 0; position < names.length; position += 1) {
+    parameters[names[position] ?? ''] = values[position] ?? '';
   }
   return parameters;
 }
@@ -157,7 +171,7 @@ function descend(
     values.length = depth;
   }
   if (branch.parameter !== undefined && segment !== '') {
-    values.push(decodeURIComponent(segment));
+    values.push(segment.includes('%') ? decodeURIComponent(segment) : segment);
     const found = descend(branch.parameter, segments, at + 1, values);
     if (found !== undefined) return found;
     values.length = depth;

@@ -1,13 +1,18 @@
 /**
  * Stored objects as they are served, made once and shared by all readers: the
- * folded object, its JSON bytes, its lines in watches.
+ * folded object, its JSON, its lines in watches.
  *
  * Invariants:
- * 1. At most `servedObjectsKeptMax` are kept, the most recently used ones.
+ * 1. At most `servedObjectsKeptMax` are kept, those that were made last.
  * 2. What is handed out is shared: nobody changes it.
  */
-import { concatBytes, utf8 } from '#base/mod.ts';
-import { type ApiObject, foldObject, type ResourceDefinition } from '#platform/api/mod.ts';
+import { concatBytes, type JsonObject, utf8 } from '#base/mod.ts';
+import {
+  type ApiObject,
+  decodeFacet,
+  foldObject,
+  type ResourceDefinition,
+} from '#platform/api/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
 import { servedObjectsKeptMax } from './limits.ts';
 
@@ -24,36 +29,50 @@ export interface WatchLine {
 
 export interface ServedObject {
   readonly object: ApiObject;
-  /** The JSON of `object`. */
+  /** The JSON of `object`, made anew at every call. */
+  text(): string;
+  /** The same as bytes, kept for the next reader: of lists, and of watches by many. */
   json(): Uint8Array;
   watchLine(type: WatchEventType): WatchLine;
 }
 
 export interface ServedObjects {
   of(definition: ResourceDefinition, stored: StoredObject): ServedObject;
+  /** What the bytes of a facet that is about to be stored mean, so that nobody has to read them. */
+  expect(bytes: Uint8Array, json: JsonObject): void;
 }
 
 export function createServedObjects(): ServedObjects {
   const kept = new Map<StoredObject, ServedObject>();
+  const expected = new Map<Uint8Array, JsonObject>();
+  const decode = (bytes: Uint8Array): JsonObject => {
+    const known = expected.get(bytes);
+    if (known === undefined) return decodeFacet(bytes);
+    expected.delete(bytes);
+    return known;
+  };
   return {
     of(definition, stored) {
       const known = kept.get(stored);
-      if (known !== undefined) {
-        kept.delete(stored);
-        kept.set(stored, known);
-        return known;
-      }
-      const made = new Served(foldObject(definition, stored), sizeBytesOf(stored));
+      if (known !== undefined) return known;
+      const made = new Served(foldObject(definition, stored, decode), sizeBytesOf(stored));
       kept.set(stored, made);
-      if (kept.size > servedObjectsKeptMax) {
-        for (const oldest of kept.keys()) {
-          kept.delete(oldest);
-          break;
-        }
-      }
+      dropOldest(kept);
       return made;
     },
+    expect(bytes, json) {
+      expected.set(bytes, json);
+      dropOldest(expected);
+    },
   };
+}
+
+function dropOldest<Key>(kept: Map<Key, unknown>): void {
+  if (kept.size <= servedObjectsKeptMax) return;
+  for (const oldest of kept.keys()) {
+    kept.delete(oldest);
+    return;
+  }
 }
 
 /** An object served from no store: synthesized, or of another version than the stored one. */
@@ -82,8 +101,12 @@ class Served implements ServedObject {
     this.#sizeBytes = sizeBytes;
   }
 
+  text(): string {
+    return JSON.stringify(this.object);
+  }
+
   json(): Uint8Array {
-    return (this.#json ??= utf8(JSON.stringify(this.object)));
+    return (this.#json ??= utf8(this.text()));
   }
 
   watchLine(type: WatchEventType): WatchLine {

@@ -162,6 +162,9 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
   };
 }
 
+/** Of most writes; nobody adds to a query. */
+const emptyQuery = new URLSearchParams();
+
 async function answer(
   parts: ServerParts,
   table: RouteTable,
@@ -175,7 +178,7 @@ async function answer(
     );
   }
   const user = request.peer === undefined ? undefined : userOf(request.peer);
-  const query = new URLSearchParams(request.query);
+  const query = request.query === '' ? emptyQuery : new URLSearchParams(request.query);
   const found = findRow(table, request, flagOf(query, 'watch'));
   // Who is nobody learns nothing about what is served.
   if (found === undefined || 'allowed' in found) {

@@ -11,6 +11,7 @@ import type { Revision, Uid } from '#base/mod.ts';
 import { equalBytes } from '#base/mod.ts';
 import {
   type ApiObject,
+  type EncodedFacet,
   facetsOf,
   foldObject,
   type ResourceDefinition,
@@ -32,6 +33,8 @@ export interface Draft {
   readonly outcome: 'created' | 'updated' | 'unchanged' | 'removed';
   /** The state to answer with; facets that changed carry no revision of their own yet. */
   readonly stored: StoredObject;
+  /** The facets that changed, with what their bytes mean. */
+  readonly written: readonly EncodedFacet[];
 }
 
 /** Facets that a write of the main object, or of its status, may change. */
@@ -46,12 +49,12 @@ export function draftCreate(
   const written = facetsOf(definition, object);
   const facets: Partial<Record<Facet, FacetValue>> = {};
   const changes: Change[] = [];
-  for (const [facet, bytes] of entriesOf(written)) {
+  for (const { facet, bytes } of written) {
     facets[facet] = { revision: 0 as Revision, bytes };
     changes.push({ type: 'put', key, uid, facet, bytes });
   }
   const stored = { key, uid, createdRevision: 0 as Revision, revision: 0 as Revision, facets };
-  return { changes, result: { outcome: 'created', stored } };
+  return { changes, result: { outcome: 'created', stored, written } };
 }
 
 /** `object` is the whole object as it should be; only the facets of `scope` are taken from it. */
@@ -64,22 +67,25 @@ export function draftUpdate(
   const { key, uid } = previous;
   const facets: Partial<Record<Facet, FacetValue>> = { ...previous.facets };
   const changes: Change[] = [];
-  for (const [facet, bytes] of entriesOf(facetsOf(definition, object))) {
+  const written: EncodedFacet[] = [];
+  for (const encoded of facetsOf(definition, object)) {
+    const { facet, bytes } = encoded;
     const isOwned = scope === 'main' ? facet === 'intent' : facet === 'report';
     const before = previous.facets[facet];
     if (!isOwned || (before !== undefined && equalBytes(before.bytes, bytes))) continue;
     facets[facet] = { revision: previous.revision, bytes };
     changes.push({ type: 'put', key, uid, facet, bytes });
+    written.push(encoded);
   }
   const outcome = changes.length === 0 ? 'unchanged' : 'updated';
-  return { changes, result: { outcome, stored: { ...previous, facets } } };
+  return { changes, result: { outcome, stored: { ...previous, facets }, written } };
 }
 
 export function draftRemove(previous: StoredObject): Transaction<Draft> {
   const { key, uid } = previous;
   return {
     changes: [{ type: 'delete', key, uid }],
-    result: { outcome: 'removed', stored: previous },
+    result: { outcome: 'removed', stored: previous, written: [] },
   };
 }
 
@@ -103,7 +109,11 @@ export async function commitDraft(
     if (outcome === 'created') delete object.metadata.resourceVersion;
     return { outcome, served: serve(object) };
   }
-  const { revision, result } = await store.transact(decide);
+  const { revision, result } = await store.transact((view) => {
+    const transaction = decide(view);
+    for (const { bytes, json } of transaction.result.written) parts.served.expect(bytes, json);
+    return transaction;
+  });
   const { outcome, stored } = result;
   const at = outcome === 'unchanged' ? stored : { ...stored, revision };
   const newest = outcome === 'removed' ? undefined : store.get(stored.key);
@@ -112,10 +122,4 @@ export async function commitDraft(
     ? parts.served.of(definition, newest)
     : serve(foldObject(definition, at));
   return { outcome, served };
-}
-
-function entriesOf(
-  facets: Partial<Record<Facet, Uint8Array>>,
-): readonly (readonly [Facet, Uint8Array])[] {
-  return Object.entries(facets) as [Facet, Uint8Array][];
 }

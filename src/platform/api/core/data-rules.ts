@@ -1,6 +1,6 @@
 /** Rules that ConfigMaps and Secrets share. */
-import { utf8 } from '#base/mod.ts';
 import type { FieldError } from '../definition.ts';
+import { byteLengthOf } from '../formats.ts';
 import type { ApiObject } from '../object.ts';
 import { immutable } from '../meta/rules.ts';
 
@@ -38,9 +38,15 @@ export function validateDataSize(
   field: string,
   ...parts: readonly Readonly<Record<string, string>>[]
 ): FieldError[] {
+  // A character is at most three bytes: most need not be counted.
+  let length = 0;
+  for (const part of parts) {
+    for (const key of Object.keys(part)) length += part[key]?.length ?? 0;
+  }
+  if (3 * length <= dataSizeBytesMax) return [];
   let sizeBytes = 0;
   for (const part of parts) {
-    for (const value of Object.values(part)) sizeBytes += utf8(value).length;
+    for (const value of Object.values(part)) sizeBytes += byteLengthOf(value);
   }
   if (sizeBytes <= dataSizeBytesMax) return [];
   return [

@@ -5,7 +5,8 @@
  * the answer, and closes the connection of an answer.
  */
 import type { IncomingMessage } from 'node:http';
-import { assert } from '#base/mod.ts';
+import { assert, concatBytes } from '#base/mod.ts';
+import { BodyTooLargeError, type HttpBody } from '../http.ts';
 import { NetError } from '../net.ts';
 import { netErrorOf } from './net-errors.ts';
 
@@ -24,10 +25,7 @@ export function expectsBody(message: IncomingMessage): boolean {
 const heldMaxBytes = 64 * 1024;
 
 /** The body, to be read once. Raises NetError where the other side breaks off. */
-export function bodyOf(
-  message: IncomingMessage,
-  onFirstRead: () => void,
-): AsyncIterableIterator<Uint8Array> {
+export function bodyOf(message: IncomingMessage, onFirstRead: () => void): HttpBody {
   return new BodyReader(message, onFirstRead);
 }
 
@@ -36,13 +34,21 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** Who wants all of the body and nothing before that. */
+interface Whole {
+  take(part: Uint8Array): void;
+  end(): void;
+  fail(error: Error): void;
+}
+
 /** A stream's own iterator costs as much as the rest of a small request. */
-class BodyReader implements AsyncIterableIterator<Uint8Array> {
+class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
   readonly #message: IncomingMessage;
   readonly #onFirstRead: () => void;
   readonly #held: Uint8Array[] = [];
   #heldBytes = 0;
   #waiting: Waiting | undefined;
+  #whole: Whole | undefined;
   #state: 'unread' | 'reading' | 'ended' = 'unread';
   #failure: Error | undefined;
 
@@ -53,6 +59,29 @@ class BodyReader implements AsyncIterableIterator<Uint8Array> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  collect(maxBytes: number): Promise<Uint8Array> {
+    assert(this.#state === 'unread', 'a body is read once');
+    return new Promise((resolve, reject) => {
+      const parts: Uint8Array[] = [];
+      let sizeBytes = 0;
+      const refuse = (): void => {
+        this.#whole = undefined;
+        void this.return();
+        reject(new BodyTooLargeError(maxBytes));
+      };
+      this.#whole = {
+        take(part) {
+          sizeBytes += part.length;
+          parts.push(part);
+          if (sizeBytes > maxBytes) refuse();
+        },
+        end: () => resolve(parts.length === 1 && parts[0] ? parts[0] : concatBytes(parts)),
+        fail: (error) => reject(netErrorOf(error, 'the body broke off')),
+      };
+      this.#begin();
+    });
   }
 
   next(): Promise<IteratorResult<Uint8Array>> {
@@ -92,7 +121,7 @@ class BodyReader implements AsyncIterableIterator<Uint8Array> {
       return;
     }
     if (message.readableEnded) {
-      this.#state = 'ended';
+      this.#end();
       return;
     }
     this.#state = 'reading';
@@ -104,6 +133,10 @@ class BodyReader implements AsyncIterableIterator<Uint8Array> {
 
   readonly #take = (part: unknown): void => {
     assert(part instanceof Uint8Array, 'a body is bytes');
+    if (this.#whole !== undefined) {
+      this.#whole.take(part);
+      return;
+    }
     const waiting = this.#waiting;
     if (waiting !== undefined) {
       this.#waiting = undefined;
@@ -117,6 +150,7 @@ class BodyReader implements AsyncIterableIterator<Uint8Array> {
 
   readonly #end = (): void => {
     this.#stop();
+    this.#whole?.end();
     this.#waiting?.resolve({ done: true, value: undefined });
     this.#waiting = undefined;
   };
@@ -128,6 +162,7 @@ class BodyReader implements AsyncIterableIterator<Uint8Array> {
   readonly #fail = (error: Error): void => {
     this.#stop();
     this.#failure = error;
+    this.#whole?.fail(error);
     this.#waiting?.reject(netErrorOf(error, 'the body broke off'));
     this.#waiting = undefined;
   };

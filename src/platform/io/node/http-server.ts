@@ -45,11 +45,12 @@ function statusAnswer(status: number, reason: string, message: string): HttpResp
 const badRequest = (message: string): HttpResponse => statusAnswer(400, 'BadRequest', message);
 
 function firstRepeated(rawHeaders: readonly string[]): string | undefined {
-  const seen = new Set<string>();
+  let seen: string[] | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
-    if (seen.has(name) && singleHeaders.has(name)) return name;
-    seen.add(name);
+    if (!singleHeaders.has(name)) continue;
+    if (seen?.includes(name) === true) return name;
+    (seen ??= []).push(name);
   }
   return undefined;
 }
@@ -57,7 +58,9 @@ function firstRepeated(rawHeaders: readonly string[]): string | undefined {
 function headersOf(message: IncomingMessage): Record<string, string> {
   // Without a prototype, so that no name that a client may send means anything.
   const headers: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(message.headers)) {
+  const given = message.headers;
+  for (const name of Object.keys(given)) {
+    const value = given[name];
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return headers;
@@ -65,8 +68,8 @@ function headersOf(message: IncomingMessage): Record<string, string> {
 
 function writeHead(response: ServerResponse, answer: HttpResponse, isLast: boolean): void {
   const headers: Record<string, string> = { ...answer.headers };
-  if (answer.body instanceof Uint8Array && response.req.method !== 'HEAD') {
-    headers['content-length'] = String(answer.body.length);
+  if (typeof answer.body !== 'function' && response.req.method !== 'HEAD') {
+    headers['content-length'] = String(Buffer.byteLength(answer.body));
   }
   if (isLast) headers['connection'] = 'close';
   response.writeHead(answer.status, headers);
@@ -134,7 +137,13 @@ async function send(response: ServerResponse, answer: HttpResponse): Promise<voi
 }
 
 /** Head and body of a small answer leave as one piece: one record of TLS, one call to the system. */
-function endWith(response: ServerResponse, body: Uint8Array): void {
+function endWith(response: ServerResponse, body: Uint8Array | string): void {
+  if (typeof body === 'string') {
+    // Where every character is one byte, both encodings give the same, one of them for less.
+    const isAscii = Buffer.byteLength(body) === body.length;
+    response.end(body, isAscii ? 'latin1' : 'utf8');
+    return;
+  }
   if (body.length > onePieceBytesMax) {
     response.end(body);
     return;

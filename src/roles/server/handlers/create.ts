@@ -30,13 +30,11 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
     const { object, warnings } = decodeObject(definition, value, duplicates, fieldValidation);
     const uid = parts.random.uuid() as Uid;
     const nowMs = parts.clock.wallMs();
-    const candidates = suffixesFor(object, parts.random).map((generatedSuffix) => {
-      const candidate = prepareForCreate(definition, copyJson(object), {
-        uid,
-        nowMs,
-        namespace,
-        generatedSuffix,
-      });
+    const suffixes = suffixesFor(object, parts.random);
+    const candidates = suffixes.map((generatedSuffix) => {
+      const own = suffixes.length === 1 ? object : copyJson(object);
+      const given = { uid, nowMs, namespace, generatedSuffix };
+      const candidate = prepareForCreate(definition, own, given);
       definition.applyDefaults?.(candidate);
       return candidate;
     });

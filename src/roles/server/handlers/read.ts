@@ -8,7 +8,7 @@ import {
   tableOf,
 } from '#platform/api/mod.ts';
 import type { HttpResponse } from '#platform/io/mod.ts';
-import { bytesAnswer, isPretty, jsonAnswer, jsonContentType } from '../answers.ts';
+import { bytesAnswer, isPretty, jsonAnswer, jsonContentType, jsonTextAnswer } from '../answers.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { listLimitMax } from '../limits.ts';
 import type { ListSession } from '../list-sessions.ts';
@@ -54,7 +54,7 @@ export function objectAnswer(
   }
   return pretty
     ? jsonAnswer(status, served.object, { pretty, headers })
-    : bytesAnswer(status, served.json(), jsonContentType, headers);
+    : jsonTextAnswer(status, served.text(), headers);
 }
 
 export function listHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {

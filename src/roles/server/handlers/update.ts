@@ -41,7 +41,8 @@ export function updateHandler(
       duplicates,
       fieldValidationOf(context.query),
     );
-    const revise: Revise = () => copyJson(object);
+    // What a decision changes in place: its own metadata, and defaults, which it finds again.
+    const revise: Revise = () => ({ ...object, metadata: { ...object.metadata } });
     return answerUpdate(parts, definition, context, scope, revise, () => warnings);
   };
 }
@@ -59,7 +60,8 @@ export function patchHandler(
       const patched = patch.apply(definition.schema, previous as unknown as JsonObject);
       const decoded = decodeObject(definition, patched, patch.duplicates, fieldValidation);
       warnings = decoded.warnings;
-      return decoded.object;
+      // The patched object shares what the patch left alone with the one that is served.
+      return copyJson(decoded.object);
     };
     return answerUpdate(parts, definition, context, scope, revise, () => warnings);
   };
