@@ -71,7 +71,15 @@ export type Verb =
   | 'delete'
   | 'deletecollection';
 
-export type Subresource = 'status' | 'scale' | 'log' | 'eviction' | 'finalize';
+export type Subresource =
+  | 'status'
+  | 'scale'
+  | 'log'
+  | 'exec'
+  | 'attach'
+  | 'portforward'
+  | 'eviction'
+  | 'finalize';
 
 export interface ResourceDefinition {
   /** Empty for the core group. */
@@ -107,7 +115,7 @@ export interface ResourceDefinition {
    */
   readonly settle?: (object: ApiObject, context: SettleContext) => readonly FieldError[];
   /**
-   * Of metadata and spec as JSON. Objects that travel to nodes have one that lets
+   * Of all but the status as JSON. Objects that travel to nodes have one that lets
    * them fit into a message of the link together with what is reported on them.
    */
   readonly intentBytesMax?: number;

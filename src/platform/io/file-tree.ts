@@ -50,4 +50,6 @@ export interface FileTree {
   isMemory(path: string): Promise<boolean>;
   /** Puts a file system in memory of at most `sizeBytes` over a folder. */
   mountMemory(path: string, sizeBytes: number, access: FileAccess): Promise<void>;
+  /** Gives back all such memory at or below a folder, with what is in it. */
+  releaseMemory(path: string): Promise<void>;
 }

@@ -1,6 +1,7 @@
 /** Everything about a link that has a maximum. Each side has its own; what the other must know is in the handshake. */
 
 export interface LinkLimits {
+  /** A ConfigMap of the largest size travels in one, with what is said about it. */
   readonly messageBytesMax: number;
   /** Streams open at once that the other side began. */
   readonly streamsMax: number;
@@ -19,7 +20,7 @@ export interface LinkLimits {
 }
 
 export const defaultLinkLimits: LinkLimits = {
-  messageBytesMax: 1024 * 1024,
+  messageBytesMax: 2 * 1024 * 1024,
   streamsMax: 256,
   streamCreditBytes: 256 * 1024,
   bulkCreditBytesMin: 32 * 1024,

@@ -113,14 +113,14 @@ function nameOf(object: { readonly [name: string]: unknown }): string {
 function sizeErrors(definition: ResourceDefinition, object: ApiObject): readonly FieldError[] {
   const { intentBytesMax } = definition;
   if (intentBytesMax === undefined) return [];
-  const { metadata, spec } = object;
-  const sizeBytes = utf8(JSON.stringify({ metadata, spec })).length;
+  const { status: _status, ...intent } = object;
+  const sizeBytes = utf8(JSON.stringify(intent)).length;
   if (sizeBytes <= intentBytesMax) return [];
   return [
     {
-      field: 'spec',
+      field: object.spec === undefined ? 'data' : 'spec',
       reason: 'FieldValueTooLong',
-      message: `metadata and spec have ${sizeBytes} bytes together, above the limit of ${intentBytesMax}: keep large values in files of the image`,
+      message: `with all its fields it has ${sizeBytes} bytes as JSON, above the limit of ${intentBytesMax}: keep large values in files of the image`,
     },
   ];
 }

@@ -6,7 +6,12 @@ import { flag, mapOf, text } from '../meta/build.ts';
 import { ageColumn, column } from '../meta/columns.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
 import { allVerbs } from '../meta/resources.ts';
-import { validateDataKeys, validateDataSize, validateImmutableData } from './data-rules.ts';
+import {
+  dataIntentBytesMax,
+  validateDataKeys,
+  validateDataSize,
+  validateImmutableData,
+} from './data-rules.ts';
 
 export interface ConfigMap extends ApiObject {
   data?: Record<string, string>;
@@ -26,6 +31,7 @@ export const configMapDefinition: ResourceDefinition = {
   verbs: allVerbs,
   subresources: [],
   storage: 'main',
+  intentBytesMax: dataIntentBytesMax,
   schema: objectSchema('Settings that workloads read. All of it together is at most 1 MiB.', {
     data: mapOf('Settings as text.', text('One setting.')),
     binaryData: mapOf('Settings as bytes in base64.', text('One setting.', { format: 'byte' })),

@@ -7,6 +7,9 @@ import { immutable } from '../meta/rules.ts';
 /** Of all values of one ConfigMap or Secret together, in bytes as stored. */
 export const dataSizeBytesMax = 1024 * 1024;
 
+/** As JSON, in which some characters take more room: it travels to nodes in one message of the link. */
+export const dataIntentBytesMax = 1536 * 1024;
+
 const keyPattern = /^[-._a-zA-Z0-9]{1,253}$/u;
 
 /** Keys become file names: letters, digits, `-`, `_`, `.`; and none is in `taken` already. */

@@ -9,7 +9,12 @@ import { ageColumn, column } from '../meta/columns.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
 import { allVerbs } from '../meta/resources.ts';
 import { immutable } from '../meta/rules.ts';
-import { validateDataKeys, validateDataSize, validateImmutableData } from './data-rules.ts';
+import {
+  dataIntentBytesMax,
+  validateDataKeys,
+  validateDataSize,
+  validateImmutableData,
+} from './data-rules.ts';
 
 export interface Secret extends ApiObject {
   type?: string;
@@ -30,6 +35,7 @@ export const secretDefinition: ResourceDefinition = {
   verbs: allVerbs,
   subresources: [],
   storage: 'main',
+  intentBytesMax: dataIntentBytesMax,
   schema: objectSchema('Settings that only those see who may. All together at most 1 MiB.', {
     type: text('What kind of secret this is, for programs. Cannot be changed.', {
       default: 'Opaque',

@@ -50,7 +50,7 @@ export function createNodeFileTree(): FileTree {
       const kind = await kindOf(path);
       if (kind === undefined) return;
       if (kind !== 'directory') return system(path, () => fs.unlink(path));
-      await emptyMemoryBelow(path);
+      await releaseMemory(path);
       await run('rm', ['-rf', '--one-file-system', '--', path]);
     },
     async diskBytes(paths) {
@@ -68,6 +68,7 @@ export function createNodeFileTree(): FileTree {
       const options = `size=${sizeBytes},nr_inodes=65536,nosuid,nodev,noexec,${access}`;
       await run('mount', ['-t', 'tmpfs', '-o', options, 'selvage', path]);
     },
+    releaseMemory,
   };
 }
 
@@ -103,7 +104,7 @@ async function isMountPoint(path: string): Promise<boolean> {
  * Gives the memory back now: processes of other pods may hold the mount itself for
  * as long as they live.
  */
-async function emptyMemoryBelow(path: string): Promise<void> {
+async function releaseMemory(path: string): Promise<void> {
   const points = (await mountPoints()).filter(
     (point) => point === path || point.startsWith(`${path}/`),
   );

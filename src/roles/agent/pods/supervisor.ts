@@ -47,6 +47,8 @@ export interface Supervisor {
   begin(): void;
   /** Uid of a pod that this node has taken up. */
   hasPod(uid: string): boolean;
+  /** Undefined for a pod that it has not taken up. */
+  addressOf(uid: string): string | undefined;
   /** `stop` ends what runs, within `stopGraceMs`; `leave` lets it run. */
   close(pods: 'leave' | 'stop'): Promise<void>;
 }
@@ -199,12 +201,14 @@ export async function openSupervisor(
       nudgeAll();
     },
     hasPod: (uid) => addresses.has(uid),
+    addressOf: (uid) => addresses.get(uid),
     async close(pods) {
       isClosed = true;
       care.close();
       await Promise.all([...workers.values()].map((worker) => worker.close()));
       if (pods === 'stop') {
         for (const run of await stopAll()) await workers.get(run.podUid)?.noteStopped(run);
+        await volumes.releaseMemory();
       }
       runtime.close();
     },

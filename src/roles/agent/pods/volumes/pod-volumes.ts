@@ -54,6 +54,8 @@ export interface PodVolumes {
   overuse(pod: PodFacts): Promise<string | undefined>;
   /** All of the pod's volumes, for good. */
   remove(podUid: string): Promise<void>;
+  /** What volumes hold in memory is lost, as at the end of the machine: nothing runs any more. */
+  releaseMemory(): Promise<void>;
 }
 
 const volumesFolder = '.volumes';
@@ -219,6 +221,10 @@ export function createPodVolumes(
         await tree?.remove(folderOf(podUid));
         removed.delete(podUid);
       });
+    },
+
+    async releaseMemory() {
+      await tree?.releaseMemory(disk.absolute('pods'));
     },
   };
 }
