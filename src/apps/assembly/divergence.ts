@@ -5,15 +5,18 @@
  * Invariants:
  * 1. It is noted on disk, so that a restart does not forget it before the follower
  *    is back; and it stands in memory even where the note cannot be written.
- * 2. It ends only by a new incarnation of the store.
+ * 2. It ends only by a new incarnation of the store, of an epoch above every one that a
+ *    follower is known to obey.
  */
 import { errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
+import { StatusError } from '#platform/api/mod.ts';
 import { type Clock, type Disk, type Logger, type Random, timestampOf } from '#platform/io/mod.ts';
 import type { OwnedStore } from '#platform/store/mod.ts';
-import { raiseEpoch } from '#roles/hub/mod.ts';
+import { type Hub, raiseEpoch } from '#roles/hub/mod.ts';
+import { type AdoptionDependencies, type AdoptionSummary, runAdoption } from './adoption.ts';
 
 const noteFile = 'divergence.json';
-const noteBytesMax = 64 * 1024;
+const noteBytesMax = 2 * 1024 * 1024;
 const namesShownMax = 5;
 const followersMax = 10_000;
 
@@ -21,37 +24,61 @@ interface Note {
   /** The store's when it was found; one of another incarnation is settled. */
   readonly incarnation: string;
   readonly since: string;
-  readonly follower: string;
   readonly reason: string;
   /** The highest that a follower obeys. */
   readonly epoch: number;
+  /** Names of nodes. */
+  readonly followers: readonly string[];
+}
+
+export interface Settlement extends AdoptionSummary {
+  /** Absent where it was only tried. */
+  readonly incarnation?: string;
+  readonly epoch?: number;
+  /** Nodes that are not connected: what they hold was not looked at. */
+  readonly absent: readonly string[];
 }
 
 export interface Divergence {
   /** For people: what was found and what to do; undefined while all agree. */
   words(): string | undefined;
-  found(follower: string, reason: string, epoch: number): void;
-  /** This store counts: begins a new incarnation, which every follower takes whole. */
-  impose(): Promise<{ readonly incarnation: string }>;
+  found(nodeName: string, reason: string, epoch: number): void;
+  /**
+   * Begins a new incarnation, which every follower takes whole: with `adopt` after what nodes
+   * hold was taken over. Throws StatusError 409 where nodes are away that must not be.
+   */
+  settle(options: {
+    readonly choice: 'adopt' | 'impose';
+    readonly dryRun: boolean;
+    readonly withoutAbsent: boolean;
+  }): Promise<Settlement>;
   /** Waits for what is being written. */
   close(): Promise<void>;
 }
 
-export async function openDivergence(dependencies: {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly store: OwnedStore;
-}): Promise<Divergence> {
-  const { disk, clock, random, logger, store } = dependencies;
+export async function openDivergence(
+  dependencies: Omit<AdoptionDependencies, 'fetchCopy'> & {
+    readonly disk: Disk;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly logger: Logger;
+    readonly store: OwnedStore;
+    /** Made after this. */
+    readonly copies: () => Hub['copies'];
+  },
+): Promise<Divergence> {
+  const { disk, clock, random, logger, store, copies } = dependencies;
   let note = await readNote(disk, store.incarnation);
-  const followers = new Set<string>(note === undefined ? [] : [note.follower]);
+  const followers = new Set<string>(note?.followers);
   let tail: Promise<void> = Promise.resolve();
+  let isSettling = false;
 
-  const write = (written: Note): void => {
+  const write = (): void => {
+    if (note === undefined) return;
+    note = { ...note, followers: [...followers] };
+    const text = `${JSON.stringify(note)}\n`;
     tail = tail
-      .then(() => disk.writeFileAtomic(noteFile, utf8(`${JSON.stringify(written)}\n`)))
+      .then(() => disk.writeFileAtomic(noteFile, utf8(text)))
       .catch((error: unknown) => {
         logger.log('error', 'the divergence of a follower could not be noted', {
           error: errorText(error),
@@ -59,46 +86,97 @@ export async function openDivergence(dependencies: {
       });
   };
 
+  /** Every node that may hold something, and which of them are not here. */
+  const nodesNow = (): { readonly all: readonly string[]; readonly absent: readonly string[] } => {
+    const known = store.list('nodes').map(({ key }) => key.name);
+    const all = [...new Set([...known, ...followers])].toSorted();
+    return { all, absent: all.filter((name) => !copies().isConnected(name)) };
+  };
+
+  const settle: Divergence['settle'] = async ({ choice, dryRun, withoutAbsent }) => {
+    const { all, absent } = nodesNow();
+    if (choice === 'adopt' && absent.length > 0 && !withoutAbsent && !dryRun) {
+      throw new StatusError(
+        'Conflict',
+        `nothing was changed: ${namesShown(absent)} not connected, and what only they hold would be lost. ` +
+          'Wait for them, or add --without-absent',
+      );
+    }
+    const present = all.filter((name) => !absent.includes(name));
+    const mode = dryRun ? 'try' : choice === 'adopt' ? 'adopt' : 'keep';
+    const known = note?.epoch ?? 0;
+    const run = { mode, nodeNames: present, epoch: known } as const;
+    const summary = await runAdoption(
+      { ...dependencies, fetchCopy: (nodeName) => copies().fetch(nodeName) },
+      run,
+    );
+    if (dryRun) return { ...summary, absent };
+    const { failed } = summary;
+    if (choice === 'adopt' && failed.length > 0 && !withoutAbsent) {
+      const words = failed.map(({ nodeName, why }) => `${nodeName} (${why})`);
+      throw new StatusError(
+        'Conflict',
+        `the histories are not settled yet: the copy of ${namesShown(words)} not to be had. Try again, or add --without-absent`,
+      );
+    }
+    const epoch = await raiseEpoch(store, random, known);
+    await tail;
+    await store.beginIncarnation();
+    note = undefined;
+    followers.clear();
+    const { incarnation } = store;
+    logger.log('info', 'a new incarnation has begun', { choice, incarnation, epoch });
+    // What is left of the note names the incarnation before: it is settled either way.
+    await disk.remove(noteFile);
+    copies().sendStrangersAway();
+    return { ...summary, incarnation, epoch, absent };
+  };
+
   return {
     words() {
       if (note === undefined) return undefined;
-      const shown = [...followers].slice(0, namesShownMax).join(', ');
-      const more =
-        followers.size > namesShownMax ? ` and ${followers.size - namesShownMax} more` : '';
       return (
-        `the server takes no changes since ${note.since}: ${shown}${more} followed a history that this server does not have ` +
-        `(${note.reason}), as after a restore. Their pods go on. Run 'selvage restore impose' to have this server's ` +
-        'state count, which stops what only they know of; or stop this server and restore a newer backup'
+        `the server takes no changes since ${note.since}: ${namesShown([...followers].map((name) => `node ${name}`))} on a history that this server does not have ` +
+        `(${note.reason}), as after a restore. Their pods go on. Run 'selvage restore adopt' to take over what the nodes hold; or ` +
+        "'selvage restore impose' to have this server's state count, which stops what only they know of; or stop this server and restore a newer backup"
       );
     },
-    found(follower, reason, epoch) {
-      if (followers.size < followersMax) followers.add(follower);
+    found(nodeName, reason, epoch) {
+      const isNew = !followers.has(nodeName) && followers.size < followersMax;
+      if (isNew) followers.add(nodeName);
       if (note !== undefined) {
-        if (epoch > note.epoch) write((note = { ...note, epoch }));
-        return;
+        if (!isNew && epoch <= note.epoch) return;
+        note = { ...note, epoch: Math.max(epoch, note.epoch) };
+      } else {
+        const { incarnation } = store;
+        const since = timestampOf(clock.wallMs());
+        note = { incarnation, since, reason: `${nodeName}: ${reason}`, epoch, followers: [] };
+        logger.log('error', 'a follower has another history: no changes are taken', {
+          node: nodeName,
+          reason,
+        });
       }
-      const { incarnation } = store;
-      note = { incarnation, since: timestampOf(clock.wallMs()), follower, reason, epoch };
-      logger.log('error', 'a follower has another history: no changes are taken', {
-        follower,
-        reason,
-      });
-      write(note);
+      write();
     },
-    async impose() {
-      await tail;
-      await raiseEpoch(store, random, note?.epoch ?? 0);
-      await store.beginIncarnation();
-      note = undefined;
-      followers.clear();
-      const { incarnation } = store;
-      logger.log('info', 'a new incarnation was imposed', { incarnation });
-      // What is left of the note names the incarnation before: it is settled either way.
-      await disk.remove(noteFile);
-      return { incarnation };
+    async settle(options) {
+      if (isSettling) throw new StatusError('Conflict', 'another decision is being carried out');
+      isSettling = true;
+      try {
+        return await settle(options);
+      } finally {
+        isSettling = false;
+      }
     },
     close: () => tail,
   };
+}
+
+/** `a, b and 3 more are` */
+function namesShown(names: readonly string[]): string {
+  const shown = names.slice(0, namesShownMax).join(', ');
+  const more = names.length - namesShownMax;
+  const all = more > 0 ? `${shown} and ${more} more` : shown;
+  return `${all} ${names.length === 1 ? 'is' : 'are'}`;
 }
 
 async function readNote(disk: Disk, incarnation: string): Promise<Note | undefined> {
@@ -106,5 +184,12 @@ async function readNote(disk: Disk, incarnation: string): Promise<Note | undefin
   if (bytes === undefined) return undefined;
   const note: unknown = JSON.parse(strictTextOf(bytes));
   if (!isJsonObject(note) || note['incarnation'] !== incarnation) return undefined;
-  return { epoch: 0, ...note } as unknown as Note;
+  const { since, reason, epoch, followers } = note;
+  return {
+    incarnation,
+    since: typeof since === 'string' ? since : 'a restart',
+    reason: typeof reason === 'string' ? reason : 'not known any more',
+    epoch: typeof epoch === 'number' ? epoch : 0,
+    followers: Array.isArray(followers) ? followers.filter((name) => typeof name === 'string') : [],
+  };
 }

@@ -33,7 +33,7 @@ import type {
 import { createMetrics, measuredDisk, type Metrics } from '#platform/metrics/mod.ts';
 import { openStore, type Store } from '#platform/store/mod.ts';
 import { startControllers } from '#roles/controllers/mod.ts';
-import { createHub, hubIndexes } from '#roles/hub/mod.ts';
+import { createHub, type Hub, hubIndexes } from '#roles/hub/mod.ts';
 import { createServer, type VersionInfo } from '#roles/server/mod.ts';
 import { backupOf } from './backup.ts';
 import { openDivergence } from './divergence.ts';
@@ -148,13 +148,15 @@ export async function assembleServer(
   let linkAddress: Address = options.linkAddress;
   let closing = false;
 
-  const divergence = await openDivergence({ disk, clock, random, logger, store });
-  const hub = createHub(
+  const divergence = await openDivergence({
+    ...{ disk, clock, random, keys, logger, store },
+    copies: () => hub.copies,
+  });
+  const hub: Hub = createHub(
     {
       history: {
         formerIncarnations: () => store.formerIncarnations,
-        onDiverged: (nodeName, reason, epoch) =>
-          divergence.found(`node ${nodeName}`, reason, epoch),
+        onDiverged: (nodeName, reason, epoch) => divergence.found(nodeName, reason, epoch),
       },
       store: storeOf('hub'),
       client: lazyClient(() => clientFor('system:hub', 'system:controllers')),

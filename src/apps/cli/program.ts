@@ -310,15 +310,26 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     });
   const restoreChoices = [
     ['impose', "after a restore: the server's state counts, what only nodes know of is stopped"],
-    ['adopt', 'after a restore: take over what only nodes know of (not available yet)'],
+    ['adopt', 'after a restore: take over what the nodes hold and the server lacks'],
   ] as const;
   for (const [choice, description] of restoreChoices) {
     restoreCommand
       .command(choice)
       .description(description)
+      .option('--dry-run', 'only say what would be done', false)
+      .option('--without-absent', 'also while nodes are away: what only they hold is lost', false)
       .addOption(kubeconfigOption())
-      .action(async (options) => {
-        done(await restoreChoice(context, { choice, kubeconfigPath: folder(options.kubeconfig) }));
+      .action(async (options, command) => {
+        // `restore` has an option of that name too, and takes it wherever it stands.
+        const { dryRun } = command.optsWithGlobals() as { readonly dryRun: boolean };
+        done(
+          await restoreChoice(context, {
+            choice,
+            dryRun,
+            withoutAbsent: options.withoutAbsent,
+            kubeconfigPath: folder(options.kubeconfig),
+          }),
+        );
       });
   }
 

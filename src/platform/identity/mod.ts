@@ -1,3 +1,4 @@
+export { adoptedRecordChanges, provedKeyHash } from './adopted-node.ts';
 export {
   nodeCertificateLifeMsDefault,
   openCertificateAuthority,
@@ -6,7 +7,12 @@ export {
 export { createJoinTokens, joinTokenResource, type JoinTokens } from './join-tokens.ts';
 export { createNodeCertificates, type NodeCertificates } from './node-certificates.ts';
 export { nodeIdentityResource } from './node-records.ts';
-export { joinFleet, loadNodeIdentity, type NodeIdentity } from './node-identity.ts';
+export {
+  joinFleet,
+  loadNodeIdentity,
+  type NodeIdentity,
+  readCertificateRequest,
+} from './node-identity.ts';
 export { keepRenewed, type RenewedIdentity } from './renewal.ts';
 export { authorityPinOf, parseJoinToken } from './token-text.ts';
 export { nodeSubject, userOf, type User } from './user.ts';

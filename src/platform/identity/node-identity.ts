@@ -114,6 +114,12 @@ export async function keptRequest(
   return requestPem;
 }
 
+/** The request over this node's key, where it has made one. */
+export async function readCertificateRequest(disk: Disk): Promise<string | undefined> {
+  const kept = await disk.readFile(requestFile, identityFileBytesMax);
+  return kept === undefined ? undefined : strictTextOf(kept);
+}
+
 /**
  * Joins with a token: makes the key, has the server certify it, keeps all of it
  * durably. Throws SelvageError IDENTITY_JOIN_REFUSED with the server's own words,

@@ -1,3 +1,4 @@
+export { type CopyOffer, offerCopy, takeOffer } from './copy-offer.ts';
 export { openOutbox, type OutboxDependencies, type OutboxLimits } from './outbox.ts';
 export { openReplica, type ReplicaDependencies } from './replica.ts';
 export { serveOutbox } from './serve-outbox.ts';

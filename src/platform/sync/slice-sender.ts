@@ -38,7 +38,9 @@ import type { SliceServerOptions } from './types.ts';
 
 /** A message is closed when it has reached this; one object may make it larger. */
 const messageBytesTarget = 64 * 1024;
-export const sliceObjectsMax = 100_000;
+const sliceObjectsMax = 100_000;
+/** Of an owner that never began another. */
+const firstEpoch = 1;
 
 export type Place = Pick<Cursor, 'sequence' | 'chainHash'>;
 
@@ -81,7 +83,7 @@ export class SliceSender {
   begin(parameters: Readonly<Record<string, unknown>>): void {
     const { store, rules, onDiverged } = this.#host;
     const follower = followerIn(parameters);
-    const difference = this.#differenceOf(follower);
+    const difference = differenceOf(this.#host, follower);
     if (difference !== undefined) {
       onDiverged?.(this.slice, difference, follower.epoch);
       const message = `the owner does not have the history that this copy has: ${difference}`;
@@ -176,25 +178,6 @@ export class SliceSender {
     return true;
   }
 
-  /** What proves that the follower has another history; undefined where nothing does. */
-  #differenceOf({ cursor, epoch }: Follower): string | undefined {
-    const { store, formerIncarnations } = this.#host;
-    const own = this.#epoch();
-    if (epoch > own) return `it obeys epoch ${epoch}, this server's is ${own}`;
-    if (cursor === undefined) return undefined;
-    const { incarnation, sequence, chainHash } = cursor;
-    if (incarnation !== store.incarnation) {
-      const former = formerIncarnations?.();
-      if (former === undefined || former.includes(incarnation)) return undefined;
-      return `it follows incarnation ${incarnation}, which this server never had`;
-    }
-    const head = store.head().sequence;
-    if (sequence > head) return `it is at revision ${sequence}, this server is at ${head}`;
-    const there = store.cursorAt(sequence);
-    if (there === undefined || there.chainHash === chainHash) return undefined;
-    return `its revision ${sequence} is another one`;
-  }
-
   #reaches(cursor: Cursor): boolean {
     const { store } = this.#host;
     return (
@@ -275,7 +258,7 @@ export class SliceSender {
   }
 
   #epoch(): number {
-    return this.#host.epoch?.() ?? 1;
+    return this.#host.epoch?.() ?? firstEpoch;
   }
 
   #fail(code: string, message: string): void {
@@ -293,8 +276,29 @@ export class SliceSender {
   }
 }
 
+/** What proves that the follower has another history; undefined where nothing does. */
+export function differenceOf(
+  { store, epoch: ownEpoch, formerIncarnations }: SliceServerOptions,
+  { cursor, epoch }: Follower,
+): string | undefined {
+  const own = ownEpoch?.() ?? firstEpoch;
+  if (epoch > own) return `it obeys epoch ${epoch}, this server's is ${own}`;
+  if (cursor === undefined) return undefined;
+  const { incarnation, sequence, chainHash } = cursor;
+  if (incarnation !== store.incarnation) {
+    const former = formerIncarnations?.();
+    if (former === undefined || former.includes(incarnation)) return undefined;
+    return `it follows incarnation ${incarnation}, which this server never had`;
+  }
+  const head = store.head().sequence;
+  if (sequence > head) return `it is at revision ${sequence}, this server is at ${head}`;
+  const there = store.cursorAt(sequence);
+  if (there === undefined || there.chainHash === chainHash) return undefined;
+  return `its revision ${sequence} is another one`;
+}
+
 /** What a follower says of itself when it opens the stream. */
-interface Follower {
+export interface Follower {
   readonly cursor: Cursor | undefined;
   readonly epoch: number;
   /** Undefined for one of a version that does not compare. */
@@ -302,7 +306,7 @@ interface Follower {
   readonly asksWhole: boolean;
 }
 
-function followerIn(parameters: Readonly<Record<string, unknown>>): Follower {
+export function followerIn(parameters: Readonly<Record<string, unknown>>): Follower {
   const { count, digest, epoch, whole } = parameters;
   const isHeld = isCount(count) && (digest === emptyDigest || isDigest(digest));
   return {

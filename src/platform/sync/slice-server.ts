@@ -7,7 +7,13 @@
  */
 import type { Timer } from '#platform/io/mod.ts';
 import { keyText, type ObjectEvent } from '#platform/store/mod.ts';
-import { type Place, type SenderHost, SliceSender } from './slice-sender.ts';
+import {
+  differenceOf,
+  followerIn,
+  type Place,
+  type SenderHost,
+  SliceSender,
+} from './slice-sender.ts';
 import type { SliceServer, SliceServerOptions } from './types.ts';
 
 /** Followers whom nothing concerned hear this often how far they are, all in one go. */
@@ -90,6 +96,11 @@ export function createSliceServer(options: SliceServerOptions): SliceServer {
       told = undefined;
       if (timer === undefined) planProgress();
       sender.begin(parameters);
+    },
+    differenceOf(parameters) {
+      const follower = followerIn(parameters);
+      const reason = differenceOf(options, follower);
+      return reason === undefined ? undefined : { reason, epoch: follower.epoch };
     },
     close() {
       watch.close();

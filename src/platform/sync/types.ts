@@ -82,6 +82,10 @@ export interface SliceServerOptions {
 export interface SliceServer {
   /** Answers one `slice.follow`. */
   serve(stream: LinkStream, parameters: Readonly<Record<string, unknown>>, slice: string): void;
+  /** What proves that who opens `slice.follow` with these has another history; undefined where nothing does. */
+  differenceOf(
+    parameters: Readonly<Record<string, unknown>>,
+  ): { readonly reason: string; readonly epoch: number } | undefined;
   /** Ends the watch; the streams end with their sessions. */
   close(): void;
 }

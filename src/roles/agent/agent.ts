@@ -23,6 +23,7 @@ import type {
 } from '#platform/io/mod.ts';
 import { openOutbox, openReplica, type Outbox, type Replica } from '#platform/sync/mod.ts';
 import { connectToHub } from './connection.ts';
+import { createCopyOffer } from './copy-offer.ts';
 import { createBlobFetcher } from './images/blob-fetch.ts';
 import { openImageCache } from './images/image-cache.ts';
 import { createNodeReporter, type MachineFacts } from './node-report.ts';
@@ -73,6 +74,8 @@ export interface AgentOptions {
   readonly heartbeatIntervalMs?: number;
   /** How long the hub is asked first before pods are started from disk; 5000 where absent. */
   readonly startupGraceMs?: number;
+  /** The certificate request over the node's key, which proves it to a server that lost the node. */
+  readonly certificateRequest?: () => Promise<string | undefined>;
   readonly facts: MachineFacts;
   /** Absolute paths below which pods may be shown the node's own files; none where absent. */
   readonly hostPathPrefixes?: readonly string[];
@@ -188,6 +191,7 @@ export async function createAgent(
     gate.openAfterQuiet(caughtUpMs);
   });
   const podLogs = createPodLogs({ disk, timers, runtime, hasPod: (uid) => supervisor.hasPod(uid) });
+  const copyOffer = createCopyOffer(replica, options.certificateRequest);
   const connection = connectToHub(dependencies, {
     address: options.hubAddress,
     tls: options.tls,
@@ -202,6 +206,7 @@ export async function createAgent(
     },
     onStream(method, parameters, stream) {
       if (method === 'pod.logs') podLogs(parameters, stream);
+      else if (method === 'slice.offer') copyOffer(parameters, stream);
       else stream.fail({ code: 'LINK_NO_METHOD', message: `an agent does not serve ${method}` });
     },
   });

@@ -5,6 +5,8 @@
  */
 import { assert, errorText } from '#base/mod.ts';
 import type { CommittedBatch } from '#platform/store/mod.ts';
+import type { LinkSession } from '#platform/wire/mod.ts';
+import { fetchCopy } from './copies.ts';
 import { createEventReports } from './event-reports.ts';
 import { NodePods } from './node-pods.ts';
 import { createPodLogs } from './pod-logs.ts';
@@ -80,10 +82,16 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     { freshWithinMs: heartbeatIntervalMs * freshHeartbeats, reconnectWithinMs },
   );
 
-  const lookForDeletedNodes = (batch: CommittedBatch): void => {
-    for (const { type, object } of batch.events) {
-      if (type !== 'delete' || object.key.resource !== 'nodes') continue;
+  const sessionOf = (nodeName: string): LinkSession | undefined =>
+    sessions.session(nodeName) ?? sessions.strangers?.session(nodeName);
+  const lookForNodes = (batch: CommittedBatch): void => {
+    for (const { type, object, previous } of batch.events) {
+      if (object.key.resource !== 'nodes') continue;
       const { name } = object.key;
+      if (type === 'put') {
+        if (previous === undefined) sessions.strangers?.becameKnown(name);
+        continue;
+      }
       sessions.forget(name);
       events.forgetNode(name);
       store
@@ -100,7 +108,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     terminations.look(batch);
     nodePods.look(batch);
     scheduling.look(batch);
-    lookForDeletedNodes(batch);
+    lookForNodes(batch);
   });
   terminations.lookAtAll();
   nodePods.lookAtAll();
@@ -108,6 +116,11 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
 
   return {
     accept: (connection) => sessions.accept(connection),
+    copies: {
+      isConnected: (nodeName) => sessionOf(nodeName) !== undefined,
+      fetch: (nodeName) => fetchCopy(sessionOf(nodeName), nodeName, timers),
+      sendStrangersAway: () => sessions.strangers?.sendAway(),
+    },
     podLogs: createPodLogs(sessions, timers),
     liveness(nodeName) {
       const heartbeat = sessions.lastHeartbeat(nodeName);

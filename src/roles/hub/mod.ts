@@ -1,3 +1,11 @@
+export {
+  type AdoptionContext,
+  type AdoptionOutcome,
+  offeredResources,
+  planAdoption,
+  raisedReplicas,
+} from './adoption.ts';
+export { type NodeCopy } from './copies.ts';
 export { raiseEpoch } from './epoch.ts';
 export { createHub } from './hub.ts';
 export { hubIndexes } from './stored-facets.ts';

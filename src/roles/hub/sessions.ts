@@ -25,6 +25,7 @@ import { epochOf } from './epoch.ts';
 import { nodeSliceRules } from './node-slice.ts';
 import type { Reports } from './reports.ts';
 import { nodeKey } from './stored-facets.ts';
+import { Strangers } from './strangers.ts';
 import type { HubDependencies } from './types.ts';
 
 const nodeSubjectPrefix = 'system:node:';
@@ -56,6 +57,8 @@ export class Sessions {
   readonly #sessions = new Map<string, LinkSession>();
   readonly #heartbeats = new Map<string, Heard>();
   readonly #slices: SliceServer;
+  /** None where nobody settles histories. */
+  readonly strangers: Strangers | undefined;
   readonly #livenessTimeoutMs: number;
   readonly #liveness: LivenessWatch;
   #isClosed = false;
@@ -73,6 +76,10 @@ export class Sessions {
       epoch: () => epochOf(store),
       ...(history === undefined ? {} : history),
     });
+    this.strangers =
+      history === undefined
+        ? undefined
+        : new Strangers({ ...dependencies, ...history, slices: this.#slices });
   }
 
   session(nodeName: string): LinkSession | undefined {
@@ -94,6 +101,7 @@ export class Sessions {
   close(): void {
     this.#isClosed = true;
     this.#slices.close();
+    this.strangers?.close();
     for (const session of Array.from(this.#sessions.values())) {
       session.close({ code: 'HUB_STOPPING', message: 'the hub is stopping; come back' });
     }
@@ -105,7 +113,12 @@ export class Sessions {
     const nodeName = peer?.commonName.startsWith(nodeSubjectPrefix)
       ? peer.commonName.slice(nodeSubjectPrefix.length)
       : undefined;
-    if (this.#isClosed || nodeName === undefined || store.get(nodeKey(nodeName)) === undefined) {
+    const isKnown = nodeName !== undefined && store.get(nodeKey(nodeName)) !== undefined;
+    if (!this.#isClosed && nodeName !== undefined && !isKnown && this.strangers !== undefined) {
+      this.strangers.accept(nodeName, connection);
+      return;
+    }
+    if (this.#isClosed || !isKnown) {
       logger.log('warn', 'a connection was refused: its certificate names no node of this fleet', {
         peer: peer?.commonName,
         address: connection.remoteAddress,

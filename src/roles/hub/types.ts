@@ -4,6 +4,7 @@ import type { BlobStore, ImageCatalog } from '#platform/blobs/mod.ts';
 import type { Client } from '#platform/client/mod.ts';
 import type { Clock, Connection, Logger, Random, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
+import type { NodeCopy } from './copies.ts';
 
 export interface HubDependencies {
   /** The main store, opened with `hubIndexes`. */
@@ -54,6 +55,15 @@ export interface LogStream {
 export interface Hub {
   /** Takes over a connection of a node that has shown its certificate. */
   accept(connection: Connection): void;
+  /** What nodes hold of a history that this server may not have. */
+  readonly copies: {
+    /** Also of a machine that the store does not know, and that has proved what it followed. */
+    isConnected(nodeName: string): boolean;
+    /** Rejects with an error whose text says why there is none. */
+    fetch(nodeName: string): Promise<NodeCopy>;
+    /** Of those whom nobody has taken in. */
+    sendStrangersAway(): void;
+  };
   /** Logs of a container, from the agent of its node. */
   readonly podLogs: {
     /** Calls the listener only after it has returned. */

@@ -10,8 +10,26 @@ import type { RouteRow } from './route-table.ts';
 export interface DivergencePort {
   /** For people: what was found and what to do; undefined while all agree. */
   words(): string | undefined;
-  /** Begins a new incarnation of the store as it is. */
-  impose(): Promise<{ readonly incarnation: string }>;
+  /** Begins a new incarnation, with `adopt` after nodes gave back what they hold. Throws StatusError. */
+  settle(options: {
+    readonly choice: 'adopt' | 'impose';
+    readonly dryRun: boolean;
+    readonly withoutAbsent: boolean;
+  }): Promise<SettlementAnswer>;
+}
+
+export interface SettlementAnswer {
+  readonly incarnation?: string;
+  readonly epoch?: number;
+  readonly outcomes: readonly {
+    readonly object: string;
+    readonly nodeName: string;
+    readonly outcome: 'taken in' | 'brought up to date' | 'present' | 'refused';
+    readonly remark?: string;
+  }[];
+  readonly failed: readonly { readonly nodeName: string; readonly why: string }[];
+  readonly remarks: readonly string[];
+  readonly absent: readonly string[];
 }
 
 /** The hub's own: events about nodes and pods. */

@@ -21,7 +21,7 @@ const kubernetesMajor = '1';
 const kubernetesMinor = '32';
 
 const divergedText =
-  "nodes have another history than this server, as after a restore: no changes are taken until an administrator runs 'selvage restore impose'";
+  "nodes have another history than this server, as after a restore: no changes are taken until an administrator runs 'selvage restore adopt' or 'selvage restore impose'";
 
 export function descriptionRows(parts: ServerParts, version: VersionInfo): readonly RouteRow[] {
   const { registry } = parts;
