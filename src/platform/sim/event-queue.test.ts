@@ -31,8 +31,10 @@ test('events come out by time and then by insertion, near and far, whatever was 
       waiting.sort((left, right) => left.atMs - right.atMs || left.sequence - right.sequence);
       assert.equal(queue.size, waiting.length);
       const expected = waiting.shift();
-      assert.equal(queue.peek(), expected);
-      assert.equal(queue.pop(), expected);
+      if (expected !== undefined) {
+        assert.equal(queue.popUntil(expected.atMs - 1 / 1024), undefined);
+      }
+      assert.equal(queue.popUntil(Infinity), expected);
       nowMs = expected?.atMs ?? nowMs;
       // Time may stand between two events, before the next one is looked at.
       if (random.chance(0.2)) nowMs += Math.max(0, (waiting[0]?.atMs ?? nowMs) - nowMs) / 2;
@@ -40,12 +42,13 @@ test('events come out by time and then by insertion, near and far, whatever was 
   }
 });
 
-test('an event put after a later one was looked at still comes first', () => {
+test('an event put after a later one was not yet due still comes first', () => {
   const queue = new EventQueue<QueuedEvent>();
   const late = eventAt(3000.5, 0);
   const early = eventAt(10.25, 1);
   queue.push(late);
-  assert.equal(queue.peek(), late);
+  assert.equal(queue.popUntil(20), undefined);
   queue.push(early);
-  assert.deepEqual([queue.pop(), queue.pop(), queue.pop()], [early, late, undefined]);
+  const taken = [1, 2, 3].map(() => queue.popUntil(5000));
+  assert.deepEqual(taken, [early, late, undefined]);
 });

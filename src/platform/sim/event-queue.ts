@@ -51,21 +51,19 @@ export class EventQueue<Event extends QueuedEvent> {
     else this.#insert(event);
   }
 
-  peek(): Event | undefined {
-    const first = this.#nearCount === 0 ? this.#far.peek() : this.#heads[this.#firstSlot()];
-    return first as Event | undefined;
-  }
-
-  pop(): Event | undefined {
+  /** Takes the first event; undefined where there is none up to `untilMs`. */
+  popUntil(untilMs: number): Event | undefined {
     if (this.#nearCount === 0) {
-      const first = this.#far.pop();
-      if (first === undefined) return undefined;
+      const first = this.#far.peek();
+      if (first === undefined || first.atMs > untilMs) return undefined;
+      this.#far.pop();
       this.#moveBase(Math.floor(first.atMs));
       return first as Event;
     }
     const slot = this.#firstSlot();
     const first = this.#heads[slot];
     assert(first !== undefined, 'a slot with its bit set has an event');
+    if (first.atMs > untilMs) return undefined;
     this.#nearCount -= 1;
     this.#heads[slot] = first.next;
     if (first.next === undefined) {

@@ -118,7 +118,7 @@ export class Kernel {
     detail: string | number,
     run: () => void,
   ): ScheduledEvent {
-    assert(delayMs >= 0, `a delay of ${delayMs} ms`);
+    assert(delayMs >= 0, 'a delay is not negative');
     return this.scheduleAt(this.#nowMs + delayMs, owner, kind, detail, run);
   }
 
@@ -129,7 +129,7 @@ export class Kernel {
     detail: string | number,
     run: () => void,
   ): ScheduledEvent {
-    assert(this.#queue.size < eventsMax, `no more than ${eventsMax} waiting events`);
+    assert(this.#queue.size < eventsMax, 'what is to come stays within bounds');
     const event = new Event(
       Math.max(this.#nowMs, Math.ceil(atMs * ticksPerMs) / ticksPerMs),
       this.#sequence,
@@ -242,9 +242,8 @@ export class Kernel {
   /** False where there is nothing to do up to `untilMs`. */
   #runNext(untilMs: number): boolean {
     for (;;) {
-      const event = this.#queue.peek();
-      if (event === undefined || event.atMs > untilMs) return false;
-      this.#queue.pop();
+      const event = this.#queue.popUntil(untilMs);
+      if (event === undefined) return false;
       const { run, owner, atMs } = event;
       if (run === undefined || owner?.alive === false) continue;
       assert(atMs >= this.#nowMs, 'time does not go back');

@@ -57,7 +57,7 @@ export function simClock(kernel: Kernel, face: ClockFace): Clock {
 export function simTimers(kernel: Kernel, owner: Lifetime | undefined, face?: ClockFace): Timers {
   return {
     after: (delayMs, run) => {
-      assert(delayMs >= 0, `a delay of ${delayMs} ms`);
+      assert(delayMs >= 0, 'a delay is not negative');
       if (owner?.alive === false) return noTimer;
       const rate = face?.rate ?? 1;
       // Two ticks more, so that the clock shows the whole delay when it fires.
