@@ -42,7 +42,9 @@ function collectEdges(): { edges: Edge[]; packages: Edge[]; wrong: string[] } {
       continue;
     }
     for (const name of importsOf(file)) {
-      if (name.startsWith('#') || name.startsWith('.')) {
+      if (name.endsWith('/package.json')) {
+        packages.push({ file: file.path, from, to: 'package.json' });
+      } else if (name.startsWith('#') || name.startsWith('.')) {
         const target = name.startsWith('#')
           ? `src/${name.slice(1)}`
           : normalize(join(dirname(file.path), name));
