@@ -32,9 +32,12 @@ const builtInIndexes: Readonly<Record<string, IndexOf>> = {
   namespace: (object) => [object.metadata.namespace ?? ''],
 };
 
+/** The keys of a value: as a rule one, as of a uid, which then takes no set of its own. */
+type Keys = Map<string, string | Set<string>>;
+
 export class ObjectCache<Kind extends ApiObject> {
   readonly #objects = new Map<string, Kind>();
-  readonly #indexes = new Map<string, { of: IndexOf; keys: Map<string, Set<string>> }>();
+  readonly #indexes = new Map<string, { of: IndexOf; keys: Keys }>();
   readonly #onChange: (change: Change<Kind>) => void;
   /** Everything up to this revision has been seen. */
   #seenRevision = 0;
@@ -58,8 +61,9 @@ export class ObjectCache<Kind extends ApiObject> {
   }
 
   lookup(index: string, value: string): Kind[] {
-    const keys = this.#indexes.get(index)?.keys.get(value) ?? [];
-    return [...keys].flatMap((key) => this.#objects.get(key) ?? []);
+    const found = this.#indexes.get(index)?.keys.get(value) ?? [];
+    const keys = typeof found === 'string' ? [found] : [...found];
+    return keys.flatMap((key) => this.#objects.get(key) ?? []);
   }
 
   /** The watch delivered this version. */
@@ -125,14 +129,22 @@ export class ObjectCache<Kind extends ApiObject> {
   #index(object: Kind, key: string, action: 'add' | 'remove'): void {
     for (const { of, keys } of this.#indexes.values()) {
       for (const value of of(object)) {
-        const set = keys.get(value);
-        if (action === 'add') {
-          if (set === undefined) keys.set(value, new Set([key]));
-          else set.add(key);
-        } else if (set?.delete(key) === true && set.size === 0) {
-          keys.delete(value);
-        }
+        if (action === 'add') addKey(keys, value, key);
+        else removeKey(keys, value, key);
       }
     }
   }
+}
+
+function addKey(keys: Keys, value: string, key: string): void {
+  const known = keys.get(value);
+  if (known === undefined) keys.set(value, key);
+  else if (typeof known !== 'string') known.add(key);
+  else if (known !== key) keys.set(value, new Set([known, key]));
+}
+
+function removeKey(keys: Keys, value: string, key: string): void {
+  const known = keys.get(value);
+  if (known === key) keys.delete(value);
+  else if (known instanceof Set && known.delete(key) && known.size === 0) keys.delete(value);
 }

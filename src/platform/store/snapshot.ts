@@ -9,15 +9,19 @@ const blockBytes = 64 * 1024;
 export function* snapshotBlocks(
   objects: readonly StoredObject[],
   createdWallMs: (object: StoredObject) => number,
+  onBlock: (sizeBytes: number) => void,
 ): Generator<Uint8Array> {
   const writer = new Writer();
   for (const object of objects) {
     encodeObject(writer, object, createdWallMs(object));
     if (writer.length < blockBytes) continue;
+    onBlock(writer.length);
     yield writer.written().slice();
     writer.reset();
   }
-  if (writer.length > 0) yield writer.written().slice();
+  if (writer.length === 0) return;
+  onBlock(writer.length);
+  yield writer.written().slice();
 }
 
 /** Throws LogDamagedError from the blocks, and RangeError for what no version wrote. */

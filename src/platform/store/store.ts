@@ -58,7 +58,11 @@ export interface StoreOptions {
   readonly indexes?: Readonly<Record<string, IndexFunction>>;
   readonly historyMaxTransactions?: number;
   readonly historyMaxBytes?: number;
-  /** Bytes of log after which a snapshot is written by itself. */
+  /**
+   * Bytes of log after which a snapshot is written by itself; as many as the last
+   * snapshot has, where those are more: to write a large store anew then stays a part
+   * of what is written.
+   */
   readonly snapshotEveryBytes?: number;
   readonly segmentBytesMax?: number;
   /** Makes one resource a ring: the oldest objects go as new ones come. */
@@ -126,6 +130,7 @@ class LogStore implements OwnedStore {
   /** Of the newest durable transaction. */
   #revision = 0 as Revision;
   #bytesSinceSnapshot = 0;
+  #snapshotBytes = 0;
   #compaction: Promise<void> | undefined;
   #failure: unknown;
   #isClosed = false;
@@ -347,7 +352,8 @@ class LogStore implements OwnedStore {
     }
     pending.settle(undefined);
     this.#bytesSinceSnapshot += pending.bytes;
-    if (this.#bytesSinceSnapshot > this.#snapshotEveryBytes && this.#compaction === undefined) {
+    const dueBytes = Math.max(this.#snapshotEveryBytes, this.#snapshotBytes);
+    if (this.#bytesSinceSnapshot > dueBytes && this.#compaction === undefined) {
       this.compact().catch((error: unknown) => {
         this.#logger.log('warn', 'the store could not write a snapshot; it tries again later', {
           error: errorText(error),
@@ -458,10 +464,16 @@ class LogStore implements OwnedStore {
     const objects = [...this.#tables.all()];
     const ring = this.#ring;
     try {
+      let sizeBytes = 0;
       await this.#log.writeSnapshot(
         sequence,
-        snapshotBlocks(objects, (object) => ring?.createdWallMs(object) ?? 0),
+        snapshotBlocks(
+          objects,
+          (object) => ring?.createdWallMs(object) ?? 0,
+          (blockBytes) => (sizeBytes += blockBytes),
+        ),
       );
+      this.#snapshotBytes = sizeBytes;
       // Records that watches and cursors may still name stay.
       await this.#log.compact(Math.min(sequence, this.#history.oldestWatchable) + 1);
     } catch (error) {
