@@ -35,8 +35,9 @@ declare module 'node:crypto' {
     copy(): Hash;
   }
   export function createHash(algorithm: 'sha256'): Hash;
+  /** SHA-1 only where a protocol asks for it. */
   export function hash(
-    algorithm: 'sha256',
+    algorithm: 'sha256' | 'sha1',
     data: Uint8Array | string,
     encoding: 'hex' | 'base64' | 'base64url',
   ): string;
@@ -51,5 +52,10 @@ declare module 'node:crypto' {
 declare module 'node:zlib' {
   export function crc32(data: Uint8Array | string, value?: number): number;
   export function gzipSync(data: Uint8Array, options?: { level?: number }): Uint8Array;
+  /** `finishFlush` 2 (Z_SYNC_FLUSH): the input may end in the middle of a stream. */
+  export function inflateRawSync(
+    data: Uint8Array,
+    options?: { dictionary?: Uint8Array; finishFlush?: number; maxOutputLength?: number },
+  ): Uint8Array;
   export function gunzipSync(data: Uint8Array, options?: { maxOutputLength?: number }): Uint8Array;
 }

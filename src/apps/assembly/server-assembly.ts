@@ -189,6 +189,7 @@ export async function assembleServer(
     }),
     nodeCertificates,
     podLogs: hub.podLogs,
+    podStreams: hub.podStreams,
     nodeLiveness: (nodeName) => hub.liveness(nodeName),
     registryHandler: createRegistryHandler({ blobs, images }),
     divergence,

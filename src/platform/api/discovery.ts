@@ -169,6 +169,9 @@ export function subresourceShape(
       verbs: ['get', 'patch', 'update'],
     },
     log: { group, version, kind, verbs: ['get'] },
+    exec: { group, version, kind: 'PodExecOptions', verbs: ['create', 'get'] },
+    attach: { group, version, kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+    portforward: { group, version, kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
     eviction: { group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
     finalize: { group, version, kind, verbs: ['update'] },
   };

@@ -10,6 +10,7 @@
  */
 import { concatBytes, SelvageError } from '#base/mod.ts';
 import type { Address, ClientTls, Listener, PeerIdentity, ServerTls } from './net.ts';
+import type { PlainConnection } from './plain-net.ts';
 
 export interface HttpBody extends AsyncIterable<Uint8Array> {
   /** All of it in one go, where the driver can do that for less. As `readBody`. */
@@ -53,6 +54,11 @@ export interface HttpResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** Text is sent as UTF-8. */
   readonly body: Uint8Array | string | ((sink: ByteSink) => void);
+  /**
+   * With status 101 only, to a request that asked for it: the connection is the
+   * handler's from then on. A server that cannot hand it over answers 501.
+   */
+  readonly upgrade?: (connection: PlainConnection) => void;
 }
 
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;

@@ -22,11 +22,14 @@ import type {
   Timers,
 } from '#platform/io/mod.ts';
 import { openOutbox, openReplica, type Outbox, type Replica } from '#platform/sync/mod.ts';
+import type { LinkStream } from '#platform/wire/mod.ts';
 import { connectToHub } from './connection.ts';
 import { createCopyOffer } from './copy-offer.ts';
 import { createBlobFetcher } from './images/blob-fetch.ts';
 import { openImageCache } from './images/image-cache.ts';
 import { createNodeReporter, type MachineFacts } from './node-report.ts';
+import { createPodExec } from './pod-exec.ts';
+import { createPodForward } from './pod-forward.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { openSupervisor } from './pods/supervisor.ts';
 import { combineRuntimes } from './runtimes/runtime-set.ts';
@@ -105,6 +108,8 @@ export interface Agent {
 
 const heartbeatIntervalMsDefault = 2_000;
 const startupGraceMsDefault = 5_000;
+type StreamService = (parameters: Readonly<Record<string, unknown>>, stream: LinkStream) => void;
+
 /** A slice that has brought something is complete when nothing more came for this long. */
 const caughtUpMs = 100;
 /** How long a new session may take to say what has changed, before pods start from what is here. */
@@ -190,7 +195,16 @@ export async function createAgent(
     // a pod is not to be started.
     gate.openAfterQuiet(caughtUpMs);
   });
-  const podLogs = createPodLogs({ disk, timers, runtime, hasPod: (uid) => supervisor.hasPod(uid) });
+  const hasPod = (uid: string): boolean => supervisor.hasPod(uid);
+  /** What the hub may ask of this agent, by the name of the stream. */
+  const services: Readonly<Record<string, StreamService>> = {
+    'pod.logs': createPodLogs({ disk, timers, runtime, hasPod }),
+    'pod.exec': createPodExec({ runtime, hasPod }),
+    'pod.forward': createPodForward({
+      plainNet: dependencies.plainNet,
+      addressOf: (uid) => supervisor.addressOf(uid),
+    }),
+  };
   const copyOffer = createCopyOffer(replica, options.certificateRequest);
   const connection = connectToHub(dependencies, {
     address: options.hubAddress,
@@ -205,7 +219,8 @@ export async function createAgent(
       gate.openWithin(settleMs);
     },
     onStream(method, parameters, stream) {
-      if (method === 'pod.logs') podLogs(parameters, stream);
+      const serve = services[method];
+      if (serve !== undefined) serve(parameters, stream);
       else if (method === 'slice.offer') copyOffer(parameters, stream);
       else stream.fail({ code: 'LINK_NO_METHOD', message: `an agent does not serve ${method}` });
     },

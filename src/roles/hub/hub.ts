@@ -10,6 +10,7 @@ import { fetchCopy } from './copies.ts';
 import { createEventReports } from './event-reports.ts';
 import { NodePods } from './node-pods.ts';
 import { createPodLogs } from './pod-logs.ts';
+import { createPodStreams } from './pod-streams.ts';
 import { forgetCursor, Reports } from './reports.ts';
 import { Scheduling } from './scheduling.ts';
 import { Sessions } from './sessions.ts';
@@ -122,6 +123,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
       sendStrangersAway: () => sessions.strangers?.sendAway(),
     },
     podLogs: createPodLogs(sessions, timers),
+    podStreams: createPodStreams(sessions, timers),
     liveness(nodeName) {
       const heartbeat = sessions.lastHeartbeat(nodeName);
       return heartbeat === undefined ? undefined : { lastHeartbeatWallMs: heartbeat.wallMs };

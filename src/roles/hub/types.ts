@@ -4,6 +4,7 @@ import type { BlobStore, ImageCatalog } from '#platform/blobs/mod.ts';
 import type { Client } from '#platform/client/mod.ts';
 import type { Clock, Connection, Logger, Random, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
+import type { LinkStream } from '#platform/wire/mod.ts';
 import type { NodeCopy } from './copies.ts';
 
 export interface HubDependencies {
@@ -52,6 +53,18 @@ export interface LogStream {
   resume(): void;
 }
 
+/** As `LinkStream`, without its lane. */
+export type PodStream = Omit<LinkStream, 'lane'>;
+
+export interface PodStreams {
+  /** A node that is not connected fails the stream, after this has returned. */
+  open(
+    nodeName: string,
+    method: 'pod.exec' | 'pod.forward',
+    parameters: Readonly<Record<string, unknown>>,
+  ): PodStream;
+}
+
 export interface Hub {
   /** Takes over a connection of a node that has shown its certificate. */
   accept(connection: Connection): void;
@@ -69,6 +82,8 @@ export interface Hub {
     /** Calls the listener only after it has returned. */
     open(nodeName: string, request: LogRequest, listener: LogListener): LogStream;
   };
+  /** Commands in containers and connections to their ports. */
+  readonly podStreams: PodStreams;
   /** When the node was last heard of in this process; undefined for never. */
   liveness(nodeName: string): { readonly lastHeartbeatWallMs: number } | undefined;
   /** Ends sessions and work; what is under way in the store comes back first. */

@@ -32,7 +32,9 @@ function isAllowed(row: RouteRow, identity: Identity): boolean {
   if (isOpen || identity === 'admin' || identity === 'controller') return true;
   const isRegistry = row.pattern.startsWith('/v2/');
   if (identity === 'viewer') {
-    return row.method === 'GET' && !isRegistry && !row.pattern.includes('/secrets');
+    // To be in a container is to change it, also where a client asks for that with GET.
+    const isInside = /\/(exec|attach|portforward)$/.test(row.pattern);
+    return row.method === 'GET' && !isRegistry && !isInside && !row.pattern.includes('/secrets');
   }
   // A node has its own objects, which `absent` is not, and pulls images.
   if (identity === 'node-1') return isRegistry && ['GET', 'HEAD'].includes(row.method);

@@ -6,6 +6,7 @@ import type { Store } from '#platform/store/mod.ts';
 import type { DivergencePort } from './divergence.ts';
 import type { ListSessions } from './list-sessions.ts';
 import type { PodLogSource } from './pod-logs.ts';
+import type { PodStreamSource } from './pod-streams.ts';
 import type { ServedObjects } from './served-objects.ts';
 
 /** Liveness as the hub knows it, for the synthesized Leases. */
@@ -35,6 +36,7 @@ export interface ServerParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly podLogs: PodLogSource;
+  readonly podStreams: PodStreamSource | undefined;
   readonly nodeLiveness: NodeLiveness;
   /** First two numbers of the addresses of services. */
   readonly serviceNetwork: string;

@@ -23,6 +23,9 @@ export const logUnsentBytesMax = 4 * 1024 * 1024;
 export const logUnsentBytesHigh = 256 * 1024;
 /** How long the answer of a log request waits for a first byte or a refusal. */
 export const logHeadWaitMs = 1000;
+/** Clients with a command in a container, or with ports forwarded; each kind by itself. */
+export const concurrentPodStreamsMax = 256;
+export const execCommandBytesMax = 32 * 1024;
 export const logTailLinesMax = 1_000_000;
 /** Served forms of objects that are kept so that they are not made again for every reader. */
 export const servedObjectsKeptMax = 2048;

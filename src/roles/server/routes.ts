@@ -21,6 +21,8 @@ import { evictionHandler } from './handlers/eviction.ts';
 import { incarnationHandler } from './handlers/incarnation.ts';
 import { createTokenHandler, redeemTokenHandler } from './handlers/join.ts';
 import { renewHandler, revokeHandler } from './handlers/node-certificates.ts';
+import { podExecHandler } from './handlers/pod-exec.ts';
+import { podForwardHandler } from './handlers/pod-forward.ts';
 import { podLogHandler } from './handlers/pod-log.ts';
 import { getHandler, listHandler } from './handlers/read.ts';
 import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
@@ -136,6 +138,22 @@ function kindRows(
       case 'log':
         add('GET', pattern, 'get', podLogHandler(parts, definition), subresource);
         break;
+      case 'exec':
+      case 'attach': {
+        // To run something there is to change it, whichever method a client asks with.
+        const handler = podExecHandler(parts, definition, subresource);
+        for (const method of ['GET', 'POST'] as const) {
+          add(method, pattern, 'create', handler, subresource);
+        }
+        break;
+      }
+      case 'portforward': {
+        const handler = podForwardHandler(parts, definition);
+        for (const method of ['GET', 'POST'] as const) {
+          add(method, pattern, 'create', handler, subresource);
+        }
+        break;
+      }
       case 'eviction':
         add('POST', pattern, 'create', evictionHandler(parts, definition), subresource);
         break;

@@ -38,6 +38,7 @@ import { createListSessions } from './list-sessions.ts';
 import { createInitialNamespaces } from './namespaces.ts';
 import { acceptanceOf } from './negotiation.ts';
 import type { PodLogSource } from './pod-logs.ts';
+import type { PodStreamSource } from './pod-streams.ts';
 import { flagOf } from './query.ts';
 import { observeRequests } from './request-metrics.ts';
 import { createRouteTable, type RouteRow, type RouteTable } from './route-table.ts';
@@ -58,6 +59,8 @@ export interface ServerDependencies {
   /** Absent: no certificates are renewed or revoked here. */
   readonly nodeCertificates?: NodeCertificates;
   readonly podLogs: PodLogSource;
+  /** Absent: there is no way into containers from here. */
+  readonly podStreams?: PodStreamSource;
   /** First two numbers of the addresses of services, e.g. `127.129`; that where absent. */
   readonly serviceNetwork?: string;
   /** Absent: no Leases are served. */
@@ -110,6 +113,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     random,
     logger,
     podLogs,
+    podStreams: dependencies.podStreams,
     nodeLiveness: dependencies.nodeLiveness ?? (() => undefined),
     serviceNetwork: dependencies.serviceNetwork ?? serviceNetworkDefault,
     divergence: dependencies.divergence,
@@ -234,7 +238,7 @@ function acceptanceFor(row: RouteRow, header: string | undefined): ReturnType<ty
   const isText =
     subject.type === 'path'
       ? subject.area === 'health' || subject.area === 'metrics'
-      : subject.subresource === 'log';
+      : ['log', 'exec', 'attach', 'portforward'].includes(subject.subresource ?? '');
   return isText ? { form: 'object' } : acceptanceOf(header);
 }
 

@@ -25,7 +25,7 @@ export const podDefinition: ResourceDefinition = {
   categories: ['all'],
   namespaced: true,
   verbs: allVerbs,
-  subresources: ['log', 'status', 'eviction'],
+  subresources: ['log', 'exec', 'attach', 'portforward', 'status', 'eviction'],
   storage: 'main',
   intentBytesMax: podIntentBytesMax,
   schema: objectSchema(

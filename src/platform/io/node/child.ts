@@ -1,7 +1,6 @@
 /** Children with pipes, over Node's own. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Readable } from 'node:stream';
 import { assert, errorText, SelvageError } from '#base/mod.ts';
 import type { Child, ChildExit, Children, ChildSpec } from '../child.ts';
 import { readEntry } from './spawn.ts';
@@ -49,7 +48,7 @@ export function createNodeChildren(): Children {
       const { pid, stdin, stdout, stderr } = child;
       assert(pid !== undefined, 'a child that was spawned has a pid');
       assert(stdin !== null && stdout !== null && stderr !== null, 'it has three pipes');
-      const streams: readonly Readable[] = [stdout, stderr];
+      const streams = [stdout, stderr];
       const drains: (() => void)[] = [];
       let bufferedBytes = 0;
       let exit: ChildExit | undefined;

@@ -9,7 +9,7 @@
  * 3. An answer to a request whose body is still being sent is followed by reading on
  *    for a while, so that the client sees the answer rather than a reset.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -21,6 +21,7 @@ import type { ServerTls } from '../net.ts';
 import { authoritiesOf, checkCredentials, judgeClient, type Judgement } from './certificates.ts';
 import { bodyOf, drainBody, expectsBody } from './http-body.ts';
 import { handshakeTimeoutMs, listenOn } from './listening.ts';
+import { SocketConnection } from './plain-net.ts';
 
 const headersTimeoutMs = 15_000;
 /** For a whole request with its body: a large image over a slow line. */
@@ -42,6 +43,7 @@ function statusAnswer(status: number, reason: string, message: string): HttpResp
   };
 }
 
+const notUpgraded = statusAnswer(501, 'InternalError', 'this connection cannot be upgraded');
 const badRequest = (message: string): HttpResponse => statusAnswer(400, 'BadRequest', message);
 
 function firstRepeated(rawHeaders: readonly string[]): string | undefined {
@@ -152,6 +154,22 @@ function endWith(response: ServerResponse, body: Uint8Array | string): void {
   response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1');
 }
 
+/** Protocols that a client may change to; any other wish is read as if it were not there. */
+const upgrades = new Set(['websocket', 'spdy/3.1']);
+
+/** The head of 101, and then the connection is the handler's. `head` came behind the request's. */
+function handOver(socket: Socket, head: Buffer, answer: HttpResponse): void {
+  assert(answer.upgrade !== undefined, 'an upgrade has somebody who takes it');
+  const lines = Object.entries(answer.headers).map(([name, value]) => {
+    assert(!/[\r\n]/.test(name + value), 'a header is one line');
+    return `${name}: ${value}\r\n`;
+  });
+  socket.write(`HTTP/1.1 101 ${STATUS_CODES[101]}\r\n${lines.join('')}\r\n`);
+  if (head.length > 0) socket.unshift(head);
+  socket.setTimeout(0);
+  answer.upgrade(new SocketConnection(socket));
+}
+
 class Front {
   readonly #tls: ServerTls;
   readonly #handler: HttpHandler;
@@ -233,6 +251,7 @@ class Front {
     message: IncomingMessage,
     response: ServerResponse,
     onFirstRead: () => void,
+    upgrade?: (answer: HttpResponse) => void,
   ): Promise<void> {
     // A connection that breaks is told by 'close'; without this it would be an exception.
     message.on('error', () => {});
@@ -247,7 +266,11 @@ class Front {
         this.#logger.log(level, 'a handler failed', { method: message.method, error: thrown });
         answer = statusAnswer(500, 'InternalError', 'the server failed to handle this request');
       }
-      await send(response, answer);
+      if (answer.status === 101 && upgrade !== undefined) {
+        if (!response.destroyed) upgrade(answer);
+        return;
+      }
+      await send(response, answer.status === 101 ? notUpgraded : answer);
     } catch (thrown) {
       this.#logger.log('error', 'an answer could not be sent', { error: thrown });
       response.destroy();
@@ -300,6 +323,7 @@ export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer 
         requireHostHeader: false,
         insecureHTTPParser: false,
         noDelay: true,
+        shouldUpgradeCallback: ({ headers }) => upgrades.has((headers.upgrade ?? '').toLowerCase()),
       });
       server.maxHeadersCount = headersMax;
       server.on('tlsClientError', (_, socket) => socket.destroy());
@@ -307,6 +331,21 @@ export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer 
       server.on('clientError', refuseBytes);
       server.on('request', (message, response) => {
         void front.serve(message, response, () => {});
+      });
+      server.on('upgrade', (message, socket: Socket, head) => {
+        const response = new ServerResponse(message);
+        response.assignSocket(socket);
+        response.shouldKeepAlive = false;
+        response.once('finish', () => socket.end());
+        void front.serve(
+          message,
+          response,
+          () => {},
+          (answer) => {
+            response.detachSocket(socket);
+            handOver(socket, head, answer);
+          },
+        );
       });
       // A client that asks before it sends is told to go on when the handler reads.
       server.on('checkContinue', (message, response) => {

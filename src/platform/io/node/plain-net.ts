@@ -1,12 +1,14 @@
 /** Plain TCP. */
 import { connect, createServer, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { assert } from '#base/mod.ts';
 import { NetError, type Address } from '../net.ts';
 import type { PlainConnection, PlainNet } from '../plain-net.ts';
 import { listenOn } from './listening.ts';
 import { netErrorOf } from './net-errors.ts';
 
-class SocketConnection implements PlainConnection {
+/** Over any socket, also one of TLS that speaks another protocol from now on. */
+export class SocketConnection implements PlainConnection {
   readonly remoteAddress: Address;
   readonly #socket: Socket;
   readonly #onDrain: (() => void)[] = [];
@@ -82,7 +84,10 @@ class SocketConnection implements PlainConnection {
   }
 
   destroy(): void {
-    if (!this.#isClosed) this.#socket.resetAndDestroy();
+    if (this.#isClosed) return;
+    // Below TLS there is no reset to send.
+    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 }
 

@@ -18,6 +18,7 @@ import { flagOf, numberOf } from '../query.ts';
 import { readObject } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
 import { LogStream } from './log-stream.ts';
+import { containerOf } from './pod-container.ts';
 
 /** Parameters that would change what is shown and that this server cannot honour. */
 const refusedParameters = ['previous', 'timestamps', 'sinceSeconds', 'sinceTime'];
@@ -76,26 +77,6 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
   };
 }
 
-/** The container that was asked for, or the only one, or the one the pod calls its default. */
-function containerOf(pod: Pod, asked: string): string {
-  const names = pod.spec.containers.map((container) => container.name);
-  const fallback = pod.metadata.annotations?.['kubectl.kubernetes.io/default-container'];
-  if (asked === '') {
-    if (fallback !== undefined && names.includes(fallback)) return fallback;
-    const [only] = names;
-    if (only !== undefined && names.length === 1) return only;
-    throw new StatusError(
-      'BadRequest',
-      `a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(' ')}]`,
-    );
-  }
-  if (names.includes(asked)) return asked;
-  throw new StatusError(
-    'BadRequest',
-    `container ${asked} is not valid for pod ${pod.metadata.name}; choose one of: [${names.join(' ')}]`,
-  );
-}
-
 function waiting(pod: Pod, container: string, why: string): StatusError {
   return new StatusError(
     'BadRequest',
@@ -109,7 +90,9 @@ function refusalOf(
   failure: { readonly code: string; readonly message: string },
 ): StatusError {
   if (failure.code === 'POD_NOT_FOUND' || failure.code === 'CONTAINER_NOT_FOUND') {
-    const status = pod.status?.containerStatuses?.find(({ name }) => name === container);
+    const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+    const statuses = [...containerStatuses, ...initContainerStatuses];
+    const status = statuses.find(({ name }) => name === container);
     return waiting(pod, container, status?.state?.waiting?.reason ?? failure.message);
   }
   return new StatusError(

@@ -1,0 +1,185 @@
+/**
+ * Serves `pod.exec`: runs a command beside a workload and carries its streams. The
+ * first message says what to run; after it a message is a channel's number and its
+ * bytes: 0 in, 1 out, 2 errors, 3 the status at the end, and 255 with 0 when
+ * nothing more comes in.
+ *
+ * Invariants:
+ * 1. What was started ends with the stream, whichever side gives it up.
+ * 2. The status comes last, after everything that the command has written.
+ * 3. What one side leaves unread is not read from the other.
+ */
+import { concatBytes, errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
+import type { Child } from '#platform/io/mod.ts';
+import type { LinkStream } from '#platform/wire/mod.ts';
+import { AgentError } from './errors.ts';
+import type { RuntimeSet } from './runtimes/runtime-set.ts';
+
+export interface PodExecDependencies {
+  readonly runtime: Pick<RuntimeSet, 'get' | 'exec'>;
+  readonly hasPod: (uid: string) => boolean;
+}
+
+const commandsMax = 32;
+const inputUnreadBytesMax = 256 * 1024;
+const outputUnsentMax = 4;
+const [input, output, errors, status, close] = [0, 1, 2, 3, 255];
+/** As a shell has them: not to be run, and not there. */
+const exitRefused = 126;
+const exitNotFound = 127;
+
+/** A handler of the streams that the hub opens. */
+export function createPodExec({
+  runtime,
+  hasPod,
+}: PodExecDependencies): (
+  parameters: Readonly<Record<string, unknown>>,
+  stream: LinkStream,
+) => void {
+  let commands = 0;
+
+  return ({ podUid, container }, stream) => {
+    let session: Session | undefined;
+    stream.onClose(() => {
+      session?.child?.kill();
+      if (session !== undefined) session.isOver = true;
+    });
+    stream.onMessage((message) => {
+      if (session !== undefined) return takeInput(session, message);
+      session = { child: undefined, isOver: false, early: [] };
+      if (commands >= commandsMax) {
+        const text = `at most ${commandsMax} commands run in containers of a node at a time`;
+        stream.fail({ code: 'EXEC_BUSY', message: text });
+        return undefined;
+      }
+      commands += 1;
+      const begun = session;
+      run(begun, stream, podUid, String(container), message)
+        .catch((error: unknown) => {
+          if (!begun.isOver) stream.fail({ code: 'EXEC_FAILED', message: errorText(error) });
+        })
+        .finally(() => {
+          commands -= 1;
+        });
+      return undefined;
+    });
+  };
+
+  async function run(
+    session: Session,
+    stream: LinkStream,
+    podUid: unknown,
+    container: string,
+    request: Uint8Array,
+  ): Promise<void> {
+    if (typeof podUid !== 'string' || !hasPod(podUid)) {
+      stream.fail({ code: 'POD_NOT_FOUND', message: 'this node does not have that pod' });
+      return;
+    }
+    const { command, stdin } = parseRequest(request);
+    let child: Child;
+    try {
+      child = await runtime.exec({ podUid, container }, command);
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      await refuse(stream, error);
+      return;
+    }
+    if (session.isOver) {
+      child.kill();
+      return;
+    }
+    session.child = child;
+    const exitCode = carryOutput(stream, child);
+    if (!stdin) child.endInput();
+    for (const message of session.early.splice(0)) await takeInput(session, message);
+    const code = await exitCode;
+    if (session.isOver) return;
+    await stream.send(statusMessage(code));
+    stream.end();
+  }
+}
+
+interface Session {
+  child: Child | undefined;
+  isOver: boolean;
+  /** What came before the command ran. */
+  readonly early: Uint8Array[];
+}
+
+function parseRequest(bytes: Uint8Array): { command: readonly string[]; stdin: boolean } {
+  const value: unknown = JSON.parse(strictTextOf(bytes));
+  const command = isJsonObject(value) ? value['command'] : undefined;
+  if (!Array.isArray(command) || !command.every((word) => typeof word === 'string')) {
+    throw new AgentError('EXEC_REFUSED', 'a command is a list of words');
+  }
+  return { command, stdin: isJsonObject(value) && value['stdin'] === true };
+}
+
+function takeInput(session: Session, message: Uint8Array): void | Promise<void> {
+  const { child } = session;
+  if (child === undefined) {
+    // The link's own credit bounds what can come before that.
+    session.early.push(message);
+    return undefined;
+  }
+  if (message[0] === close && message[1] === input) child.endInput();
+  if (message[0] !== input) return undefined;
+  child.write(message.subarray(1));
+  if (child.bufferedBytes() < inputUnreadBytesMax) return undefined;
+  return new Promise((resolve) => {
+    child.onDrain(resolve);
+    child.onExit(() => resolve());
+  });
+}
+
+/** Resolves with the exit code when all output has been sent. */
+function carryOutput(stream: LinkStream, child: Child): Promise<number> {
+  let sending = Promise.resolve();
+  let unsent = 0;
+  child.onOutput((from, bytes) => {
+    unsent += 1;
+    if (unsent >= outputUnsentMax) child.pause();
+    const message = concatBytes([Uint8Array.of(from === 'stdout' ? output : errors), bytes]);
+    sending = sending
+      .then(() => stream.send(message))
+      // The stream is over, and its end has killed the command.
+      .catch(() => undefined)
+      .then(() => {
+        unsent -= 1;
+        if (unsent < outputUnsentMax) child.resume();
+      });
+  });
+  return new Promise((resolve) => {
+    child.onExit(({ code }) => {
+      // Ended by a signal: of what is killed here the reason is one of a few, all of them violent.
+      void sending.then(() => resolve(code ?? 137));
+    });
+  });
+}
+
+async function refuse(stream: LinkStream, error: AgentError): Promise<void> {
+  if (error.code === 'EXEC_NOT_RUNNING') {
+    stream.fail({ code: 'CONTAINER_NOT_FOUND', message: error.message });
+    return;
+  }
+  const text = utf8(`${error.message}\n`);
+  await stream.send(concatBytes([Uint8Array.of(errors), text]));
+  await stream.send(statusMessage(error.code === 'EXEC_NOT_FOUND' ? exitNotFound : exitRefused));
+  stream.end();
+}
+
+/** As clients of the API read it. */
+function statusMessage(code: number): Uint8Array {
+  const said =
+    code === 0
+      ? { metadata: {}, status: 'Success' }
+      : {
+          metadata: {},
+          status: 'Failure',
+          message: `command terminated with non-zero exit code: exit status ${code}`,
+          reason: 'NonZeroExitCode',
+          details: { causes: [{ reason: 'ExitCode', message: String(code) }] },
+        };
+  return concatBytes([Uint8Array.of(status), utf8(JSON.stringify(said))]);
+}
