@@ -205,10 +205,12 @@ test('removing and measuring volumes follows no link, however deep they are', as
   symlinkSync('/', join(path, 'root'));
   assert.equal(await volumes.overuse(pod), undefined);
   // Longer in the end than any path may be, as a workload can make it from within.
-  const name = 'd'.repeat(250);
-  const dig = `i=0; while [ $i -lt 20 ]; do mkdir ${name} && cd ${name} || exit 1; i=$((i + 1)); done`;
-  const script = `${dig}; head -c 2097152 /dev/zero >x`;
-  assert.equal(spawnSync('/bin/sh', ['-c', script], { cwd: path }).status, 0);
+  const dig = `const name = 'd'.repeat(250);
+    const { mkdirSync, writeFileSync } = require('node:fs');
+    for (let depth = 0; depth < 20; depth += 1) { mkdirSync(name); process.chdir(name); }
+    writeFileSync('x', Buffer.alloc(2 * 1024 * 1024));`;
+  const dug = spawnSync(process.execPath, ['-e', dig], { cwd: path, encoding: 'utf8' });
+  assert.equal(dug.status, 0, dug.stderr);
   assert.match((await volumes.overuse(pod)) ?? '', /"e" exceeds the limit "1Mi"/);
   await volumes.remove('uid-1');
   assert.ok(existsSync(join(folder, 'outside/large')));
