@@ -1,6 +1,7 @@
 // A server that is restored from a backup which its nodes have overtaken: their pods go
 // on untouched until an operator says whose history counts.
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
@@ -169,8 +170,6 @@ test('a server restored from an older backup disturbs nothing until an operator 
   assert.match(await fleet.kubectl.ok(['get', 'deployment', 'web']), /web/);
   const nodes = await fleet.kubectl.ok(['get', 'nodes', '--no-headers']);
   assert.doesNotMatch(nodes, /NotReady/);
-  const adopted = await selvage(['restore', 'adopt', ...kubeconfig]);
-  assert.match(adopted.stderr, /adopt is not available/);
 
   // A restart forgets nothing of it.
   await lab('stop');
@@ -187,4 +186,112 @@ test('a server restored from an older backup disturbs nothing until an operator 
   await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=3']);
   const more = await atRest(3);
   for (const line of first) assert.ok(more.includes(line), line);
+});
+
+/** A node that joins by itself, as a second machine would. */
+async function startNode(name: string): Promise<ChildProcess> {
+  const joinFile = join(folder, `${name}.json`);
+  const kubeconfig = ['--kubeconfig', fleet.kubeconfig];
+  await ok(['join-token', '--site', 'mill', '--file', joinFile, ...kubeconfig]);
+  return spawn(
+    join(projectFolder, 'selvage'),
+    [
+      ...['agent', '--state', join(folder, name), '--name', name],
+      ...['--join-file', joinFile, '--heartbeat', '500ms'],
+    ],
+    { cwd: projectFolder, stdio: 'ignore' },
+  );
+}
+
+function barePod(name: string, namespace: string, more: object): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace },
+    spec: {
+      containers: [{ name: 'main', image, envFrom: [{ configMapRef: { name: 'late' } }] }],
+      ...more,
+    },
+  });
+}
+
+test('adopt takes over what nodes hold: pods go on, and a node that joined after the backup stays', async () => {
+  const server = join(fleet.stateFolder, 'server');
+  const kubeconfig = ['--kubeconfig', fleet.kubeconfig];
+  const second = join(folder, 'second.backup');
+  await fleet.kubectl.ok(['apply', '-f', '-'], deployment(3));
+  await atRest(3);
+  await ok(['backup', '--output', second, ...kubeconfig]);
+
+  // All of this the backup does not have.
+  const late = await startNode('late-1');
+  try {
+    await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=5']);
+    const made = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'late' } };
+    await fleet.kubectl.ok(['apply', '-f', '-'], JSON.stringify(made));
+    for (const namespace of ['late', 'default']) {
+      const metadata = { name: 'late', namespace };
+      const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { GREETING: 'hello' } };
+      await fleet.kubectl.ok(['apply', '-f', '-'], JSON.stringify(map));
+    }
+    await eventually('it has joined', 30_000, async () =>
+      fleet.kubectl.ok(['wait', '--for=condition=Ready', 'node/late-1', '--timeout=10s']),
+    );
+    await fleet.kubectl.ok(['apply', '-f', '-'], barePod('web-late', 'late', {}));
+    await fleet.kubectl.ok(
+      ['apply', '-f', '-'],
+      barePod('web-there', 'default', { nodeName: 'late-1' }),
+    );
+    const all = await eventually('all of it runs', 30_000, async () => {
+      const words = ['get', 'pods', '-A', '--field-selector', 'status.phase=Running', '-o', 'name'];
+      const told = (await fleet.kubectl.ok(words)).trim().split('\n');
+      const running = workloads();
+      return told.length === 7 && running.length === 7 ? running : undefined;
+    });
+
+    await lab('stop');
+    await ok(['restore', '--state', server, '--input', second, '--force']);
+    await lab('start');
+    const raw = rawApiFor(fleet.kubeconfig);
+    await eventually('the server says that it waits', 20_000, async () => {
+      const answer = await raw.send('GET', '/readyz', { certificate: 'none' });
+      return answer.status === 503 && /restore adopt/.test(answer.text) ? true : undefined;
+    });
+    const tried = await eventually('every node has connected', 20_000, async () => {
+      const answer = await selvage(['restore', 'adopt', '--dry-run', ...kubeconfig]);
+      assert.equal(answer.status, 0, answer.stderr);
+      return /not connected/.test(answer.stdout) || !/late-1/.test(answer.stdout)
+        ? undefined
+        : answer.stdout;
+    });
+    assert.match(tried, /taken in: nodes\/\/late-1, from node late-1/);
+    assert.match(tried, /taken in: pods\/late\/web-late/);
+    assert.match(tried, /taken in: configmaps\/late\/late/);
+    assert.match(tried, /nothing was changed/);
+    assert.equal((await raw.send('GET', '/readyz', { certificate: 'none' })).status, 503);
+
+    const adopted = await ok(['restore', 'adopt', ...kubeconfig]);
+    assert.match(adopted, /deployments\.apps\/default\/web was raised from 3 to 5 replicas/);
+    assert.match(adopted, / 0 refused/);
+    assert.equal((await raw.send('GET', '/readyz', { certificate: 'none' })).status, 200);
+    const begun = Date.now();
+    while (Date.now() - begun < untouchedMs) {
+      assert.deepEqual(workloads(), all);
+      await wait(100);
+    }
+    await fleet.kubectl.ok(['wait', '--for=condition=Ready', 'node/late-1', '--timeout=20s']);
+    assert.match(await fleet.kubectl.ok(['get', 'deployment', 'web', '--no-headers']), / 5\/5 /);
+    await fleet.kubectl.ok(['get', 'configmap', 'late', '-n', 'late']);
+    // And it is a fleet like any other: what is deleted ends, what is declared runs.
+    await fleet.kubectl.ok(['delete', 'pod', 'web-there', '--now']);
+    await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=4']);
+    await eventually('one less of each', 30_000, async () =>
+      workloads().length === 5 ? true : undefined,
+    );
+    const nothing = await selvage(['restore', 'impose', ...kubeconfig]);
+    assert.match(nothing.stderr, /nothing is to be settled/);
+  } finally {
+    late.kill('SIGINT');
+    await new Promise((resolve) => late.once('close', resolve));
+  }
 });
