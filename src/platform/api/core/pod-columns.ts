@@ -4,13 +4,14 @@ import type { ApiObject } from '../object.ts';
 import { ageText } from '../age-text.ts';
 import { ageColumn, column, wideColumn } from '../meta/columns.ts';
 import { conditionOf } from '../meta/condition.ts';
-import type { ContainerStatus, Pod } from './pod-types.ts';
+import { type Container, type ContainerStatus, isSidecar, type Pod } from './pod-types.ts';
 
 export const podColumns: readonly Column[] = [
   column('Ready', 'string', 'Containers that are ready, of all.', (object) => {
     const pod = object as Pod;
-    const ready = (pod.status?.containerStatuses ?? []).filter((status) => status.ready).length;
-    return `${ready}/${pod.spec.containers.length}`;
+    const names = new Set(lastingContainers(pod).map(({ name }) => name));
+    const ready = statusesOf(pod).filter((status) => status.ready && names.has(status.name));
+    return `${ready.length}/${names.size}`;
   }),
   column('Status', 'string', 'The state of the pod in one word.', (object) =>
     podStatusWord(object as Pod),
@@ -30,11 +31,46 @@ export const podColumns: readonly Column[] = [
   }),
 ];
 
+/** Containers and sidecars: what is there as long as the pod is. */
+function lastingContainers({ spec }: Pod): readonly Container[] {
+  return [...(spec.initContainers ?? []).filter(isSidecar), ...spec.containers];
+}
+
+function statusesOf({ status }: Pod): readonly ContainerStatus[] {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+}
+
+/** How far the init containers are; undefined where they have done their work. */
+function initWord({ spec, status }: Pod): string | undefined {
+  const containers = spec.initContainers ?? [];
+  for (const [position, container] of containers.entries()) {
+    const found = status?.initContainerStatuses?.find(({ name }) => name === container.name);
+    if (found?.state?.terminated?.exitCode === 0) continue;
+    if (isSidecar(container) && found?.started === true) continue;
+    const word = found === undefined ? undefined : containerWord(found);
+    const isTelling = word !== undefined && word !== 'PodInitializing';
+    return isTelling ? `Init:${word}` : `Init:${position}/${containers.length}`;
+  }
+  return undefined;
+}
+
+function isInitialized(pod: Pod): boolean {
+  return (
+    initWord(pod) === undefined ||
+    conditionOf(pod.status?.conditions, 'Initialized')?.status === 'True'
+  );
+}
+
 /** The most telling word: why a container waits or how it ended, before the phase. */
 export function podStatusWord(pod: Pod): string {
   const status = pod.status ?? {};
   const containers = status.containerStatuses ?? [];
   let word = status.reason ?? status.phase ?? 'Pending';
+  // Nothing of it is known yet, or it is over: then the phase says more.
+  const isBegun = (status.initContainerStatuses ?? []).length > 0 && status.reason === undefined;
+  if (isBegun && !isInitialized(pod) && pod.metadata.deletionTimestamp === undefined) {
+    return initWord(pod) ?? word;
+  }
   // The first container in the list has the last say.
   for (const container of containers.toReversed()) word = containerWord(container) ?? word;
   if (word === 'Completed' && containers.some((container) => container.state?.running)) {
@@ -59,7 +95,10 @@ function containerWord({ state }: ContainerStatus): string | undefined {
 function restarts(pod: Pod, nowMs: number): string {
   let count = 0;
   let latest: string | undefined;
-  for (const container of pod.status?.containerStatuses ?? []) {
+  const names = new Set(lastingContainers(pod).map(({ name }) => name));
+  const hasBegun = isInitialized(pod);
+  for (const container of statusesOf(pod)) {
+    if (hasBegun && !names.has(container.name)) continue;
     count += container.restartCount;
     const finishedAt = container.lastState?.terminated?.finishedAt;
     if (finishedAt !== undefined && (latest === undefined || finishedAt > latest)) {

@@ -265,3 +265,45 @@ test('the quality class follows from what is asked for', () => {
     assert.equal(served.status?.qosClass, expected, JSON.stringify(resources));
   }
 });
+
+test('how far init containers are is told before anything else, and sidecars count as containers', () => {
+  const column = (name: string, pod: Pod): unknown =>
+    pods.columns.find((found) => found.name === name)?.value(pod, 0);
+  const pod = made({
+    initContainers: [
+      { name: 'first', image: 'a:1' },
+      { name: 'side', image: 'a:1', restartPolicy: 'Always' },
+      { name: 'last', image: 'a:1' },
+    ],
+    containers: [main()],
+  });
+  const done = { state: { terminated: { exitCode: 0, reason: 'Completed' } }, restartCount: 2 };
+  const waits = { state: { waiting: { reason: 'PodInitializing' } } };
+  const runs = { state: { running: {} }, started: true, ready: true, restartCount: 1 };
+  const crashes = { state: { waiting: { reason: 'CrashLoopBackOff' } } };
+  const cells = (init: readonly object[], own: object, phase = 'Pending'): unknown[] => {
+    const names = ['first', 'side', 'last'];
+    const given = {
+      ...pod,
+      status: {
+        phase,
+        initContainerStatuses: init.map((status, at) => ({
+          name: names[at],
+          restartCount: 0,
+          ...status,
+        })),
+        containerStatuses: [{ name: 'main', restartCount: 0, ...own }],
+      },
+    } as unknown as Pod;
+    return ['Ready', 'Status', 'Restarts'].map((name) => column(name, given));
+  };
+  assert.deepEqual(cells([{ state: { running: {} } }, waits, waits], waits), [
+    '0/2',
+    'Init:0/3',
+    '0',
+  ]);
+  assert.deepEqual(cells([crashes, waits, waits], waits), ['0/2', 'Init:CrashLoopBackOff', '0']);
+  assert.deepEqual(cells([done, runs, waits], waits), ['1/2', 'Init:2/3', '3']);
+  assert.deepEqual(cells([done, runs, done], waits), ['1/2', 'PodInitializing', '1']);
+  assert.deepEqual(cells([done, runs, done], runs, 'Running'), ['2/2', 'Running', '2']);
+});

@@ -20,6 +20,7 @@ import {
   type DiskErrorCode,
   type DiskFile,
 } from '../disk.ts';
+import { releaseMemory } from './file-tree.ts';
 
 const close = promisify(fs.close);
 const fchmod = promisify(fs.fchmod);
@@ -366,7 +367,15 @@ class NodeDisk implements Disk {
 
   async remove(path: string): Promise<void> {
     const absolute = await this.#file(path);
-    await system(path, () => rm(absolute, { recursive: true, force: true }));
+    await system(path, async () => {
+      const removeAll = (): Promise<void> => rm(absolute, { recursive: true, force: true });
+      await removeAll().catch(async (thrown: unknown) => {
+        // Memory that was mounted there for pods whose agent is no more.
+        if (errnoOf(thrown) !== 'EBUSY') throw thrown;
+        await releaseMemory(absolute);
+        await removeAll();
+      });
+    });
   }
 
   async syncDirectory(path: string): Promise<void> {

@@ -104,7 +104,7 @@ async function isMountPoint(path: string): Promise<boolean> {
  * Gives the memory back now: processes of other pods may hold the mount itself for
  * as long as they live.
  */
-async function releaseMemory(path: string): Promise<void> {
+export async function releaseMemory(path: string): Promise<void> {
   const points = (await mountPoints()).filter(
     (point) => point === path || point.startsWith(`${path}/`),
   );
