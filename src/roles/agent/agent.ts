@@ -197,7 +197,7 @@ export async function createAgent(
   });
   const hasPod = (uid: string): boolean => supervisor.hasPod(uid);
   /** What the hub may ask of this agent, by the name of the stream. */
-  const services: Readonly<Record<string, StreamService>> = {
+  const streamServices: Readonly<Record<string, StreamService>> = {
     'pod.logs': createPodLogs({ disk, timers, runtime, hasPod }),
     'pod.exec': createPodExec({ runtime, hasPod }),
     'pod.forward': createPodForward({
@@ -219,7 +219,7 @@ export async function createAgent(
       gate.openWithin(settleMs);
     },
     onStream(method, parameters, stream) {
-      const serve = services[method];
+      const serve = streamServices[method];
       if (serve !== undefined) serve(parameters, stream);
       else if (method === 'slice.offer') copyOffer(parameters, stream);
       else stream.fail({ code: 'LINK_NO_METHOD', message: `an agent does not serve ${method}` });

@@ -41,7 +41,8 @@ while IFS=: read -r number controllers path; do
   [ -n "$controllers" ] || [ ! -d "$root/unified" ] || root=$root/unified
   echo $$ >"$root$path/cgroup.procs" || fail 'cannot join the limits of the container'
 done <"/proc/$pid/cgroup"
-exec nsenter --mount=/proc/self/fd/3 --ipc=/proc/self/fd/5 --uts=/proc/self/fd/6 --pid=/proc/self/fd/4 -- \
+exec setpriv --pdeathsig KILL -- \
+  nsenter --mount=/proc/self/fd/3 --ipc=/proc/self/fd/5 --uts=/proc/self/fd/6 --pid=/proc/self/fd/4 -- \
   /bin/setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --inh-caps=-all \
   --ambient-caps=-all --bounding-set=-all --pdeathsig KILL -- /bin/sh -c '
     exec 3<&- 4<&- 5<&- 6<&-
