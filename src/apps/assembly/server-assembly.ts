@@ -7,7 +7,7 @@
  * stores close.
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
-import { builtInDefinitions, resourceName } from '#platform/api/mod.ts';
+import { builtInDefinitions, resourceName, serviceNetworkFor } from '#platform/api/mod.ts';
 import { createImageCatalog, createRegistryHandler, openBlobStore } from '#platform/blobs/mod.ts';
 import { type Client, createClient, handlerTransport } from '#platform/client/mod.ts';
 import {
@@ -59,6 +59,8 @@ export interface ServerAssemblyOptions {
   readonly linkAddress: Address;
   /** First two numbers of the pods' addresses, e.g. `127.1`. */
   readonly podNetwork: string;
+  /** First two numbers of the addresses of services; by the pods' where absent. */
+  readonly serviceNetwork?: string | undefined;
   readonly heartbeatIntervalMs: number;
   /** How long nodes' certificates live; 24 hours where absent. */
   readonly nodeCertificateLifeMs?: number;
@@ -189,6 +191,7 @@ export async function assembleServer(
     }),
     nodeCertificates,
     podLogs: hub.podLogs,
+    serviceNetwork: options.serviceNetwork ?? serviceNetworkFor(options.podNetwork),
     podStreams: hub.podStreams,
     nodeLiveness: (nodeName) => hub.liveness(nodeName),
     registryHandler: createRegistryHandler({ blobs, images }),

@@ -41,6 +41,13 @@ export const agentOptions: readonly AgentOption[] = [
     isRequired: false,
   },
   {
+    name: 'machine',
+    value: '<own|shared>',
+    description: 'shared: other nodes run on this machine too, with the same loopback addresses',
+    isRequired: false,
+    fallback: 'own',
+  },
+  {
     name: 'metrics',
     value: '<host:port>',
     description: 'serve /metrics and /healthz there, to administrators and viewers of the fleet',
@@ -75,6 +82,12 @@ export function addressOf(text: string): Address {
     );
   }
   return { host, port };
+}
+
+/** Throws CommandFailure for another word than `own` and `shared`. */
+export function sharesMachineOf(text: string): boolean {
+  if (text === 'own' || text === 'shared') return text === 'shared';
+  throw new CommandFailure(`--machine takes own or shared, not '${text}'.`, exitCodes.usage);
 }
 
 const portMax = 65_535;
@@ -115,6 +128,7 @@ export function agentProcessOptionsOf(
     nodeName: given('name'),
     joinFile: joinFile === undefined ? undefined : path(joinFile),
     heartbeatIntervalMs: heartbeatOf(given('heartbeat')),
+    sharesMachine: sharesMachineOf(given('machine')),
     hostPathPrefixes: hostPaths === undefined ? [] : hostPathsOf(hostPaths),
     metricsAddress: metrics === undefined ? undefined : addressOf(metrics),
   };

@@ -34,6 +34,8 @@ export interface ServerProcessOptions {
   readonly linkPort: number;
   /** First two numbers of the pods' addresses, e.g. `127.1`. */
   readonly podNetwork: string;
+  /** First two numbers of the addresses of services; undefined: by the pods'. */
+  readonly serviceNetwork: string | undefined;
   readonly heartbeatIntervalMs: number;
   /** How long nodes' certificates live. */
   readonly nodeCertificateLifeMs: number;
@@ -47,6 +49,8 @@ export interface AgentProcessOptions {
   readonly heartbeatIntervalMs: number;
   /** Absolute paths below which pods may be shown the node's own files. */
   readonly hostPathPrefixes: readonly string[];
+  /** Other nodes run on this machine too. */
+  readonly sharesMachine: boolean;
   /** Where the agent serves its metrics; undefined: nowhere. */
   readonly metricsAddress: Address | undefined;
 }

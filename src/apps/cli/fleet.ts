@@ -225,6 +225,7 @@ export class Fleet {
       ...['--name', nodeName],
       ...['--state', this.path(`nodes/${nodeName}`)],
       ...['--join-file', this.path(`nodes/${nodeName}/join.json`)],
+      ...['--machine', 'shared'],
       ...['--heartbeat', `${this.file.heartbeatIntervalMs}ms`],
       ...(hostPathPrefixes.length === 0 ? [] : ['--allow-host-path', hostPathPrefixes.join(',')]),
     ];

@@ -169,6 +169,11 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       parseNetwork,
       '127.1',
     )
+    .option(
+      '--service-network <prefix>',
+      "first two numbers of the services' addresses (default: 128 above the pods')",
+      parseNetwork,
+    )
     .addOption(heartbeatOption())
     .addOption(certificateLifeOption().default(certificateLifeDefaultMs, '24h'))
     .action(async (options) => {
@@ -180,6 +185,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           linkHost: options.link.host,
           linkPort: options.link.port,
           podNetwork: options.podNetwork,
+          serviceNetwork: options.serviceNetwork,
           heartbeatIntervalMs: options.heartbeat,
           nodeCertificateLifeMs: options.nodeCertificateLife,
         }),
@@ -191,14 +197,18 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     const option = new Option(`--${name} ${value}`, description).makeOptionMandatory(isRequired);
     if (name === 'heartbeat') option.argParser(heartbeatOf);
     if (name === 'allow-host-path') option.argParser(hostPathsOf);
-    if (fallback !== undefined) option.default(heartbeatOf(fallback), fallback);
+    if (name === 'machine') option.choices(['own', 'shared']);
+    if (fallback !== undefined) {
+      option.default(name === 'heartbeat' ? heartbeatOf(fallback) : fallback, fallback);
+    }
     agentCommand.addOption(option);
   }
   agentCommand.action((options) => {
-    const { state, name, joinFile, heartbeat, allowHostPath } = options;
+    const { state, name, joinFile, heartbeat, machine, allowHostPath, metrics } = options;
     const joinWords = joinFile === undefined ? [] : ['--join-file', joinFile];
     context.becomeAgent([
       ...['--state', state, '--name', name, '--heartbeat', `${heartbeat}ms`],
+      ...['--machine', machine],
       ...joinWords,
       ...(allowHostPath === undefined ? [] : ['--allow-host-path', allowHostPath.join(',')]),
     ]);

@@ -17,10 +17,11 @@ import {
   readCertificateRequest,
   type RenewedIdentity,
 } from '#platform/identity/mod.ts';
-import { type Disk, type Logger, sleep } from '#platform/io/mod.ts';
+import { type Address, type Disk, type Logger, sleep } from '#platform/io/mod.ts';
 import {
   createNodeChildren,
   createNodeClock,
+  createNodeDatagrams,
   createNodeDisk,
   createNodeFileTree,
   createNodeHttpClient,
@@ -34,7 +35,7 @@ import {
   createNodeTimers,
   createStreamLogger,
 } from '#platform/io/node/mod.ts';
-import { type Agent, createAgent } from '#roles/agent/mod.ts';
+import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
@@ -75,6 +76,7 @@ export async function runAgentProcess(
       children: createNodeChildren(),
       probeNet: createNodeProbeNet(),
       plainNet: createNodePlainNet(),
+      datagrams: createNodeDatagrams(),
       files: createNodeFileTree(),
       clock: createNodeClock(),
       timers: createNodeTimers(),
@@ -88,6 +90,8 @@ export async function runAgentProcess(
       tls: () => renewal.tls(),
       heartbeatIntervalMs: options.heartbeatIntervalMs,
       hostPathPrefixes: options.hostPathPrefixes,
+      sharesMachine: options.sharesMachine,
+      resolvers: machineResolvers(),
       version,
       facts: machineFacts(),
       certificateRequest: () => readCertificateRequest(disk),
@@ -159,6 +163,16 @@ async function ensureIdentity(
       });
       await sleep(createNodeTimers(), joinPauseMs * attempt);
     }
+  }
+}
+
+/** The resolvers that this machine uses itself: where names outside the fleet are asked for. */
+function machineResolvers(): readonly Address[] {
+  try {
+    return resolversIn(readFileSync('/etc/resolv.conf', 'utf8'));
+  } catch {
+    // A machine without the file resolves nothing, and so do its pods.
+    return [];
   }
 }
 

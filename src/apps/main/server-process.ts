@@ -47,6 +47,7 @@ export async function runServerProcess(
       apiAddress: { host: options.apiHost, port: options.apiPort },
       linkAddress: { host: options.linkHost, port: options.linkPort },
       podNetwork: options.podNetwork,
+      serviceNetwork: options.serviceNetwork,
       heartbeatIntervalMs: options.heartbeatIntervalMs,
       nodeCertificateLifeMs: options.nodeCertificateLifeMs,
       version: {

@@ -10,6 +10,7 @@ import type {
   Children,
   ClientTls,
   Clock,
+  Datagrams,
   Disk,
   FileTree,
   Logger,
@@ -35,6 +36,7 @@ import { openSupervisor } from './pods/supervisor.ts';
 import { combineRuntimes } from './runtimes/runtime-set.ts';
 import { openScriptRuntime } from './runtimes/script/script-runtime.ts';
 import type { Runtime } from './runtimes/types.ts';
+import { type NodeServices, startNodeServices } from './services/node-services.ts';
 import { openOrSetAside } from './set-aside.ts';
 
 export interface AgentDependencies {
@@ -52,6 +54,8 @@ export interface AgentDependencies {
    */
   readonly plainNet?: PlainNet;
   readonly probeNet?: ProbeNet;
+  /** Absent, or without `plainNet`: this node does nothing for services. */
+  readonly datagrams?: Datagrams;
   readonly children?: Children;
   /** What volumes are made with; absent: pods that have some wait, and say so. */
   readonly files?: FileTree;
@@ -82,6 +86,10 @@ export interface AgentOptions {
   readonly facts: MachineFacts;
   /** Absolute paths below which pods may be shown the node's own files; none where absent. */
   readonly hostPathPrefixes?: readonly string[];
+  /** Other nodes run on this machine too, with the same loopback addresses. */
+  readonly sharesMachine?: boolean;
+  /** Resolvers for names outside the fleet; none where absent. */
+  readonly resolvers?: readonly Address[];
   /** Of this program, without a leading `v`. */
   readonly version: string;
 }
@@ -148,6 +156,7 @@ export async function createAgent(
     { disk, blobs, fetcher, clock, timers, logger },
     { platforms: runtime.platforms },
   );
+  const nodeServices = servicesOf(dependencies, options, replica);
   const supervisor = await openSupervisor(
     {
       disk,
@@ -160,6 +169,7 @@ export async function createAgent(
       timers,
       logger,
       contact: () => connection.contact(),
+      resolverFor: (namespace) => nodeServices?.resolverFor(namespace),
       actions: {
         timers,
         plainNet: dependencies.plainNet,
@@ -243,11 +253,25 @@ export async function createAgent(
       gate.close();
       connection.close();
       images.close();
+      await nodeServices?.close();
       await supervisor.close(pods);
       await closeAll(replica, outbox);
     },
   };
 }
+function servicesOf(
+  dependencies: AgentDependencies,
+  { nodeName, facts, sharesMachine = false, resolvers = [] }: AgentOptions,
+  replica: Replica,
+): NodeServices | undefined {
+  const { plainNet, datagrams } = dependencies;
+  if (plainNet === undefined || datagrams === undefined) return undefined;
+  return startNodeServices(
+    { ...dependencies, plainNet, datagrams, replica },
+    { nodeName, hostAddress: facts.hostAddress, sharesMachine, resolvers },
+  );
+}
+
 
 async function closeAll(replica: Replica, outbox: Outbox): Promise<void> {
   await replica.close();

@@ -10,4 +10,5 @@ export {
 } from './runtimes/types.ts';
 export { decodeLaunch, type Launch } from './runtimes/script/launch.ts';
 export { openScriptRuntime } from './runtimes/script/script-runtime.ts';
+export { resolversIn } from './services/resolvers.ts';
 export { type ExitFile, type StartedFile, type StateFile } from './runtimes/script/state-file.ts';

@@ -1,7 +1,7 @@
 /** Addresses of pods, out of the node's own range. */
 
-/** The range `a.b.c.0/24` has the addresses 1 to 254. */
-const hostsMax = 254;
+/** The range `a.b.c.0/24` has the addresses 1 to 254; the last is the node's own, for names. */
+const hostsMax = 253;
 
 /** The lowest of the range that is not in `used`; undefined where there is none, or no range. */
 export function lowestFreeAddress(

@@ -5,7 +5,7 @@
  */
 import type { Container } from '#platform/api/mod.ts';
 import type { ImageCache } from '../images/image-cache.ts';
-import type { ContainerStart } from '../runtimes/types.ts';
+import type { ContainerResolver, ContainerStart } from '../runtimes/types.ts';
 import type { ConfigObjects } from './config-objects.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import { commandOf, environmentOf } from './environment.ts';
@@ -41,6 +41,8 @@ export interface PreparerDependencies {
   readonly volumes: PodVolumes;
   /** A pod as it may be told of itself. */
   readonly factsOf: (pod: DesiredPod, ip: string) => PodFacts;
+  /** For the pods of a namespace; undefined: they resolve names as the machine does. */
+  readonly resolverFor: (namespace: string) => ContainerResolver | undefined;
 }
 
 export function createPreparer({
@@ -48,6 +50,7 @@ export function createPreparer({
   objects,
   volumes,
   factsOf,
+  resolverFor,
 }: PreparerDependencies): Preparer {
   return {
     async prepare(pod, container, ip) {
@@ -64,6 +67,7 @@ export function createPreparer({
       const { variables, skipped } = environmentOf(container, image, facts, objects);
       const mounts = await volumes.mountsFor(facts, container);
       const { workingDir = '' } = container;
+      const resolver = facts.spec.dnsPolicy === 'Default' ? undefined : resolverFor(namespace);
       return {
         status: 'ready',
         platform: image.platform,
@@ -81,6 +85,7 @@ export function createPreparer({
           environment: variables,
           mounts,
           ...(workingDir === '' ? {} : { workingDirectory: workingDir }),
+          ...(resolver === undefined ? {} : { resolver }),
         },
       };
     },

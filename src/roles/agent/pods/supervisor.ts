@@ -11,7 +11,7 @@ import type { NodeAssignment, NodeReport, ResourceList } from '#platform/api/mod
 import { sleep, type FileTree } from '#platform/io/mod.ts';
 import type { HubContact } from '../connection.ts';
 import type { ImageCache } from '../images/image-cache.ts';
-import type { ContainerRun } from '../runtimes/types.ts';
+import type { ContainerResolver, ContainerRun } from '../runtimes/types.ts';
 import type { Replica } from '#platform/sync/mod.ts';
 import { userIdOf } from '../runtimes/script/workload.ts';
 import { lowestFreeAddress } from './addresses.ts';
@@ -31,6 +31,8 @@ export interface SupervisorDependencies extends Omit<WorkerDependencies, 'prepar
   readonly files?: FileTree | undefined;
   /** What is known of the link to the hub. */
   readonly contact: () => HubContact;
+  /** Absent: pods resolve names as the machine does. */
+  readonly resolverFor?: ((namespace: string) => ContainerResolver | undefined) | undefined;
 }
 
 export interface SupervisorOptions {
@@ -70,7 +72,13 @@ export async function openSupervisor(
     { disk, tree: dependencies.files, objects, logger },
     { hostPathPrefixes: options.hostPathPrefixes ?? [], userIdOf },
   );
-  const preparer = createPreparer({ images, objects, volumes, factsOf });
+  const preparer = createPreparer({
+    images,
+    objects,
+    volumes,
+    factsOf,
+    resolverFor: dependencies.resolverFor ?? (() => undefined),
+  });
   const workers = new Map<string, PodWorker>();
   let desired = new Map<string, DesiredPod>();
   /** What the node has for pods, as the hub has it. */

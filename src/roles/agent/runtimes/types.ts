@@ -47,6 +47,13 @@ export interface ContainerLimits {
   readonly processes?: number;
 }
 
+export interface ContainerResolver {
+  /** Address of the server to ask. */
+  readonly nameserver: string;
+  /** Domains that short names are looked for in. */
+  readonly searches: readonly string[];
+}
+
 export interface ContainerStart extends ContainerKey {
   readonly podNamespace: string;
   readonly podName: string;
@@ -70,6 +77,8 @@ export interface ContainerStart extends ContainerKey {
   readonly limits?: ContainerLimits;
   /** Absolute path in the container; the image's root where absent. */
   readonly workingDirectory?: string;
+  /** How names are resolved in it; as on the machine where absent. */
+  readonly resolver?: ContainerResolver;
 }
 
 export interface ContainerExit {

@@ -13,6 +13,15 @@ import type { ContainerMount } from '../types.ts';
 
 export const launchBytesMax = 512 * 1024;
 
+export interface LaunchNames {
+  /** Of the pod, for its own name. */
+  readonly address: string;
+  /** Empty: other names are resolved as on the machine. */
+  readonly nameserver: string;
+  /** Separated by blanks. */
+  readonly searches: string;
+}
+
 export interface Launch {
   /** Absolute path of the JavaScript runtime's binary. */
   readonly runtime: string;
@@ -31,6 +40,8 @@ export interface Launch {
   readonly mounts: readonly ContainerMount[];
   /** Where the workload starts, as its root has it. */
   readonly workingDirectory: string;
+  /** Absent: names are resolved as on the machine. */
+  readonly names?: LaunchNames;
 }
 
 /** Can stand inside no quoted value: a quote there is written in another way. */
@@ -57,6 +68,9 @@ export function encodeLaunch(launch: Launch): Uint8Array {
     `hostname=${quoted(launch.hostname)}`,
     `temporaryBytesMax=${quoted(String(launch.temporaryBytesMax))}`,
     `workingDirectory=${quoted(launch.workingDirectory)}`,
+    `address=${quoted(launch.names?.address ?? '')}`,
+    `nameserver=${quoted(launch.names?.nameserver ?? '')}`,
+    `searches=${quoted(launch.names?.searches ?? '')}`,
     `imageMounts=${quoted(imageMounts(launch.mounts).join(' '))}`,
     'mountVolumes() {',
     ':',
@@ -117,6 +131,7 @@ export function decodeLaunch(bytes: Uint8Array): Launch {
   }
   assert(end === text.length && text.endsWith(`\n${endLine}\n`), 'the launch record is whole');
   assert(command.length > 0, 'a launch record names a program');
+  const address = fields.get('address') ?? '';
   return {
     runtime: fields.get('runtime') ?? '',
     bundle: fields.get('bundle') ?? '',
@@ -127,6 +142,15 @@ export function decodeLaunch(bytes: Uint8Array): Launch {
     command,
     mounts,
     workingDirectory: fields.get('workingDirectory') ?? '',
+    ...(address === ''
+      ? {}
+      : {
+          names: {
+            address,
+            nameserver: fields.get('nameserver') ?? '',
+            searches: fields.get('searches') ?? '',
+          },
+        }),
   };
 }
 

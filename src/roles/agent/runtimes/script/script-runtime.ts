@@ -277,6 +277,11 @@ export async function openScriptRuntime(
       command,
       mounts,
       workingDirectory,
+      names: {
+        address: wanted.ip,
+        nameserver: wanted.resolver?.nameserver ?? '',
+        searches: wanted.resolver?.searches.join(' ') ?? '',
+      },
     });
     await disk.makeDirectory(folder, ownerOnlyFolder);
     if ((await disk.list(folder)).some((entry) => entry.name === 'log')) {
