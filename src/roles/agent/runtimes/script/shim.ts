@@ -261,7 +261,7 @@ for name in hosts resolv.conf; do
   [ ! -r "/etc/$name" ] || cat "/etc/$name" >"etc/$name"
 done
 [ -z "$address" ] || echo "$address $hostname" >>etc/hosts
-[ -z "$nameserver" ] || printf 'nameserver %s\\nsearch %s\\noptions ndots:5\\n' "$nameserver" "$searches" >etc/resolv.conf
+[ -z "$nameserver" ] || printf 'nameserver %s\nsearch %s\noptions ndots:5\n' "$nameserver" "$searches" >etc/resolv.conf
 echo "app:x:$userId:$userId::/app:/bin/false" >etc/passwd
 echo "app:x:$userId:" >etc/group
 mount -t tmpfs -o "mode=1777,size=$temporaryBytesMax,nr_inodes=8k,nosuid,nodev,noexec" shim tmp || fail 'cannot mount /tmp'
