@@ -1,0 +1,222 @@
+// The package as somebody gets it who has Node.js and npm and nothing of ours: packed,
+// installed into an empty folder, started there with npx. And the agent as one file.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { buildBundles } from '../../tools/build/bundles.ts';
+import { buildExecutable } from '../../tools/build/executable.ts';
+import { eventually, projectFolder } from './helpers/fleet.ts';
+import { type Kubectl, kubectlFor, run } from './helpers/kubectl.ts';
+
+const apiPort = 21_443 + (process.pid % 500) * 4;
+const installTimeoutMs = 300_000;
+
+let folder: string;
+let home: string;
+let packed: { filename: string; files: { path: string }[]; size: number };
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'selvage-package-'));
+  home = join(folder, 'home');
+  mkdirSync(home);
+  const result = await run('npm', ['pack', '--json', '--pack-destination', folder], {
+    cwd: projectFolder,
+  });
+  assert.equal(result.status, 0, result.stderr);
+  // What `prepack` prints comes first.
+  packed = (JSON.parse(result.stdout.slice(result.stdout.indexOf('[\n'))) as (typeof packed)[])[0]!;
+});
+
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the package holds JavaScript, examples and units, and neither sources nor secrets', () => {
+  const paths = packed.files.map(({ path }) => path);
+  for (const wanted of [
+    'selvage',
+    'dist/selvage.mjs',
+    'dist/agent.cjs',
+    'dist/third-party.txt',
+    'examples/edge-microservice/deployment.yaml',
+    'LICENSE',
+  ]) {
+    assert.ok(paths.includes(wanted), `${wanted} is missing`);
+  }
+  const strange = paths.filter((path) => /\.ts$|^(src|test|tools|bench|node_modules)\//.test(path));
+  assert.deepEqual(strange, []);
+  assert.ok(packed.size < 2_000_000, `${packed.size} bytes`);
+});
+
+test('the same sources give the same bundles, which know nothing of where they were built', async () => {
+  const one = join(folder, 'one');
+  const two = join(folder, 'two', 'deeper');
+  await buildBundles(projectFolder, one);
+  await buildBundles(projectFolder, two);
+  for (const file of readdirSync(one)) {
+    const text = readFileSync(join(one, file), 'utf8');
+    assert.equal(text, readFileSync(join(two, file), 'utf8'), file);
+    assert.ok(!text.includes(projectFolder), `${file} names ${projectFolder}`);
+  }
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  output(): string;
+  /** Ctrl-C, and wait; answers the exit code. */
+  interrupt(): Promise<number | null>;
+}
+
+function start(program: string, words: readonly string[]): Running {
+  // A process group of its own: Ctrl-C reaches all that the terminal has started.
+  const child = spawn(program, words, {
+    cwd: home,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      printed += chunk.toString('utf8');
+    });
+  }
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return {
+    child,
+    output: () => printed,
+    async interrupt() {
+      const { pid, exitCode, signalCode } = child;
+      assert.ok(pid !== undefined, 'it has been started');
+      if (exitCode === null && signalCode === null) process.kill(-pid, 'SIGINT');
+      return await ended;
+    },
+  };
+}
+
+/** The words of every process whose command line names the folder. */
+function processesIn(place: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    })
+    .filter((words) => words.includes(place));
+}
+
+interface Pods {
+  items: { metadata: { name: string }; status: { phase?: string; podIP?: string } }[];
+}
+
+async function runningPods(kubectl: Kubectl, selector: string, count: number): Promise<string[]> {
+  return await eventually(`${count} running pods of ${selector}`, 60_000, async () => {
+    const { items } = await kubectl.json<Pods>(['get', 'pods', '-l', selector]);
+    const addresses = items.flatMap(({ status }) =>
+      status.phase === 'Running' && status.podIP !== undefined ? [status.podIP] : [],
+    );
+    return addresses.length === count ? addresses : undefined;
+  });
+}
+
+test('installed into an empty folder, npx starts a fleet that runs the example', async (t) => {
+  const install = spawn('npm', ['install', '--prefix', home, join(folder, packed.filename)], {
+    cwd: home,
+    stdio: 'ignore',
+    timeout: installTimeoutMs,
+  });
+  const status = await new Promise((resolve) => install.once('close', resolve));
+  assert.equal(status, 0, 'npm install');
+  assert.deepEqual(
+    readdirSync(join(home, 'node_modules')).filter((name) => !name.startsWith('.')),
+    [`node-linux-${process.arch}`, 'selvage'],
+    'nothing comes with it but the Node.js that it runs on',
+  );
+  const version = await run('npx', ['selvage', 'version', '-o', 'json'], { cwd: home });
+  assert.match(version.stdout, new RegExp(`"${process.version}"`), version.stderr);
+
+  const up = start('npx', [
+    ...['selvage', 'up', '--nodes', '2'],
+    ...['--api-port', String(apiPort), '--link-port', String(apiPort + 1)],
+    ...['--pod-network', `127.${160 + (process.pid % 50)}`],
+  ]);
+  t.after(async () => {
+    await up.interrupt();
+  });
+  await eventually('the fleet is ready', 90_000, async () => {
+    assert.equal(up.child.exitCode, null, up.output());
+    return up.output().includes('Fleet ready') ? true : undefined;
+  });
+  assert.match(up.output(), /npx selvage status/);
+  const kubectl = kubectlFor(join(home, '.selvage/kubeconfig'));
+  const example = join(home, 'node_modules/selvage/examples/edge-microservice/deployment.yaml');
+  await kubectl.ok(['apply', '-f', example]);
+  const addresses = await runningPods(kubectl, 'app=edge-microservice', 2);
+  for (const address of addresses) {
+    const answer = await eventually(`an answer of ${address}`, 20_000, async () => {
+      const response = await fetch(`http://${address}:8080/`);
+      return response.ok ? ((await response.json()) as { service: string }) : undefined;
+    });
+    assert.equal(answer.service, 'edge-microservice');
+  }
+  const roles = processesIn(home);
+  assert.equal(roles.filter((words) => words.includes('/dist/agent.cjs ')).length, 2);
+  assert.equal(roles.filter((words) => words.includes('/dist/selvage.mjs server ')).length, 1);
+  assert.deepEqual(
+    roles.filter((words) => words.includes('.ts ')),
+    [],
+  );
+
+  await t.test('a machine with nothing but the executable joins, and runs a pod', async (t) => {
+    await buildExecutable(projectFolder, folder);
+    const executable = join(folder, 'selvage-agent');
+    assert.equal((await run(executable, ['--version'])).stdout.trim(), '0.1.0');
+    const joinFile = join(folder, 'join.json');
+    const token = await run(
+      'npx',
+      ['selvage', 'join-token', '--site', 'harbour', '--file', joinFile],
+      { cwd: home },
+    );
+    assert.equal(token.status, 0, token.stderr);
+    const alone = start(executable, [
+      ...['--name', 'alone', '--state', join(folder, 'alone'), '--join-file', joinFile],
+    ]);
+    t.after(async () => {
+      await alone.interrupt();
+    });
+    await eventually('the node is ready', 30_000, async () => {
+      assert.equal(alone.child.exitCode, null, alone.output());
+      return / Ready /.test(await kubectl.ok(['get', 'node', 'alone'])) ? true : undefined;
+    });
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'on-alone', labels: { app: 'on-alone' } },
+      spec: {
+        nodeSelector: { 'kubernetes.io/hostname': 'alone' },
+        containers: [{ name: 'main', image: 'edge-service-image:latest' }],
+      },
+    };
+    await kubectl.ok(['apply', '-f', '-'], JSON.stringify(pod));
+    const [address = ''] = await runningPods(kubectl, 'app=on-alone', 1);
+    const answer = await eventually(`an answer of ${address}`, 20_000, async () => {
+      const response = await fetch(`http://${address}:8080/`);
+      return response.ok ? ((await response.json()) as { node: string }) : undefined;
+    });
+    assert.equal(answer.node, 'alone');
+    assert.equal(await alone.interrupt(), 0, alone.output());
+    assert.deepEqual(processesIn(join(folder, 'alone')), []);
+  });
+
+  // npm, which stands before it, ends by the signal itself.
+  await up.interrupt();
+  assert.match(up.output(), /stopped/);
+  assert.deepEqual(processesIn(home), []);
+  assert.ok(existsSync(join(home, '.selvage/fleet.json')));
+});
