@@ -39,7 +39,8 @@ export function watchSummary(
               .sort(([left], [right]) => (left < right ? -1 : 1))
               .map(([phase, count]) => `${count} ${phase}`)
               .join(', ');
-      line = `nodes ${ready.size}/${fleet.file.nodes.length} ready · pods: ${podText}`;
+      const own = fleet.file.nodes.filter((node) => ready.has(node.name)).length;
+      line = `nodes ${own}/${fleet.file.nodes.length} ready · pods: ${podText}`;
     } catch {
       line = 'the server does not answer (selvage lab start server brings it back)';
     }
