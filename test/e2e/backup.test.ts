@@ -295,3 +295,27 @@ test('adopt takes over what nodes hold: pods go on, and a node that joined after
     await new Promise((resolve) => late.once('close', resolve));
   }
 });
+
+test('up on a server that waits for its operator says so, and goes on when he has decided', async () => {
+  const server = join(fleet.stateFolder, 'server');
+  const third = join(folder, 'third.backup');
+  const kubeconfig = ['--kubeconfig', fleet.kubeconfig];
+  await fleet.kubectl.ok(['apply', '-f', '-'], deployment(1));
+  await ok(['backup', '--output', third, ...kubeconfig]);
+  await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=2']);
+  await eventually('both run', 30_000, async () =>
+    /2\/2/.test(await fleet.kubectl.ok(['get', 'deployment', 'web'])) ? true : undefined,
+  );
+  assert.equal(await fleet.interrupt(), 0);
+  await ok(['restore', '--state', server, '--input', third, '--force']);
+  const again = fleet.again(['--heartbeat', '500ms']);
+  await eventually('it says what is the matter', 60_000, async () =>
+    /restore adopt .*\n.*restore impose /.test(fleet.output()) ? true : undefined,
+  );
+  await ok(['restore', 'impose', ...kubeconfig]);
+  await again;
+  await eventually('it goes on', 20_000, async () =>
+    /takes changes again/.test(fleet.output()) ? true : undefined,
+  );
+  assert.match(await fleet.kubectl.ok(['get', 'deployment', 'web', '--no-headers']), /\/1 /);
+});

@@ -64,6 +64,7 @@ export async function restore(
       [
         `restored ${stateFolder}: ${what}.${kept}`,
         'Start the server. Where nodes have seen more than this backup has, it takes no changes, and says so at /readyz, until you run',
+        '  selvage restore adopt     (take over what the nodes hold and this backup lacks; --dry-run says what)',
         '  selvage restore impose    (this state counts; what only the nodes know of is stopped)',
         '',
       ].join('\n'),

@@ -33,6 +33,7 @@ import { coloured } from './output.ts';
 import { displayPath, resolvePath, splitPath } from './paths.ts';
 import { killTrees, waitForEnd } from './processes.ts';
 import { readyNodes } from './ready-nodes.ts';
+import { isAwaitingChoice, settledHistory, type SettledHistory } from './settled-history.ts';
 import { watchSummary } from './summary.ts';
 
 export interface UpOptions {
@@ -59,6 +60,7 @@ const serverReadyTimeoutMs = 30_000;
 const nodesReadyTimeoutMs = 60_000;
 const pollMs = 100;
 const kubeconfigBytesMax = 1024 * 1024;
+const certificateBytesMax = 1024 * 1024;
 const joinTokenLifetimeSeconds = 600;
 
 /** Thrown inside the start-up when the operator has asked to stop. */
@@ -80,10 +82,12 @@ export async function up(context: CliContext, options: UpOptions): Promise<ExitC
 
   const fleet = await prepareFleet(context, options);
   try {
-    const access = await startUp(context, fleet, checkpoint);
+    const { access, history } = await startUp(context, fleet, checkpoint);
     sayReady(context, fleet);
     const summary = watchSummary(context, fleet, access);
+    const watch = history.watch();
     await interrupted;
+    watch.close();
     summary.close();
     await stopFleet(context, fleet);
     return exitCodes.ok;
@@ -168,36 +172,30 @@ async function startUp(
   context: CliContext,
   fleet: Fleet,
   checkpoint: () => void,
-): Promise<ApiAccess> {
-  const { nodes, apiPort } = fleet.file;
+): Promise<{ readonly access: ApiAccess; readonly history: SettledHistory }> {
+  const { apiPort } = fleet.file;
   checkpoint();
   say(context, `starting the server on https://127.0.0.1:${apiPort}`);
   await fleet.start('server');
   const access = await waitForServer(context, fleet, checkpoint);
 
-  for (const region of new Set(fleetSites.map((place) => place.region))) {
-    await createOnce(access, 'regions', { kind: 'Region', name: region, spec: {} });
-  }
-  for (const { region, site } of fleetSites) {
-    await createOnce(access, 'sites', { kind: 'Site', name: site, spec: { region } });
-  }
-
-  const sites = new Set(nodes.map((node) => node.site)).size;
-  say(context, `starting ${counted(nodes.length, 'agent')} in ${counted(sites, 'site')}`);
-  for (const node of nodes) {
-    checkpoint();
-    await fleet.disk.makeDirectory(`nodes/${node.name}`);
-    const hasJoined =
-      (await fleet.disk.readFile(`nodes/${node.name}/identity/certificate.pem`, 1 << 20)) !==
-      undefined;
-    if (!hasJoined) await writeJoinFile(fleet, access, node.name, node.site);
-    await fleet.start(`agent-${node.name}`);
-  }
+  const history = settledHistory({
+    access,
+    timers: context.timers,
+    checkpoint,
+    say: (text) => say(context, text),
+    program: selvageWords(context),
+    kubeconfigPath: displayPath(context.workingDirectory, fleet.path('kubeconfig')),
+  });
+  // Nodes that were of this fleet go on whatever the server waits for: they hold what it may lack.
+  if (await history.isAwaited()) await startAgents(context, fleet, undefined, checkpoint);
+  await history.whenSettled(() => createPlaces(access));
+  await history.whenSettled(() => startAgents(context, fleet, access, checkpoint));
 
   checkpoint();
   const imageFolder = resolvePath(context.packageFolder, 'examples/edge-microservice');
   const image = await buildImage(context, imageFolder);
-  const sentBytes = await pushImage(access, image);
+  const sentBytes = await history.whenSettled(() => pushImage(access, image));
   say(
     context,
     sentBytes === 0
@@ -206,7 +204,44 @@ async function startUp(
   );
 
   await waitForNodes(context, fleet, access, checkpoint);
-  return access;
+  await history.whenSettled(async () => {});
+  return { access, history };
+}
+
+async function createPlaces(access: ApiAccess): Promise<void> {
+  for (const region of new Set(fleetSites.map((place) => place.region))) {
+    await createOnce(access, 'regions', { kind: 'Region', name: region, spec: {} });
+  }
+  for (const { region, site } of fleetSites) {
+    await createOnce(access, 'sites', { kind: 'Site', name: site, spec: { region } });
+  }
+}
+
+/** Starts the agents that do not run; without `access` only those that have joined. */
+async function startAgents(
+  context: CliContext,
+  fleet: Fleet,
+  access: ApiAccess | undefined,
+  checkpoint: () => void,
+): Promise<void> {
+  const waiting = [];
+  for (const node of fleet.file.nodes) {
+    if ((await fleet.running(`agent-${node.name}`)) !== undefined) continue;
+    const path = `nodes/${node.name}/identity/certificate.pem`;
+    const hasJoined = (await fleet.disk.readFile(path, certificateBytesMax)) !== undefined;
+    if (hasJoined || access !== undefined) waiting.push({ node, hasJoined });
+  }
+  if (waiting.length === 0) return;
+  const sites = new Set(waiting.map(({ node }) => node.site)).size;
+  say(context, `starting ${counted(waiting.length, 'agent')} in ${counted(sites, 'site')}`);
+  for (const { node, hasJoined } of waiting) {
+    checkpoint();
+    await fleet.disk.makeDirectory(`nodes/${node.name}`);
+    if (!hasJoined && access !== undefined) {
+      await writeJoinFile(fleet, access, node.name, node.site);
+    }
+    await fleet.start(`agent-${node.name}`);
+  }
 }
 
 async function waitForServer(
@@ -225,7 +260,8 @@ async function waitForServer(
     if (bytes !== undefined) {
       const access = await openApi(context, fleet.path('server/kubeconfig'));
       try {
-        if ((await requestApi(access, 'GET', '/readyz')).status === 200) {
+        const answer = await requestApi(access, 'GET', '/readyz');
+        if (answer.status === 200 || isAwaitingChoice(answer)) {
           await fleet.disk.writeFileAtomic('kubeconfig', bytes);
           return access;
         }
@@ -398,6 +434,8 @@ function counted(count: number, noun: string): string {
 
 /** How the person who started this can run the command again. */
 export function selvageWords(context: CliContext): string {
-  const path = displayPath(context.workingDirectory, `${context.packageFolder}/selvage`);
+  const { packageFolder, workingDirectory } = context;
+  if (packageFolder === resolvePath(workingDirectory, 'node_modules/selvage')) return 'npx selvage';
+  const path = displayPath(workingDirectory, `${packageFolder}/selvage`);
   return path.startsWith('/') ? path : `./${path}`;
 }
