@@ -2,7 +2,7 @@
  * Files and folders of this machine that containers are shown: with owners, links
  * and mounts, which a Disk does not have. Paths are absolute.
  *
- * Invariants (see file-tree.contract.ts):
+ * Invariants (see node/file-tree.test.ts):
  * 1. No call follows a link in the last part of a path; removing and measuring look
  *    below none. That the parts before it are no links is for the caller to know.
  * 2. Nothing is durable: what is made here can be made again.

@@ -1,5 +1,5 @@
 /** The files that a volume is to hold, from the objects it names: a pure function. */
-import { utf8 } from '#base/mod.ts';
+import { equalBytes, utf8 } from '#base/mod.ts';
 import type { DownwardFile, KeyToPath, Volume } from '#platform/api/mod.ts';
 import { AgentError } from '../../errors.ts';
 import type { ConfigKind, ConfigObjects } from '../config-objects.ts';
@@ -20,6 +20,18 @@ const filesMax = 4096;
 export function isWritten(volume: Volume): boolean {
   const { configMap, secret, projected, downwardAPI } = volume;
   return [configMap, secret, projected, downwardAPI].some((source) => source !== undefined);
+}
+
+/** The bytes of an object that has not changed are the same ones: as a rule nothing is compared. */
+export function isSamePayload(left: readonly VolumeFile[], right: readonly VolumeFile[]): boolean {
+  return (
+    left.length === right.length &&
+    left.every((file, position) => {
+      const other = right[position];
+      if (other?.path !== file.path || other.mode !== file.mode) return false;
+      return other.bytes === file.bytes || equalBytes(other.bytes, file.bytes);
+    })
+  );
 }
 
 /**

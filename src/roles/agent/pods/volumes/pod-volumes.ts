@@ -23,9 +23,9 @@ import type { ContainerMount } from '../../runtimes/types.ts';
 import type { ConfigObjects } from '../config-objects.ts';
 import type { PodFacts } from '../pod-fields.ts';
 import { resolveHostPath } from './host-path.ts';
-import { isWritten, payloadOf } from './payload.ts';
+import { isSamePayload, isWritten, payloadOf, type VolumeFile } from './payload.ts';
 import type { ResolvedVolume } from './resolved.ts';
-import { hashOfFiles, writeFolder } from './written-folder.ts';
+import { writeFolder } from './written-folder.ts';
 
 export interface PodVolumesDependencies {
   readonly disk: Disk;
@@ -71,8 +71,8 @@ export function createPodVolumes(
 ): PodVolumes {
   const busy = new Map<string, Promise<unknown>>();
   const removed = new Set<string>();
-  /** By pod and volume: the hash of what this process has written; empty for what another one has. */
-  const written = new Map<string, string>();
+  /** By pod and volume: what this process has written; undefined for what an earlier one has. */
+  const written = new Map<string, readonly VolumeFile[] | undefined>();
 
   function inTurn<Result>(podUid: string, task: () => Promise<Result>): Promise<Result> {
     const before = busy.get(podUid) ?? Promise.resolve();
@@ -119,18 +119,18 @@ export function createPodVolumes(
     const key = `${podUid}/${volume}`;
     if (written.has(key)) return true;
     const isThere = (await files.kindOf(folderOf(podUid, volume))) === 'directory';
-    if (isThere) written.set(key, '');
+    if (isThere) written.set(key, undefined);
     return isThere;
   }
 
   async function write(files: FileTree, pod: PodFacts, volume: Volume): Promise<void> {
     const payload = payloadOf(volume, pod, objects);
     const key = `${pod.uid}/${volume.name}`;
-    const hash = hashOfFiles(payload);
-    if (written.get(key) === hash) return;
+    const before = written.get(key);
+    if (before !== undefined && isSamePayload(before, payload)) return;
     written.delete(key);
     await writeFolder(files, folderOf(pod.uid, volume.name), payload, userIdOf(pod.ip));
-    written.set(key, hash);
+    written.set(key, payload);
   }
 
   async function mountOf(

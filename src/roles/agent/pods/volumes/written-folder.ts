@@ -21,7 +21,7 @@ const next = '..data_next';
 const folderMode = 0o755;
 
 /** Of paths, modes and bytes. */
-export function hashOfFiles(files: readonly VolumeFile[]): string {
+function hashOfFiles(files: readonly VolumeFile[]): string {
   const hash = createHash('sha256');
   for (const { path, bytes, mode } of files) {
     hash.update(utf8(`${path}\0${mode}\0${bytes.length}\0`)).update(bytes);
