@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { run } from './helpers/kubectl.ts';
+import { kubectlPath, run } from './helpers/kubectl.ts';
 
 const image = 'pod-life:1';
 const programs = {
@@ -286,7 +286,7 @@ test('exec runs node and modules of the image as the workload, with streams and 
 
 test('what exec started ends with the client that asked for it', async () => {
   const marker = `setInterval(() => {}, 1000); console.log('begun')`;
-  const child = spawn('kubectl', ['exec', 'inside', '--', 'node', '-e', marker], {
+  const child = spawn(kubectlPath(), ['exec', 'inside', '--', 'node', '-e', marker], {
     env: { ...process.env, KUBECONFIG: fleet.kubeconfig },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
@@ -301,11 +301,11 @@ test('SPDY does for exec what WebSockets do, and a terminal is refused in so man
   const env = { ...process.env, KUBECONFIG: fleet.kubeconfig };
   const spdy = { ...env, KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' };
   const words = ['exec', '-i', 'inside', '--', 'echo.mjs'];
-  const echoed = await run('kubectl', words, { env: spdy, input: 'over spdy\n' });
+  const echoed = await run(kubectlPath(), words, { env: spdy, input: 'over spdy\n' });
   assert.deepEqual([echoed.status, echoed.stdout], [7, 'over spdy\n']);
   const terminal = await run(
     'script',
-    ['-qec', 'kubectl exec -it inside -- node -v', '/dev/null'],
+    ['-qec', `${kubectlPath()} exec -it inside -- node -v`, '/dev/null'],
     { env, input: '' },
   );
   assert.equal(terminal.status, 1);
@@ -325,7 +325,7 @@ test('attach shows what a workload says from then on', async () => {
 async function forward(podPort: number, environment = {}): Promise<[ChildProcess, number]> {
   const port = await freePort();
   const words = ['port-forward', '--address', '127.0.0.1', 'pod/inside', `${port}:${podPort}`];
-  const child = spawn('kubectl', words, {
+  const child = spawn(kubectlPath(), words, {
     env: { ...process.env, KUBECONFIG: fleet.kubeconfig, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

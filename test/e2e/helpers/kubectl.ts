@@ -19,7 +19,7 @@ const commandTimeoutMs = 60_000;
 let found: string | undefined;
 
 /** Path of kubectl; installs Debian's where there is none. Throws where that fails too. */
-function kubectlPath(): string {
+export function kubectlPath(): string {
   if (found !== undefined) return found;
   const look = (): string | undefined => {
     const result = spawnSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' });

@@ -11,7 +11,7 @@
  * 4. A phase that is final is said only when nothing of the pod runs any more.
  */
 import { assert } from '#base/mod.ts';
-import type { Container, PodPhase, PodSpec } from '#platform/api/mod.ts';
+import { isSidecar, type Container, type PodPhase, type PodSpec } from '#platform/api/mod.ts';
 
 export type ContainerRole = 'init' | 'sidecar' | 'main';
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never';
@@ -44,7 +44,7 @@ export interface PodPlan {
 export function containersOf(spec: PodSpec): readonly PodContainer[] {
   return [
     ...(spec.initContainers ?? []).map((container): PodContainer => {
-      return { role: container.restartPolicy === 'Always' ? 'sidecar' : 'init', container };
+      return { role: isSidecar(container) ? 'sidecar' : 'init', container };
     }),
     ...spec.containers.map((container): PodContainer => ({ role: 'main', container })),
   ];
