@@ -10,7 +10,7 @@
  *    with its facets, so who changes it must copy it first.
  */
 import { assert, isJsonObject, strictTextOf, utf8, type JsonObject } from '#base/mod.ts';
-import type { Facet, StoredObject } from '#platform/store/mod.ts';
+import type { Facet, FacetValue, StoredObject } from '#platform/store/mod.ts';
 import type { FacetLayout, ResourceDefinition } from './definition.ts';
 import type { ApiObject } from './object.ts';
 
@@ -46,32 +46,28 @@ export function encodeFacet(json: JsonObject): Uint8Array<ArrayBuffer> {
   return utf8(JSON.stringify(json));
 }
 
-/** Facet bytes as they were stored by `encodeFacet`. */
-export function decodeFacet(bytes: Uint8Array): JsonObject {
-  const value: unknown = JSON.parse(strictTextOf(bytes));
+/** What a facet says, read once in its life. Shared: nobody changes it. */
+export function decodeFacet(facet: FacetValue): JsonObject {
+  const { decoded } = facet;
+  if (decoded !== undefined) return decoded;
+  const value: unknown = JSON.parse(strictTextOf(facet.bytes));
   assert(isJsonObject(value), 'a facet is a JSON object');
+  facet.decoded = value;
   return value;
 }
 
-export function decodeFacets(
-  stored: StoredObject,
-  decode: (bytes: Uint8Array) => JsonObject = decodeFacet,
-): Partial<Record<Facet, JsonObject>> {
+export function decodeFacets(stored: StoredObject): Partial<Record<Facet, JsonObject>> {
   const facets: Partial<Record<Facet, JsonObject>> = {};
   for (const facet of facetNames) {
     const value = stored.facets[facet];
-    if (value !== undefined) facets[facet] = decode(value.bytes);
+    if (value !== undefined) facets[facet] = decodeFacet(value);
   }
   return facets;
 }
 
-/** The served object as of one stored version. `decode`: of who knows some facets already. */
-export function foldObject(
-  definition: ResourceDefinition,
-  stored: StoredObject,
-  decode: (bytes: Uint8Array) => JsonObject = decodeFacet,
-): ApiObject {
-  const folded = definition.facets.fold(decodeFacets(stored, decode));
+/** The served object as of one stored version. */
+export function foldObject(definition: ResourceDefinition, stored: StoredObject): ApiObject {
+  const folded = definition.facets.fold(decodeFacets(stored));
   assert(folded.metadata.name === stored.key.name, 'a folded object has the name of its key');
   return {
     ...folded,
@@ -79,7 +75,7 @@ export function foldObject(
   };
 }
 
-export interface EncodedFacet {
+interface EncodedFacet {
   readonly facet: Facet;
   readonly json: JsonObject;
   readonly bytes: Uint8Array<ArrayBuffer>;

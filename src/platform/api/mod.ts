@@ -18,7 +18,7 @@ export {
   coreVersionsOf,
 } from './discovery.ts';
 export { ApiModelError, type ApiModelErrorCode } from './errors.ts';
-export { decodeFacet, encodeFacet, type EncodedFacet, facetsOf, foldObject } from './facets.ts';
+export { decodeFacet, encodeFacet, facetsOf, foldObject } from './facets.ts';
 export { equalJson, invalidError, refuseInvalid } from './field-errors.ts';
 export { dnsSubdomainProblem } from './formats.ts';
 export { applyJsonPatch, type JsonPatchLimits } from './json-patch.ts';

@@ -51,24 +51,30 @@ export class Ring {
     return this.#members.get(keyText(object.key))?.createdWallMs ?? 0;
   }
 
-  /** The durable objects of the ring by key text, oldest first; the caller's to change. */
-  members(): Map<string, Member> {
-    return new Map(this.#members);
+  get size(): number {
+    return this.#members.size;
   }
 
-  /** Which of `members` have to go, oldest first, when `creates` more come. */
-  beyond(members: ReadonlyMap<string, Member>, creates: number, nowWallMs: number): Member[] {
-    let size = members.size + creates;
+  has(text: string): boolean {
+    return this.#members.has(text);
+  }
+
+  /** The durable objects of the ring, oldest first, without those of these key texts. */
+  *without(removed: ReadonlySet<string>): Generator<Member> {
+    for (const [text, member] of this.#members) if (!removed.has(text)) yield member;
+  }
+
+  /** Which of `members`, oldest first, have to go so that the `size` that there will be fits. */
+  beyond(members: Iterable<Member>, size: number, nowWallMs: number): Member[] {
     const { objectsMax, ageMaxMs } = this.#retention;
     const out: Member[] = [];
-    for (const member of members.values()) {
+    for (const member of members) {
       const isAged =
         ageMaxMs !== undefined &&
         nowWallMs - member.createdWallMs > ageMaxMs &&
         out.length < agedPerTransactionMax;
-      if (size <= objectsMax && !isAged) break;
+      if (size - out.length <= objectsMax && !isAged) break;
       out.push(member);
-      size -= 1;
     }
     return out;
   }

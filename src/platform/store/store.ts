@@ -25,7 +25,7 @@ import { History } from './history.ts';
 import { keyText } from './key.ts';
 import { transactionsPendingMax } from './limits.ts';
 import { decodeTransaction, encodeTransaction, Writer } from './record.ts';
-import { retentionOf, Ring, type Retention } from './retention.ts';
+import { type Member, retentionOf, Ring, type Retention } from './retention.ts';
 import { readSnapshot, snapshotBlocks } from './snapshot.ts';
 import { Indexes, overlaid, Tables, type Entry } from './tables.ts';
 import type {
@@ -433,26 +433,33 @@ class LogStore implements OwnedStore {
   #evictions(changes: readonly Change[]): Change[] {
     const ring = this.#ring;
     if (ring === undefined) return [];
+    const removed = new Set<string>();
+    let creates = 0;
+    for (const change of changes) {
+      if (!ring.holds(change.key)) continue;
+      const text = keyText(change.key);
+      if (change.type === 'delete') removed.add(text);
+      else if (this.#newest(text) === undefined) creates += 1;
+    }
+    if (creates === 0) return [];
     const wallMs = this.#clock?.wallMs() ?? 0;
-    const members = ring.members();
-    for (const { version } of this.#overlay.values()) {
+    const coming: Member[] = [];
+    for (const [text, { version }] of this.#overlay) {
       const { key, uid } = version.entry.object;
       if (!ring.holds(key)) continue;
-      if (version.type === 'delete') members.delete(version.text);
-      else if (!members.has(version.text)) {
-        members.set(version.text, { key, uid, createdWallMs: wallMs });
+      if (version.type === 'delete') removed.add(text);
+      else if (!ring.has(text) && !removed.has(text)) {
+        coming.push({ key, uid, createdWallMs: wallMs });
       }
     }
-    const created = new Set<string>();
-    for (const change of changes) {
-      const text = keyText(change.key);
-      if (!ring.holds(change.key)) continue;
-      if (change.type === 'delete') members.delete(text);
-      else if (this.#newest(text) === undefined) created.add(text);
-    }
-    if (created.size === 0) return [];
+    let size = ring.size + coming.length + creates;
+    for (const text of removed) if (ring.has(text)) size -= 1;
+    const members = function* (): Generator<Member> {
+      yield* ring.without(removed);
+      yield* coming;
+    };
     return ring
-      .beyond(members, created.size, wallMs)
+      .beyond(members(), size, wallMs)
       .map(({ key, uid }) => ({ type: 'delete' as const, key, uid }));
   }
 
@@ -537,10 +544,11 @@ function putFacet(
     before === undefined || before.uid === change.uid,
     `a write to ${keyText(change.key)} names the object that is there`,
   );
-  const { bytes } = change;
+  const { bytes, decoded } = change;
   // A part of something larger would keep all of that in memory.
   const isPart = bytes.byteLength !== bytes.buffer.byteLength;
   const value: FacetValue = { revision, bytes: isPart ? bytes.slice() : bytes };
+  if (decoded !== undefined) value.decoded = decoded;
   const facets: Partial<Record<Facet, FacetValue>> =
     before === undefined ? { [change.facet]: value } : { ...before.facets, [change.facet]: value };
   return {

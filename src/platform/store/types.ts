@@ -9,7 +9,7 @@
  * 4. A watch delivers every transaction after its start exactly once, in order,
  *    or refuses to start (CompactedError).
  */
-import type { Revision, Uid } from '#base/mod.ts';
+import type { JsonObject, Revision, Uid } from '#base/mod.ts';
 import type { CopiedFile } from '#platform/log/mod.ts';
 
 export type Facet = 'intent' | 'assignment' | 'report' | 'verdict';
@@ -27,6 +27,11 @@ export interface FacetValue {
   readonly revision: Revision;
   /** UTF-8 JSON of the facet, kept verbatim. */
   readonly bytes: Uint8Array;
+  /**
+   * What the bytes say, left here by who wrote them or has read them first, for the
+   * next one. Not part of the value; shared, so nobody changes it.
+   */
+  decoded?: JsonObject;
 }
 
 /** One object as of one revision. Never modified; a change makes a new one. */
@@ -47,6 +52,8 @@ export type Change =
       readonly facet: Facet;
       /** Handed over: nobody changes it any more. Kept as it is where it fills its memory. */
       readonly bytes: Uint8Array;
+      /** What the bytes say, of who has it at hand; nobody changes it any more. */
+      readonly decoded?: JsonObject;
     }
   | { readonly type: 'delete'; readonly key: ObjectKey; readonly uid: Uid };
 

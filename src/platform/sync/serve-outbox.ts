@@ -62,7 +62,9 @@ function parseMessage(
     // Sent again because its acknowledgement was lost.
     if (sequence <= last) continue;
     const raw: unknown = Array.isArray(item) ? item[1] : undefined;
-    const isLarge = JSON.stringify(raw ?? null).length > entryBytesMax;
+    // No entry is larger than the message that it is in.
+    const isLarge =
+      message.length > entryBytesMax && JSON.stringify(raw ?? null).length > entryBytesMax;
     const entry = isLarge ? { refused: 'the entry is too large' } : parseUpwardEntry(raw);
     if ('refused' in entry) onRefused?.(sequence, entry.refused);
     else entries.push({ sequence, entry });

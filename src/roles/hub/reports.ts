@@ -7,13 +7,13 @@
  * 2. Reports and the sequence up to which they were applied are one transaction,
  *    so an entry that is delivered again is not applied again.
  */
-import { type JsonObject, type Uid, utf8 } from '#base/mod.ts';
-import { type ResourceDefinition, validateAgainstSchema } from '#platform/api/mod.ts';
+import type { JsonObject, Uid } from '#base/mod.ts';
+import { conforms, type ResourceDefinition, validateAgainstSchema } from '#platform/api/mod.ts';
 import type { Logger, Random } from '#platform/io/mod.ts';
 import type { Change, ObjectKey, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { SequencedEntry, UpwardEntry } from '#platform/sync/mod.ts';
 import type { EventReports } from './event-reports.ts';
-import { nodeKey, nodeNameOf, readFacet } from './stored-facets.ts';
+import { nodeKey, nodeNameOf, putFacet, readFacet } from './stored-facets.ts';
 
 const reportBytesMax = 64 * 1024;
 const cursorResource = 'outboxcursors.selvage.dev';
@@ -73,28 +73,20 @@ export class Reports {
       for (const { sequence, entry } of fresh) {
         if (entry.type !== 'report') continue;
         const object = subjectIn(view, nodeName, entry.key, entry.uid);
-        const reason = object === undefined ? undefined : this.#reasonToRefuse(object, entry);
         if (object === undefined) continue;
+        const change = putFacet(object, 'report', entry.report);
+        const reason = this.#reasonToRefuse(object, entry, change.bytes.length);
         if (reason !== undefined) {
           refusals.push({ sequence, reason });
           continue;
         }
-        changes.set(`${object.key.resource}/${object.key.namespace}/${object.key.name}`, {
-          type: 'put',
-          key: object.key,
-          uid: object.uid,
-          facet: 'report',
-          bytes: utf8(JSON.stringify(entry.report)),
-        });
+        const { resource, namespace, name } = object.key;
+        changes.set(`${resource}/${namespace}/${name}`, change);
       }
-      const known = view.get(cursorKey(nodeName));
-      const cursor: Change = {
-        type: 'put',
-        key: cursorKey(nodeName),
-        uid: known?.uid ?? cursorUid,
-        facet: 'intent',
-        bytes: utf8(JSON.stringify({ incarnation, sequence: Math.max(applied, lastSequence) })),
-      };
+      const key = cursorKey(nodeName);
+      const uid = view.get(key)?.uid ?? cursorUid;
+      const position = { incarnation, sequence: Math.max(applied, lastSequence) };
+      const cursor = putFacet({ key, uid }, 'intent', position);
       return { changes: [...changes.values(), cursor], result: { refusals, fresh } };
     });
     for (const { sequence, reason } of result.refusals) {
@@ -113,15 +105,17 @@ export class Reports {
   #reasonToRefuse(
     object: StoredObject,
     entry: UpwardEntry & { readonly type: 'report' },
+    sizeBytes: number,
   ): string | undefined {
     const { resource, namespace, name } = object.key;
-    const what = `${resource} ${namespace === '' ? '' : `${namespace}/`}${name}`;
-    const sizeBytes = utf8(JSON.stringify(entry.report)).length;
-    if (sizeBytes > reportBytesMax) {
-      return `the report on ${what} has ${sizeBytes} bytes, above the limit of ${reportBytesMax}`;
-    }
     const schema = this.#statusSchemas.get(resource);
     const status = entry.report['status'];
+    const isWithinLimit = sizeBytes <= reportBytesMax;
+    if (isWithinLimit && schema !== undefined && conforms(schema, status)) return undefined;
+    const what = `${resource} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+    if (!isWithinLimit) {
+      return `the report on ${what} has ${sizeBytes} bytes, above the limit of ${reportBytesMax}`;
+    }
     if (schema === undefined || status === undefined) return `the report on ${what} has no status`;
     const [first] = validateAgainstSchema(schema, status, { path: 'status', errorsMax: 1 });
     return first === undefined

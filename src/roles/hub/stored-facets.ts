@@ -1,39 +1,30 @@
 /**
  * Facets of stored objects as the hub reads them, and the indexes that it looks
- * objects up by. A facet is decoded once for each version of an object.
+ * objects up by.
  */
-import { isJsonObject, type JsonObject, textOf, utf8 } from '#base/mod.ts';
+import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { decodeFacet, encodeFacet } from '#platform/api/mod.ts';
 import type { Change, Facet, IndexFunction, ObjectKey, StoredObject } from '#platform/store/mod.ts';
-
-type DecodedFacets = Partial<Record<Facet, JsonObject>>;
-
-const decodedOf = new WeakMap<StoredObject, DecodedFacets>();
 
 /** The facet as an object; undefined where it has none. Not to be changed. */
 export function readFacet(object: StoredObject, facet: Facet): JsonObject | undefined {
   const stored = object.facets[facet];
-  if (stored === undefined) return undefined;
-  let decoded = decodedOf.get(object);
-  if (decoded === undefined) {
-    decoded = {};
-    decodedOf.set(object, decoded);
-  }
-  const known = decoded[facet];
-  if (known !== undefined) return known;
-  const parsed: unknown = JSON.parse(textOf(stored.bytes));
-  const value = isJsonObject(parsed) ? parsed : {};
-  decoded[facet] = value;
-  return value;
+  return stored === undefined ? undefined : decodeFacet(stored);
 }
 
 /** A change of one facet of an object that exists. */
-export function putFacet(object: StoredObject, facet: Facet, value: JsonObject): Change {
+export function putFacet(
+  object: Pick<StoredObject, 'key' | 'uid'>,
+  facet: Facet,
+  value: JsonObject,
+): Change & { readonly type: 'put' } {
   return {
     type: 'put',
     key: object.key,
     uid: object.uid,
     facet,
-    bytes: utf8(JSON.stringify(value)),
+    bytes: encodeFacet(value),
+    decoded: value,
   };
 }
 

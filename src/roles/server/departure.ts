@@ -28,9 +28,9 @@ export function isPod(definition: ResourceDefinition): boolean {
 /** A pod that was given to a node may run until that node says that it is gone for good. */
 export function mayRun(stored: StoredObject): boolean {
   const { assignment, report } = stored.facets;
-  if (assignment === undefined || decodeFacet(assignment.bytes)['nodeName'] === undefined) {
+  if (assignment === undefined || decodeFacet(assignment)['nodeName'] === undefined) {
     return false;
   }
   if (report === undefined) return true;
-  return (decodeFacet(report.bytes) as Partial<PodReport>).terminated !== true;
+  return (decodeFacet(report) as Partial<PodReport>).terminated !== true;
 }

@@ -113,6 +113,8 @@ function nameOf(object: { readonly [name: string]: unknown }): string {
 function sizeErrors(definition: ResourceDefinition, object: ApiObject): readonly FieldError[] {
   const { intentBytesMax } = definition;
   if (intentBytesMax === undefined) return [];
+  // Most are far below it, and need not be written out to know.
+  if (jsonBytesAtMost(object) <= intentBytesMax) return [];
   const { status: _status, ...intent } = object;
   const sizeBytes = utf8(JSON.stringify(intent)).length;
   if (sizeBytes <= intentBytesMax) return [];
@@ -124,3 +126,24 @@ function sizeErrors(definition: ResourceDefinition, object: ApiObject): readonly
     },
   ];
 }
+
+/** At least as much as the JSON of the value has bytes: every character as an escape. */
+function jsonBytesAtMost(value: unknown): number {
+  if (typeof value === 'string') return escapeBytes * value.length + 2;
+  if (typeof value !== 'object' || value === null) return otherValueBytesMax;
+  let sizeBytes = 2;
+  if (Array.isArray(value)) {
+    for (const item of value as readonly unknown[]) sizeBytes += jsonBytesAtMost(item) + 1;
+    return sizeBytes;
+  }
+  const fields = value as Readonly<Record<string, unknown>>;
+  for (const name of Object.keys(fields)) {
+    sizeBytes += escapeBytes * name.length + 4 + jsonBytesAtMost(fields[name]);
+  }
+  return sizeBytes;
+}
+
+/** Of the form `\u0000`. */
+const escapeBytes = 6;
+/** Of a number, true, false or null. */
+const otherValueBytesMax = 25;

@@ -6,13 +6,8 @@
  * 1. At most `servedObjectsKeptMax` are kept, those that were made last.
  * 2. What is handed out is shared: nobody changes it.
  */
-import { concatBytes, type JsonObject, utf8 } from '#base/mod.ts';
-import {
-  type ApiObject,
-  decodeFacet,
-  foldObject,
-  type ResourceDefinition,
-} from '#platform/api/mod.ts';
+import { concatBytes, utf8 } from '#base/mod.ts';
+import { type ApiObject, foldObject, type ResourceDefinition } from '#platform/api/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
 import { servedObjectsKeptMax } from './limits.ts';
 
@@ -38,41 +33,25 @@ export interface ServedObject {
 
 export interface ServedObjects {
   of(definition: ResourceDefinition, stored: StoredObject): ServedObject;
-  /** What the bytes of a facet that is about to be stored mean, so that nobody has to read them. */
-  expect(bytes: Uint8Array, json: JsonObject): void;
 }
 
 export function createServedObjects(): ServedObjects {
   const kept = new Map<StoredObject, ServedObject>();
-  const expected = new Map<Uint8Array, JsonObject>();
-  const decode = (bytes: Uint8Array): JsonObject => {
-    const known = expected.get(bytes);
-    if (known === undefined) return decodeFacet(bytes);
-    expected.delete(bytes);
-    return known;
-  };
   return {
     of(definition, stored) {
       const known = kept.get(stored);
       if (known !== undefined) return known;
-      const made = new Served(foldObject(definition, stored, decode), sizeBytesOf(stored));
+      const made = new Served(foldObject(definition, stored), sizeBytesOf(stored));
       kept.set(stored, made);
-      dropOldest(kept);
+      if (kept.size > servedObjectsKeptMax) {
+        for (const oldest of kept.keys()) {
+          kept.delete(oldest);
+          break;
+        }
+      }
       return made;
     },
-    expect(bytes, json) {
-      expected.set(bytes, json);
-      dropOldest(expected);
-    },
   };
-}
-
-function dropOldest<Key>(kept: Map<Key, unknown>): void {
-  if (kept.size <= servedObjectsKeptMax) return;
-  for (const oldest of kept.keys()) {
-    kept.delete(oldest);
-    return;
-  }
 }
 
 /** An object served from no store: synthesized, or of another version than the stored one. */

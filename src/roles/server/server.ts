@@ -245,6 +245,6 @@ function acceptanceFor(row: RouteRow, header: string | undefined): ReturnType<ty
 function nodeOfPod(parts: ServerParts, namespace: string, name: string): string | undefined {
   const assignment = parts.store.get({ resource: 'pods', namespace, name })?.facets.assignment;
   if (assignment === undefined) return undefined;
-  const nodeName = decodeFacet(assignment.bytes)['nodeName'];
+  const nodeName = decodeFacet(assignment)['nodeName'];
   return typeof nodeName === 'string' ? nodeName : undefined;
 }

@@ -11,7 +11,6 @@ import type { Revision, Uid } from '#base/mod.ts';
 import { equalBytes } from '#base/mod.ts';
 import {
   type ApiObject,
-  type EncodedFacet,
   facetsOf,
   foldObject,
   type ResourceDefinition,
@@ -33,8 +32,6 @@ export interface Draft {
   readonly outcome: 'created' | 'updated' | 'unchanged' | 'removed';
   /** The state to answer with; facets that changed carry no revision of their own yet. */
   readonly stored: StoredObject;
-  /** The facets that changed, with what their bytes mean. */
-  readonly written: readonly EncodedFacet[];
 }
 
 /** Facets that a write of the main object, or of its status, may change. */
@@ -49,12 +46,12 @@ export function draftCreate(
   const written = facetsOf(definition, object);
   const facets: Partial<Record<Facet, FacetValue>> = {};
   const changes: Change[] = [];
-  for (const { facet, bytes } of written) {
-    facets[facet] = { revision: 0 as Revision, bytes };
-    changes.push({ type: 'put', key, uid, facet, bytes });
+  for (const { facet, bytes, json } of written) {
+    facets[facet] = { revision: 0 as Revision, bytes, decoded: json };
+    changes.push({ type: 'put', key, uid, facet, bytes, decoded: json });
   }
   const stored = { key, uid, createdRevision: 0 as Revision, revision: 0 as Revision, facets };
-  return { changes, result: { outcome: 'created', stored, written } };
+  return { changes, result: { outcome: 'created', stored } };
 }
 
 /** `object` is the whole object as it should be; only the facets of `scope` are taken from it. */
@@ -67,25 +64,22 @@ export function draftUpdate(
   const { key, uid } = previous;
   const facets: Partial<Record<Facet, FacetValue>> = { ...previous.facets };
   const changes: Change[] = [];
-  const written: EncodedFacet[] = [];
-  for (const encoded of facetsOf(definition, object)) {
-    const { facet, bytes } = encoded;
+  for (const { facet, bytes, json } of facetsOf(definition, object)) {
     const isOwned = scope === 'main' ? facet === 'intent' : facet === 'report';
     const before = previous.facets[facet];
     if (!isOwned || (before !== undefined && equalBytes(before.bytes, bytes))) continue;
-    facets[facet] = { revision: previous.revision, bytes };
-    changes.push({ type: 'put', key, uid, facet, bytes });
-    written.push(encoded);
+    facets[facet] = { revision: previous.revision, bytes, decoded: json };
+    changes.push({ type: 'put', key, uid, facet, bytes, decoded: json });
   }
   const outcome = changes.length === 0 ? 'unchanged' : 'updated';
-  return { changes, result: { outcome, stored: { ...previous, facets }, written } };
+  return { changes, result: { outcome, stored: { ...previous, facets } } };
 }
 
 export function draftRemove(previous: StoredObject): Transaction<Draft> {
   const { key, uid } = previous;
   return {
     changes: [{ type: 'delete', key, uid }],
-    result: { outcome: 'removed', stored: previous, written: [] },
+    result: { outcome: 'removed', stored: previous },
   };
 }
 
@@ -109,11 +103,7 @@ export async function commitDraft(
     if (outcome === 'created') delete object.metadata.resourceVersion;
     return { outcome, served: serve(object) };
   }
-  const { revision, result } = await store.transact((view) => {
-    const transaction = decide(view);
-    for (const { bytes, json } of transaction.result.written) parts.served.expect(bytes, json);
-    return transaction;
-  });
+  const { revision, result } = await store.transact(decide);
   const { outcome, stored } = result;
   const at = outcome === 'unchanged' ? stored : { ...stored, revision };
   const newest = outcome === 'removed' ? undefined : store.get(stored.key);

@@ -141,7 +141,7 @@ function decideDelete(
   else marked.metadata.finalizers = [...finalizers];
   if (isReadyToGo(definition, marked, stored)) return draftRemove(stored);
   if (isMarked && !isShortened) {
-    return { changes: [], result: { outcome: 'unchanged', stored, written: [] } };
+    return { changes: [], result: { outcome: 'unchanged', stored } };
   }
   return draftUpdate(definition, stored, marked, 'main');
 }
