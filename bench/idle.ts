@@ -3,9 +3,11 @@
  *   1. TCP payload both ways per node and hour, counted by a relay between a real
  *      agent and the server;
  *   2. the server's CPU and memory per 1,000 idle nodes, on real sockets;
- *   3. memory of a real agent with two pods.
+ *   3. memory of a real agent with two pods;
+ *   4. the same of bytes, CPU and memory for a fleet too large for this machine's sockets,
+ *      of whole agents in simulated time.
  *
- * Options: --nodes N (1000), --seconds S (60).
+ * Options: --nodes N (1000), --seconds S (60), --simulated N (10000; 0 for none).
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { IdleNodesInput, IdleNodesResult } from './idle-nodes.ts';
+import type { IdleSimulatedInput, IdleSimulatedResult } from './idle-simulated.ts';
 import {
   type Benchmark,
   environmentFacts,
@@ -28,6 +31,9 @@ import { type RunningSelvage, runSelvage, startSelvage } from './support/selvage
 
 const settleMs = 10_000;
 const portFirst = 26_443;
+const simulatedMinutes = 10;
+/** Every simulated node is a whole agent with its disk. */
+const simulatedHeapMiB = 12_288;
 const selvage = join(repositoryFolder, 'src/apps/main/selvage.ts');
 
 const pause = (ms: number): Promise<void> =>
@@ -139,12 +145,38 @@ async function runTwoPods(server: RunningSelvage): Promise<void> {
   });
 }
 
+function simulate(nodes: number): Promise<IdleSimulatedResult | undefined> {
+  if (nodes === 0) return Promise.resolve(undefined);
+  const script = join(import.meta.dirname, 'idle-simulated.ts');
+  const input: IdleSimulatedInput = { nodes, minutes: simulatedMinutes };
+  return runPart<IdleSimulatedResult>(script, input, [`--max-old-space-size=${simulatedHeapMiB}`]);
+}
+
+function rowsOf(nodes: number, simulated: IdleSimulatedResult | undefined): string[][] {
+  if (simulated === undefined) return [];
+  const { tlsBytesPerNodeHour, serverCpuMs, idleMs, serverHeapBytes } = simulated;
+  const perThousand = 1_000 / nodes;
+  const name = `simulated, ${nodes.toLocaleString('en')} nodes`;
+  const cpuPercent = (serverCpuMs / idleMs) * 100 * perThousand;
+  const heapMiB = (serverHeapBytes / 2 ** 20) * perThousand;
+  return [
+    [
+      `${name}: TCP payload, node and hour`,
+      `${(tlsBytesPerNodeHour / 1_000).toFixed(0)} KB`,
+      '150 KB',
+    ],
+    [`  server CPU per 1,000 nodes, without TLS`, `${cpuPercent.toFixed(1)} %`, ''],
+    [`  server heap per 1,000 nodes, without TLS`, `${heapMiB.toFixed(1)} MiB`, ''],
+  ];
+}
+
 export const benchmark: Benchmark = async (commandLine) => {
   const { values } = parseArgs({
     args: [...commandLine],
     options: {
       nodes: { type: 'string', default: '1000' },
       seconds: { type: 'string', default: '60' },
+      simulated: { type: 'string', default: '10000' },
     },
   });
   const measureMs = Number(values.seconds) * 1_000;
@@ -194,6 +226,9 @@ export const benchmark: Benchmark = async (commandLine) => {
     await second.stop();
     running.length = 0;
 
+    const simulatedNodes = Number(values.simulated);
+    const simulated = await simulate(simulatedNodes);
+
     const perThousand = 1_000 / nodes;
     const cpuPercent = (many.serverCpuMs / many.measuredMs) * 100 * perThousand;
     const memoryMiB = ((many.rssAfterBytes - many.rssBeforeBytes) / 2 ** 20) * perThousand;
@@ -215,8 +250,10 @@ export const benchmark: Benchmark = async (commandLine) => {
         '60 MiB',
       ],
       ['  proportional', `${(memory.pssBytes / 2 ** 20).toFixed(0)} MiB`, ''],
+      ...rowsOf(simulatedNodes, simulated),
     ]);
-    console.log(writeResults('idle', { environment, measureMs, nodes, bytes, memory, many }));
+    const results = { environment, measureMs, nodes, bytes, memory, many };
+    console.log(writeResults('idle', { ...results, simulatedNodes, simulated }));
   } finally {
     for (const started of running) await started.stop();
     rmSync(folder, { recursive: true, force: true });

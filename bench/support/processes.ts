@@ -66,11 +66,14 @@ export function childrenOf(pid: number): number[] {
 }
 
 /** Runs a part of a benchmark as a process of its own: JSON in by stdin, JSON out by stdout. */
-export function runPart<Result>(script: string, input: unknown): Promise<Result> {
+export function runPart<Result>(
+  script: string,
+  input: unknown,
+  flags: readonly string[] = [],
+): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const words = ['--disable-warning=ExperimentalWarning', ...flags, script];
+    const child = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (part: string) => {
       text += part;

@@ -30,6 +30,7 @@ export const storedResources = [
   'imagetags.selvage.dev',
   'outboxcursors.selvage.dev',
   'epochs.selvage.dev',
+  'epochs.selvage.dev',
   nodeIdentityResource,
 ];
 

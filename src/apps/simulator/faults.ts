@@ -120,6 +120,7 @@ export class Faults {
     weather.lostAnswerRate = 0;
     world.faults.heal();
     this.#absent.clear();
+    this.#isOver = true;
     for (const host of [serverHost, ...nodes]) {
       host.thaw();
       host.setClockRate(1);
@@ -179,6 +180,9 @@ export class Faults {
     },
   };
 
+  /** What was to come later does not come any more. */
+  #isOver = false;
+
   /** Nodes that are away for long: nothing else brings them back before. */
   readonly #absent = new Set<string>();
 
@@ -204,7 +208,7 @@ export class Faults {
   /** Takes a process or its machine down, and has it started again after a while. */
   async #takeDown(host: Host, how: 'crash' | 'power-cut'): Promise<boolean> {
     if (how === 'power-cut') await this.#untilItHurts(host);
-    if (!host.isRunning) return false;
+    if (!host.isRunning || this.#isOver) return false;
     if (host === this.#fleet.serverHost) this.#fleet.stopServer(how);
     else if (how === 'crash') host.crash();
     else host.crashMachine();
@@ -280,12 +284,14 @@ export class Faults {
     const waitMs = this.#random.between(watchdogMs.least, watchdogMs.most);
     const { timers } = this.#fleet.world;
     const look = (): void => {
+      if (this.#isOver) return;
       if (host.faults.failSyncs === 0 && host.machineDisk.counts.failedSyncs === before) return;
       if (host.machineDisk.counts.failedSyncs === before) {
         timers.after(1_000, look);
         return;
       }
       timers.after(waitMs, () => {
+        if (this.#isOver) return;
         if (!losesPower) {
           this.#restart(host);
           return;
@@ -319,7 +325,9 @@ export class Faults {
 
   #later(longestMs: number, run: () => void): void {
     const { world, pace } = this.#fleet;
-    world.timers.after(pace.stretch * this.#random.between(100, longestMs), run);
+    world.timers.after(pace.stretch * this.#random.between(100, longestMs), () => {
+      if (!this.#isOver) run();
+    });
   }
 
   #node(): Host {

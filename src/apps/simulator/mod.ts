@@ -6,3 +6,4 @@ export { shimProgram, type SimWorkload } from './shim-program.ts';
 export { sameTraceFailure } from './invariants/same-trace.ts';
 export { summaryOf, Totals } from './summary.ts';
 export { Story } from './story.ts';
+export { idleServerOwner, simulateIdle, type IdlePhase, type IdleResult } from './simulate-idle.ts';

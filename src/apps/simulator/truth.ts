@@ -39,6 +39,13 @@ export class Truth {
     this.#listeners.push(listener);
   }
 
+  /** Lets go of all that was seen, where nothing is to be compared any more. */
+  forget(): void {
+    this.#objects.clear();
+    this.#uids.clear();
+    this.#events.clear();
+  }
+
   /** Goes on with the store of a server that has just started. */
   attach(store: Store): void {
     store.watch(this.revision as Store['revision'], (batch) => this.#take(batch));

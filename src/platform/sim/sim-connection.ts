@@ -127,6 +127,7 @@ export class Endpoint implements Connection {
     if (this.#isClosed) return;
     this.#tellReset(error ?? new NetError('NET_CLOSED', 'the peer died', { retryable: true }));
     this.#isClosed = true;
+    this.#forgetClosedPeer();
     for (const hook of this.#closedHooks) hook();
   }
 
@@ -170,6 +171,7 @@ export class Endpoint implements Connection {
     if (isWhole) this.#sendQueue.length = 0;
     this.#queuedBytes -= bytes.length;
     this.#inFlightBytes += bytes.length;
+    this.outgoing.countBytes(bytes.length);
     this.outgoing.send('net.data', bytesDigest(bytes), this.#arriveAtPeer, bytes);
   }
 
@@ -247,9 +249,18 @@ export class Endpoint implements Connection {
     if (this.#endSent && this.#endReceived) this.#close(undefined);
   }
 
+  /** Where both are closed: who still holds the one does not hold the other's process. */
+  #forgetClosedPeer(): void {
+    const peer = this.peerEnd;
+    if (peer === undefined || !peer.#isClosed) return;
+    peer.peerEnd = undefined;
+    this.peerEnd = undefined;
+  }
+
   #close(error: Error | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#forgetClosedPeer();
     this.#closeError = error;
     this.#sendQueue = [];
     this.#queuedBytes = 0;

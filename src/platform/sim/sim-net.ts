@@ -60,6 +60,8 @@ interface Listening {
 export interface NetCounts {
   connects: number;
   messages: number;
+  /** What programs wrote and connections carried, once each. */
+  bytes: number;
   resets: number;
   stalls: number;
   /** Transmissions that were lost and made again: over a stream loss is delay. */
@@ -99,6 +101,7 @@ export class Network implements PipeNetwork {
   readonly counts: NetCounts = {
     connects: 0,
     messages: 0,
+    bytes: 0,
     resets: 0,
     stalls: 0,
     lost: 0,

@@ -30,7 +30,7 @@ export interface Way {
 
 /** What pipes ask of the network that they are part of. */
 export interface PipeNetwork {
-  readonly counts: { messages: number; stalls: number };
+  readonly counts: { messages: number; bytes: number; stalls: number };
   drawLatencyMs(way: Way, connectionNumber: number): number;
   /** Called after a message has arrived at a machine that is on. */
   arrived(kind: string, connectionNumber: number): void;
@@ -89,6 +89,10 @@ export class Pipe {
   /** From now on nothing of this connection arrives, and nobody is told. */
   silence(): void {
     this.#isSilent = true;
+  }
+
+  countBytes(sizeBytes: number): void {
+    this.#network.counts.bytes += sizeBytes;
   }
 
   /** Calls `arrive` with `item` at the far end when the message gets there. */

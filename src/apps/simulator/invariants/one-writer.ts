@@ -31,7 +31,7 @@ function mayWrite(part: StorePart, change: Put, view: StoreView): boolean {
       return facet === 'intent' || (facet === 'report' && !isCarriedOut);
     case 'hub':
       if (isCarriedOut) return facet !== 'intent' || isEviction(change, view);
-      return resource === 'outboxcursors.selvage.dev';
+      return resource === 'outboxcursors.selvage.dev' || resource === 'epochs.selvage.dev';
     case 'identity':
       return (
         (facet === 'intent' && resource !== 'pods') ||
