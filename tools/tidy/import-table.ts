@@ -129,6 +129,8 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   'platform/sim': ['node:crypto', 'node:zlib'],
   'platform/log': ['node:crypto', 'node:zlib'],
   'platform/api': ['node:crypto', 'yaml'],
+  'platform/store': ['node:crypto'],
+  'platform/sync': ['node:crypto'],
   'platform/blobs': ['node:crypto'],
   'platform/client': ['node:crypto'],
   'platform/identity': ['node:crypto'],
