@@ -22,10 +22,11 @@ const node = 'harbour-1';
 /** Does to the file system what it is asked over HTTP, and says what came of it. */
 const program = `
   import { createServer } from 'node:http';
+  import { hostname } from 'node:os';
   import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
   const port = Number(process.argv[2] ?? 8080);
   const verbs = {
-    env: () => process.env,
+    env: () => ({ ...process.env, hostname: hostname(), directory: process.cwd() }),
     read: (path) => readFileSync(path, 'utf8'),
     list: (path) => readdirSync(path).filter((name) => !name.startsWith('..')).sort(),
     mode: (path) => (statSync(path).mode & 0o777).toString(8),
@@ -149,34 +150,39 @@ function podFolder(uid: string): string {
 test('the environment comes from everywhere it may come from', async () => {
   await apply(configMap('settings', { COLOUR: 'green', 'dotted.key': 'y' }));
   await apply(secret('access', { token: 'hush', user: 'me' }));
-  await applyPod('env', {
-    resources: { limits: { memory: '64Mi', cpu: '250m' } },
-    envFrom: [
-      { configMapRef: { name: 'settings' } },
-      { prefix: 'S_', secretRef: { name: 'access' } },
-    ],
-    env: [
-      { name: 'COLOUR_AGAIN', value: 'not $(COLOUR) but $$(COLOUR)' },
-      { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'access', key: 'token' } } },
-      { name: 'ONE', valueFrom: { configMapKeyRef: { name: 'settings', key: 'dotted.key' } } },
-      {
-        name: 'NONE',
-        valueFrom: { configMapKeyRef: { name: 'absent', key: 'x', optional: true } },
-      },
-      { name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
-      { name: 'SPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
-      { name: 'UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
-      { name: 'APP', valueFrom: { fieldRef: { fieldPath: "metadata.labels['app']" } } },
-      { name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
-      { name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
-      { name: 'HOST_IP', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
-      {
-        name: 'MEMORY',
-        valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } },
-      },
-      { name: 'CPU', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1m' } } },
-    ],
-  });
+  await applyPod(
+    'env',
+    {
+      resources: { limits: { memory: '64Mi', cpu: '250m' } },
+      envFrom: [
+        { configMapRef: { name: 'settings' } },
+        { prefix: 'S_', secretRef: { name: 'access' } },
+      ],
+      env: [
+        { name: 'COLOUR_AGAIN', value: 'not $(COLOUR) but $$(COLOUR)' },
+        { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'access', key: 'token' } } },
+        { name: 'ONE', valueFrom: { configMapKeyRef: { name: 'settings', key: 'dotted.key' } } },
+        {
+          name: 'NONE',
+          valueFrom: { configMapKeyRef: { name: 'absent', key: 'x', optional: true } },
+        },
+        { name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+        { name: 'SPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+        { name: 'UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
+        { name: 'APP', valueFrom: { fieldRef: { fieldPath: "metadata.labels['app']" } } },
+        { name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+        { name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+        { name: 'HOST_IP', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+        {
+          name: 'MEMORY',
+          valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } },
+        },
+        { name: 'CPU', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1m' } } },
+      ],
+      workingDir: '/etc',
+    },
+    { hostname: 'a-name-of-its-own' },
+  );
   const { value } = await ask('env', 'env');
   const { metadata, status } = await podOf('env');
   const expected = {
@@ -194,6 +200,8 @@ test('the environment comes from everywhere it may come from', async () => {
     IP: status.podIP,
     HOST_IP: status.hostIP,
     MEMORY: '64',
+    hostname: 'a-name-of-its-own',
+    directory: '/etc',
     CPU: '250',
   };
   const found = Object.fromEntries(Object.keys(expected).map((name) => [name, value[name]]));

@@ -83,7 +83,7 @@ const fields: Readonly<Record<string, Schema>> = {
   shareProcessNamespace: flag('Only false: each container sees its own processes alone.'),
   schedulerName: oneOf('Who chooses the node.', ['default-scheduler'], 'default-scheduler'),
   dnsPolicy: oneOf(
-    "Names are resolved as the node resolves them, which is what both words mean here: pods share the node's resolver.",
+    'ClusterFirst: names of services first, others as the node resolves them. Default: all as the node does.',
     ['ClusterFirst', 'Default'],
     'ClusterFirst',
   ),

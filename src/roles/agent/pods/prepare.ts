@@ -86,6 +86,7 @@ export function createPreparer({
           mounts,
           ...(workingDir === '' ? {} : { workingDirectory: workingDir }),
           ...(resolver === undefined ? {} : { resolver }),
+          ...(pod.spec.hostname === undefined ? {} : { hostname: pod.spec.hostname }),
         },
       };
     },

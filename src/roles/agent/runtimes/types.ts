@@ -79,6 +79,8 @@ export interface ContainerStart extends ContainerKey {
   readonly workingDirectory?: string;
   /** How names are resolved in it; as on the machine where absent. */
   readonly resolver?: ContainerResolver;
+  /** What it calls itself; the pod's name where absent. */
+  readonly hostname?: string;
 }
 
 export interface ContainerExit {

@@ -271,7 +271,7 @@ export async function openScriptRuntime(
       runtime: options.javascriptRuntimePath,
       bundle: wanted.bundle,
       userId,
-      hostname: wanted.podName.slice(0, 63),
+      hostname: wanted.hostname ?? wanted.podName.slice(0, 63),
       temporaryBytesMax,
       environment: wanted.environment,
       command,
