@@ -3,24 +3,13 @@
  * TLS link of its own, with heartbeats and its slice followed. What a whole agent
  * does besides (pods, disk) is left out: the server is what is measured.
  */
-import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { Agent as HttpsAgent } from 'node:https';
-import { joinFleet, type NodeIdentity } from '#platform/identity/mod.ts';
-import { silentLogger } from '#platform/io/mod.ts';
-import {
-  createNodeClock,
-  createNodeDisk,
-  createNodeHttpClient,
-  createNodeKeys,
-  createNodeNet,
-  createNodeRandom,
-  createNodeTimers,
-} from '#platform/io/node/mod.ts';
-import { heartbeatsUnansweredMax, maintainLink } from '#platform/wire/mod.ts';
-import { ask, type Endpoint } from './support/endpoint.ts';
-import { costOf, readInput, until } from './support/processes.ts';
+import type { NodeIdentity } from '#platform/identity/mod.ts';
+import { createNodeDisk } from '#platform/io/node/mod.ts';
+import type { Endpoint } from './support/endpoint.ts';
 import { rssBytesOf } from './support/memory.ts';
+import { benchNodes } from './support/nodes.ts';
+import { costOf, readInput, until } from './support/processes.ts';
 
 export interface IdleNodesInput {
   readonly endpoint: Endpoint;
@@ -38,36 +27,18 @@ export interface IdleNodesResult {
   readonly joinedPerSecond: number;
 }
 
-const heartbeatIntervalMs = 2_000;
 const joinsAtOnce = 8;
 const site = 'idle';
 
 const input = await readInput<IdleNodesInput>();
-const { endpoint } = input;
-const clock = createNodeClock();
-const timers = createNodeTimers();
-const random = createNodeRandom();
-const keys = createNodeKeys();
-const httpClient = createNodeHttpClient();
-const keptAlive = new HttpsAgent({ keepAlive: true, maxSockets: joinsAtOnce });
-
-async function post(path: string, body: unknown): Promise<Record<string, unknown>> {
-  const { status, text } = await ask(endpoint, 'POST', path, body, keptAlive);
-  assert.equal(status, 201, `${path}: ${text}`);
-  return JSON.parse(text) as Record<string, unknown>;
-}
+const nodes = benchNodes(input.endpoint);
 
 const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
 
-const metadata = { name: site };
-const apiVersion = 'selvage.dev/v1';
-await post('/apis/selvage.dev/v1/regions', { apiVersion, kind: 'Region', metadata });
-const spec = { region: site };
-await post('/apis/selvage.dev/v1/sites', { apiVersion, kind: 'Site', metadata, spec });
-
+await nodes.makeSite(site);
 const folder = mkdtempSync('/dev/shm/selvage-idle-');
 try {
   const disk = createNodeDisk(folder);
@@ -77,15 +48,7 @@ try {
   const joinSome = async (): Promise<void> => {
     while (next < input.nodes) {
       const name = `idle-${(next += 1)}`;
-      const { token } = await post('/apis/selvage.dev/v1/jointokens', { site });
-      await disk.makeDirectory(name);
-      identities.push(
-        await joinFleet({ disk: disk.within(name), keys, httpClient }, name, {
-          server: { host: endpoint.host, port: endpoint.port },
-          caPem: endpoint.trustPem,
-          token: String(token),
-        }),
-      );
+      identities.push(await nodes.join(disk, name, site));
     }
   };
   await Promise.all(Array.from({ length: joinsAtOnce }, joinSome));
@@ -95,27 +58,12 @@ try {
 
   let up = 0;
   const links = identities.map((identity) =>
-    maintainLink(
-      { net: createNodeNet(), clock, timers, random, logger: silentLogger },
-      {
-        address: identity.hubAddress,
-        tls: () => identity.tls,
-        product: 'selvage-bench',
-        onSession(session) {
-          up += 1;
-          session.beat({
-            intervalMs: heartbeatIntervalMs,
-            unansweredMax: heartbeatsUnansweredMax,
-            onAnswered: () => {},
-          });
-          const slice = session.open('control', 'slice.follow', {});
-          slice.onMessage(() => undefined);
-          slice.onClose(() => undefined);
-        },
-        onStream: (_method, _parameters, stream) =>
-          stream.fail({ code: 'BENCH', message: 'this node serves nothing' }),
-      },
-    ),
+    nodes.link(identity, (session) => {
+      up += 1;
+      const slice = session.open('control', 'slice.follow', {});
+      slice.onMessage(() => undefined);
+      slice.onClose(() => undefined);
+    }),
   );
   await until('every node has a link', 60_000, () => up >= input.nodes);
   await pause(input.settleMs);

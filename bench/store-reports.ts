@@ -6,25 +6,15 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { Agent as HttpsAgent } from 'node:https';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { joinFleet } from '#platform/identity/mod.ts';
-import { type Disk, silentLogger } from '#platform/io/mod.ts';
-import {
-  createNodeClock,
-  createNodeDisk,
-  createNodeHttpClient,
-  createNodeKeys,
-  createNodeNet,
-  createNodeRandom,
-  createNodeTimers,
-} from '#platform/io/node/mod.ts';
+import type { Disk } from '#platform/io/mod.ts';
+import { createNodeDisk } from '#platform/io/node/mod.ts';
 import { openOutbox, type Outbox } from '#platform/sync/mod.ts';
-import { heartbeatsUnansweredMax, maintainLink } from '#platform/wire/mod.ts';
 import type { LoadResult } from './store-load.ts';
 import { repositoryFolder } from './support/benchmark.ts';
 import { ask, type Endpoint } from './support/endpoint.ts';
+import { benchNodes, ports } from './support/nodes.ts';
 import { costBetween, costOf, readInput, until } from './support/processes.ts';
 import { runSelvage } from './support/selvage.ts';
 import { quantile } from './support/statistics.ts';
@@ -58,26 +48,15 @@ interface Agent {
   close(): Promise<void>;
 }
 
-const heartbeatIntervalMs = 2000;
 /** The hub looks images up before it leaves a pod to its node: one that there is. */
 const imageFolder = join(repositoryFolder, 'examples/edge-microservice');
 const image = 'edge-service-image:latest';
 const input = await readInput<ReportsInput>();
 const { endpoint } = input;
-const clock = createNodeClock();
-const timers = createNodeTimers();
-const random = createNodeRandom();
-const keys = createNodeKeys();
-const keptAlive = new HttpsAgent({ keepAlive: true, maxSockets: 8 });
-
-async function post(path: string, body: unknown): Promise<Record<string, unknown>> {
-  const { status, text } = await ask(endpoint, 'POST', path, body, keptAlive);
-  assert.equal(status, 201, `${path}: ${text}`);
-  return JSON.parse(text) as Record<string, unknown>;
-}
+const nodes = benchNodes(endpoint);
 
 async function createPod(nodeName: string, name: string): Promise<PodReference> {
-  const created = await post('/api/v1/namespaces/default/pods', {
+  const created = await nodes.post('/api/v1/namespaces/default/pods', {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name },
@@ -87,43 +66,13 @@ async function createPod(nodeName: string, name: string): Promise<PodReference> 
 }
 
 async function startAgent(disk: Disk, name: string): Promise<Agent> {
-  const { token } = await post('/apis/selvage.dev/v1/jointokens', { site: input.label });
-  const identity = await joinFleet({ disk, keys, httpClient: createNodeHttpClient() }, name, {
-    server: { host: endpoint.host, port: endpoint.port },
-    caPem: endpoint.trustPem,
-    token: String(token),
-  });
+  const identity = await nodes.join(disk, name, input.label);
+  const outbox = await openOutbox({ ...ports, disk: disk.within(join(name, 'outbox')) });
+  const link = nodes.link(identity, (session) => outbox.deliver(session));
+  await reportNode(outbox, name);
   const pods = await Promise.all(
     Array.from({ length: input.podsPerNode }, (_, index) => createPod(name, `${name}-${index}`)),
   );
-  const outbox = await openOutbox({
-    disk: disk.within('outbox'),
-    random,
-    clock,
-    timers,
-    logger: silentLogger,
-  });
-  let isUp = false;
-  const link = maintainLink(
-    { net: createNodeNet(), clock, timers, random, logger: silentLogger },
-    {
-      address: identity.hubAddress,
-      tls: () => identity.tls,
-      product: 'selvage-bench',
-      onSession(session) {
-        isUp = true;
-        session.beat({
-          intervalMs: heartbeatIntervalMs,
-          unansweredMax: heartbeatsUnansweredMax,
-          onAnswered: () => {},
-        });
-        outbox.deliver(session);
-      },
-      onStream: (_method, _parameters, stream) =>
-        stream.fail({ code: 'BENCH', message: 'this agent serves nothing' }),
-    },
-  );
-  await until(`${name} has a link`, 10_000, () => isUp);
   return {
     name,
     outbox,
@@ -133,6 +82,30 @@ async function startAgent(disk: Disk, name: string): Promise<Agent> {
       await outbox.close();
     },
   };
+}
+
+/** What makes the node Ready, so that the hub has nothing to say of its pods. */
+async function reportNode(outbox: Outbox, name: string): Promise<void> {
+  const path = `/api/v1/nodes/${name}`;
+  const { text } = await ask(endpoint, 'GET', path);
+  const { uid } = (JSON.parse(text) as { metadata: { uid: string } }).metadata;
+  const capacity = { cpu: '4', memory: '8Gi', pods: '110' };
+  const report = {
+    status: { capacity, allocatable: capacity },
+    labels: {},
+    runtimes: ['script'],
+    platforms: ['script/javascript'],
+  };
+  const key = { resource: 'nodes', namespace: '', name };
+  await outbox.put({ type: 'report', key, uid, report });
+  await until(`${name} is Ready`, 10_000, async () => {
+    const { status } = JSON.parse((await ask(endpoint, 'GET', path)).text) as {
+      status?: { conditions?: readonly { type: string; status: string }[] };
+    };
+    return (
+      status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true
+    );
+  });
 }
 
 function reportOf(turn: number): { status: { phase: string; message: string } } {
@@ -183,15 +156,8 @@ const pause = (ms: number): Promise<void> =>
     setTimeout(resolve, ms);
   });
 
-const metadata = { name: input.label };
-const apiVersion = 'selvage.dev/v1';
-await post('/apis/selvage.dev/v1/regions', { apiVersion, kind: 'Region', metadata });
-await post('/apis/selvage.dev/v1/sites', {
-  apiVersion,
-  kind: 'Site',
-  metadata,
-  spec: { region: input.label },
-});
+await nodes.makeSite(input.label);
+
 /** The hub has nothing left to decide. */
 async function allScheduled(): Promise<boolean> {
   const { text } = await ask(endpoint, 'GET', '/api/v1/namespaces/default/pods');
@@ -213,8 +179,7 @@ try {
   const agents: Agent[] = [];
   for (let index = 0; index < input.nodes; index += 1) {
     const name = `${input.label}-${index}`;
-    await disk.makeDirectory(join(name, 'identity'));
-    agents.push(await startAgent(disk.within(name), name));
+    agents.push(await startAgent(disk, name));
   }
   await until('all pods are assigned', 30_000, allScheduled);
   const running = Promise.all(agents.map((agent) => report(agent)));

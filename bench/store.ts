@@ -285,7 +285,10 @@ interface Summary {
   readonly writesPerSecond: Spread;
   readonly p50Ms: Spread;
   readonly p99Ms: Spread;
+  /** Of the server, all its threads. */
   readonly cpuMicrosecondsPerWrite: Spread;
+  /** Of the load generator, which shares the machine and is one thread. */
+  readonly generatorMicrosecondsPerWrite: Spread;
   readonly storageBytesPerWrite: Spread;
 }
 
@@ -297,18 +300,22 @@ function summaryOf(scenario: Scenario, runs: readonly Measured[]): Summary {
     p50Ms: over((run) => run.result.p50Ms),
     p99Ms: over((run) => run.result.p99Ms),
     cpuMicrosecondsPerWrite: over((run) => run.perWrite.cpuMs * 1000),
+    generatorMicrosecondsPerWrite: over(
+      ({ result }) => (result.generatorCpuMs * 1000) / result.written,
+    ),
     storageBytesPerWrite: over((run) => run.perWrite.storageBytes),
   };
 }
 
 function printSummaries(summaries: readonly Summary[]): void {
-  const head = ['', 'writes/s', 'p50 ms', 'p99 ms', 'server CPU µs/write', 'to disk B/write'];
+  const head = ['', 'writes/s', 'p50 ms', 'p99 ms', 'server CPU µs', 'generator CPU µs', 'disk B'];
   const rows = summaries.map((summary) => [
     `${summary.scenario.title}: ${summary.scenario.name.split('/')[1] ?? ''}`,
     spreadText(summary.writesPerSecond, 0),
     spreadText(summary.p50Ms, 2),
     spreadText(summary.p99Ms, 2),
     spreadText(summary.cpuMicrosecondsPerWrite, 0),
+    spreadText(summary.generatorMicrosecondsPerWrite, 0),
     spreadText(summary.storageBytesPerWrite, 0),
   ]);
   printTable([head, ...rows]);
@@ -392,7 +399,7 @@ export const benchmark: Benchmark = async (commandLine) => {
       ),
     ),
   );
-  console.log('\nmedian (least..most) over the rounds');
+  console.log('\nmedian (least..most) over the rounds; CPU and bytes to disk for each write');
   printSummaries(summaries.flat());
   console.log('');
   printRatios(summaries, runs);
