@@ -35,6 +35,9 @@ import { openScriptRuntime } from '../runtimes/script/script-runtime.ts';
 import type { HubContact } from '../connection.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
 
+/** First numbers of the pods' addresses: other test processes have their own. */
+export const podNetwork = `127.${100 + (process.pid % 100)}.${Math.floor(process.pid / 100) % 250}`;
+
 /** A slice in memory, written by the test in the place of a hub. */
 class MemoryReplica implements Replica {
   cursor: Replica['cursor'] = undefined;
@@ -171,9 +174,17 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
       current = { supervisor, runtime, images };
       return current;
     },
+    /** The agent ends; what runs goes on. */
+    async close(): Promise<void> {
+      current?.images.close();
+      await current?.supervisor.close('leave');
+    },
     putNode(): void {
       const node = { resource: 'nodes', namespace: '', name: 'n1' };
-      replica.change('put', stored(node, 'node-1', { assignment: { podCIDR: '127.1.77.0/24' } }));
+      replica.change(
+        'put',
+        stored(node, 'node-1', { assignment: { podCIDR: `${podNetwork}.0/24` } }),
+      );
     },
     podOf(name: string, uid: string, spec: Partial<PodSpec> = {}, metadata: JsonObject = {}) {
       return stored(key(name), uid, {
@@ -228,6 +239,10 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
           : [],
       );
     },
+    /** What its runtime kept of it, as a disk may lose it. */
+    loseRun(uid: string, container: string): void {
+      rmSync(join(folder, 'pods', uid, container), { recursive: true });
+    },
     exitOf: (podUid: string, container: string) =>
       current?.runtime.get({ podUid, container })?.exit,
     log: (uid: string, container: string) =>
@@ -240,7 +255,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
     async ask(path: string): Promise<number> {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return (await fetch(`http://127.1.77.1:8080${path}`)).status;
+          return (await fetch(`http://${podNetwork}.1:8080${path}`)).status;
         } catch (error) {
           if (attempt === 50) throw error;
           await this.pause(50);

@@ -129,6 +129,34 @@ test('a pod whose work is done is Succeeded, its sidecar stopped; one that fails
   assert.equal(node.entries.length, count, 'nothing is begun again');
 });
 
+test('an init container that completed stays so when all traces of its run are lost', async () => {
+  await using node = await openNode();
+  put(node, {
+    initContainers: [container('first', ['ends.mjs', 'first']), container('next', ['ends.mjs'])],
+    containers: [container('main', ['serve.mjs'])],
+  });
+  await node.until('running', () => last(node)?.phase === 'Running');
+  const before = last(node);
+  await node.close();
+  node.loseRun('uid-1', 'first');
+  await node.open();
+  await node.pause(300);
+  assert.deepEqual(node.started('uid-1'), ['first', 'next', 'main']);
+  assert.deepEqual(last(node), before, 'what was said of it is still true');
+});
+
+test('a task that ended for good is not done again when all traces of its run are lost', async () => {
+  await using node = await openNode();
+  put(node, { restartPolicy: 'OnFailure', containers: [container('main', ['ends.mjs'])] });
+  await node.until('succeeded', () => last(node)?.phase === 'Succeeded');
+  await node.close();
+  node.loseRun('uid-1', 'main');
+  await node.open();
+  await node.pause(300);
+  assert.equal(node.started('uid-1').length, 1);
+  assert.equal(last(node)?.phase, 'Succeeded');
+});
+
 test('a pod that was active for too long is ended and Failed, and says why', async () => {
   await using node = await openNode();
   put(node, { activeDeadlineSeconds: 1, containers: [container('main', ['serve.mjs'])] });
