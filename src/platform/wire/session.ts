@@ -565,8 +565,17 @@ export class Session implements LinkSession, StreamHost {
     this.#beating?.timer?.cancel();
     this.#signals = [];
     this.#signalBytes = 0;
-    for (const stream of this.#streams.values()) stream.close(failure);
+    for (const stream of this.#streams.values()) this.#attempt(() => stream.close(failure));
     for (const lane of lanes) this.#readyByLane[lane].length = 0;
-    for (const listener of this.#closeListeners) listener(failure);
+    for (const listener of this.#closeListeners) this.#attempt(() => listener(failure));
+  }
+
+  /** One listener that fails keeps no other from hearing of the end. */
+  #attempt(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      this.report('error', `at the end of the link: ${errorText(thrown)}`);
+    }
   }
 }

@@ -2,10 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { silentLogger, type Connection } from '#platform/io/mod.ts';
+import { createWorld } from '#platform/sim/mod.ts';
 import { encodeFrame } from './frames.ts';
 import { encodeHello, protocolVersion, protocolVersionOldest } from './handshake.ts';
 import { createConnectionPair, defaultLinkLimits, openLink } from './mod.ts';
-import type { LinkLimits, LinkSession, StreamFailure, StreamHandler } from './mod.ts';
+import type {
+  LinkDependencies,
+  LinkLimits,
+  LinkSession,
+  StreamFailure,
+  StreamHandler,
+} from './mod.ts';
 
 const clock = {
   monotonicMs: () => performance.now(),
@@ -21,19 +28,25 @@ const timers = {
 const ports = { clock, timers, logger: silentLogger };
 
 async function openPair(
-  handlers: { parent?: StreamHandler; child?: StreamHandler; limits?: Partial<LinkLimits> } = {},
+  handlers: {
+    parent?: StreamHandler;
+    child?: StreamHandler;
+    limits?: Partial<LinkLimits>;
+    ports?: Pick<LinkDependencies, 'clock' | 'timers' | 'logger'>;
+  } = {},
 ): Promise<{ parent: LinkSession; child: LinkSession; ends: [Connection, Connection] }> {
   const ends = createConnectionPair();
   const refuse: StreamHandler = (_method, _parameters, stream) =>
     stream.fail({ code: 'NO_METHOD', message: 'nothing is served here' });
   const limits = handlers.limits ?? {};
+  const { clock, timers, logger } = handlers.ports ?? ports;
   const [parent, child] = await Promise.all([
     openLink(
-      { ...ports, connection: ends[0] },
+      { clock, timers, logger, connection: ends[0] },
       { role: 'parent', product: 'test', onStream: handlers.parent ?? refuse, limits },
     ),
     openLink(
-      { ...ports, connection: ends[1] },
+      { clock, timers, logger, connection: ends[1] },
       { role: 'child', product: 'test', onStream: handlers.child ?? refuse, limits },
     ),
   ]);
@@ -180,23 +193,27 @@ test('what is unconfirmed is capped over all streams even where the connection t
   parent.close(bye);
 });
 
-test('a link that has gone silent is closed on both sides', async () => {
-  const { parent, child, ends } = await openPair({ limits: { livenessTimeoutMs: 60 } });
-  const closed = new Promise<string | undefined>((resolve) =>
-    child.onClose((failure) => resolve(failure?.code)),
-  );
-  const stream = child.open('control', 'x', {});
-  const streamClosed = new Promise<string | undefined>((resolve) =>
-    stream.onClose((failure) => resolve(failure?.code)),
-  );
-  await new Promise((resolve) => setTimeout(resolve, 150));
-  let isOpen = true;
-  parent.onClose(() => (isOpen = false));
-  assert.equal(isOpen, true, 'keep-alive frames kept an idle link open');
+test('an idle link is kept by a word now and then; one that has gone silent is closed on both sides', async () => {
+  const world = createWorld({ seed: 1, drainMicrotasks: turn });
+  const { clock: worldClock, timers: worldTimers } = world;
+  const { parent, child, ends } = await openPair({
+    parent: () => {},
+    limits: { livenessTimeoutMs: 15_000 },
+    ports: { clock: worldClock, timers: worldTimers, logger: silentLogger },
+  });
+  const closes: (string | undefined)[] = [];
+  parent.onClose((failure) => closes.push(failure?.code));
+  child.onClose((failure) => closes.push(failure?.code));
+  child.open('control', 'x', {}).onClose((failure) => closes.push(`stream ${failure?.code}`));
+  await world.run(600_000);
+  assert.deepEqual(closes, [], 'nothing was said for ten minutes but that they are there');
   ends[1].pause();
   ends[0].pause();
-  assert.equal(await closed, 'LINK_IDLE');
-  assert.notEqual(await streamClosed, undefined);
+  await world.run(614_000);
+  assert.deepEqual(closes, []);
+  await world.run(625_000);
+  assert.deepEqual(new Set(closes), new Set(['LINK_IDLE', 'stream LINK_IDLE']));
+  assert.equal(closes.length, 3);
 });
 
 test('too old a version, a wrong role and an overloaded parent end the handshake with a clear code', async () => {
