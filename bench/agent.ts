@@ -9,7 +9,15 @@
  * Options: --rounds N (5), --settle S (15), --seconds S (30).
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -202,10 +210,30 @@ export const benchmark: Benchmark = async (commandLine) => {
     print(forms, measurements, sizes, versionMs);
     console.log(writeResults('agent', { environment, values, sizes, versionMs, measurements }));
   } finally {
-    for (const started of running.reverse()) await started.stop();
+    for (const started of running.reverse()) {
+      await started.stop().catch((error: unknown) => console.error(String(error)));
+    }
+    killPods(state);
     rmSync(folder, { recursive: true, force: true });
   }
 };
+
+/** An agent leaves its pods running; so does one that could not be measured to the end. */
+function killPods(state: string): void {
+  for (const file of globSync(join(state, 'pods/*/*/state.json'))) {
+    const { pid } = JSON.parse(readFileSync(file, 'utf8')) as { pid?: number };
+    const words = pid === undefined ? '' : commandLineOf(pid);
+    if (pid !== undefined && words.includes(state)) process.kill(pid, 'SIGKILL');
+  }
+}
+
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 function median(values: readonly number[]): number {
   return (
