@@ -9,7 +9,7 @@ export {
 } from './clock.ts';
 export { type Datagrams, type DatagramSocket } from './datagrams.ts';
 export { DiskError, type Disk, type DiskEntry, type DiskErrorCode, type DiskFile } from './disk.ts';
-export { FileTreeError, type FileAccess, type FileKind, type FileTree } from './file-tree.ts';
+export { type FileAccess, type FileKind, type FileTree } from './file-tree.ts';
 export {
   BodyTooLargeError,
   readBody,
