@@ -37,6 +37,7 @@ import {
 } from '#platform/io/node/mod.ts';
 import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
+import { requireKnownFormat } from './state-format.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 const joinAttemptsMax = 10;
@@ -55,6 +56,7 @@ export async function runAgentProcess(
   await claimFolder(options.stateFolder, `the agent of node ${options.nodeName}`);
   const disk = createNodeDisk(options.stateFolder);
   await disk.makeDirectory('');
+  await requireKnownFormat(disk, version, logger);
   const identity = await ensureIdentity(disk, options, logger);
   const renewal = keepRenewed(
     {

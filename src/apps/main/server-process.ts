@@ -18,6 +18,7 @@ import { createMetrics } from '#platform/metrics/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { explainDamage } from './damaged-state.ts';
 import { observeProcess } from './process-metrics.ts';
+import { requireKnownFormat } from './state-format.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 /** Runs the server until SIGTERM or SIGINT. */
@@ -29,6 +30,7 @@ export async function runServerProcess(
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info');
   await claimFolder(options.stateFolder, 'the server');
   const disk = createNodeDisk(options.stateFolder);
+  await requireKnownFormat(disk, version, logger);
   const metrics = createMetrics();
   observeProcess(metrics, version);
   const server = await assembleServer(
