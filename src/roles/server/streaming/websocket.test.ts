@@ -247,6 +247,8 @@ test('only a handshake as RFC 6455 has it is accepted, with the protocol that bo
     request({ 'sec-websocket-key': 'short' }),
     request({ 'sec-websocket-protocol': 'chat' }),
     request({}, 'POST'),
+    request({ origin: 'https://elsewhere.example', host: 'api.example:6443' }),
+    request({ origin: 'null', host: 'api.example:6443' }),
   ]) {
     assert.throws(() => webSocketAcceptance(wrong, protocols), { name: 'StatusError' });
   }

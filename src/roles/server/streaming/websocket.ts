@@ -47,6 +47,7 @@ export function webSocketAcceptance(
   { headers, method }: HttpRequest,
   protocols: readonly string[],
 ): { readonly protocol: string; readonly headers: Readonly<Record<string, string>> } {
+  refuseOtherSites(headers);
   const key = headers['sec-websocket-key'] ?? '';
   if (method !== 'GET' || headers['sec-websocket-version'] !== '13') {
     throw new StatusError('BadRequest', 'a WebSocket is asked for with GET and version 13');
@@ -71,6 +72,15 @@ export function webSocketAcceptance(
       'sec-websocket-protocol': protocol,
     },
   };
+}
+
+/**
+ * A browser opens WebSockets for any page, with the certificate of whoever sits
+ * before it: only pages of this very server may. Programs name no origin.
+ */
+function refuseOtherSites({ origin, host = '' }: HttpRequest['headers']): void {
+  if (origin === undefined || origin.toLowerCase() === `https://${host.toLowerCase()}`) return;
+  throw new StatusError('Forbidden', `a page of ${origin} may not reach into containers here`);
 }
 
 export interface WebSocket {
