@@ -13,7 +13,7 @@
  *    `acknowledgementsPerRecord` entries only. Forgetting it is harmless: the
  *    parent says at the start of a session how far it is.
  */
-import { assert, errorText, isJsonObject, strictTextOf, utf8, type JsonObject } from '#base/mod.ts';
+import { assert, errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
@@ -114,13 +114,12 @@ class DiskOutbox implements Outbox {
     }
     const dropped = entry.type === 'event' ? this.#makeRoom(text.length) : [];
     const gap = dropped.length > 0 ? this.#declareGap(dropped) : undefined;
-    const record: JsonObject = {
-      entry: entry as unknown as JsonObject,
-      ...(gap === undefined ? {} : { dropped, gap: { ...gap } }),
-    };
+    const loss =
+      gap === undefined ? '' : `,"dropped":${JSON.stringify(dropped)},"gap":${JSON.stringify(gap)}`;
+    const record = utf8(`{"entry":${text}${loss}}`);
     // Added in the turn in which it is durable: a snapshot at the log's head then has it.
     await new Promise<void>((resolve, reject) => {
-      this.#log.append(utf8(JSON.stringify(record)), (outcome) => {
+      this.#log.append(record, (outcome) => {
         if (outcome.type === 'refused') {
           reject(outcome.error);
           return;
