@@ -1,81 +1,142 @@
 /**
- * How much of a fleet's life one core simulates: node-hours of virtual time in a
- * second of real time, for a fleet with nothing to do and for one in trouble. The
- * quiet fleet has pods and heartbeats, and all checkers but those that are clients of
- * its API look on.
- * Run: `npm run bench -- sim [--rounds N]`.
+ * How much of a fleet's life is simulated in a second: node-hours of virtual time, for
+ * quiet fleets of several sizes at two rates of heartbeats, and for one in trouble. Quiet
+ * fleets have pods and heartbeats, and all checkers but those that are clients of the API
+ * look on. Each measurement is a process of its own; with several processes, each
+ * simulates a fleet of its own at the same time, and what they do is added up.
+ * Run: `npm run bench -- sim [--rounds N] [--processes N] [--only TEXT]`.
  */
+import { fork } from 'node:child_process';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runSimulation, type SimulationResult } from '#apps/simulator/mod.ts';
+import type { FleetMeasure, FleetTask } from './sim-fleet.ts';
 import { environmentFacts, printTable, writeResults, type Benchmark } from './support/benchmark.ts';
 
-const fleets = [
-  { name: 'quiet, 10 nodes', nodes: 10, minutes: 60, isQuiet: true },
-  { name: 'quiet, 100 nodes', nodes: 100, minutes: 10, isQuiet: true },
-  { name: 'in trouble, 4 nodes', nodes: 4, minutes: 30, isQuiet: false },
-] as const;
-const roundsDefault = '3';
-const msPerHour = 3_600_000;
+const quiet = (nodes: number, heartbeatIntervalMs: number, minutes: number) => ({
+  name: `quiet, ${nodes} nodes, ${heartbeatIntervalMs / 1000} s`,
+  task: { nodes, minutes, heartbeatIntervalMs, isQuiet: true },
+});
+/** So long that the founding hardly counts, and a round takes a minute or two. */
+const fleets: readonly { readonly name: string; readonly task: Omit<FleetTask, 'seed'> }[] = [
+  quiet(10, 2_000, 6_000),
+  quiet(100, 2_000, 600),
+  quiet(1000, 2_000, 30),
+  quiet(10, 10_000, 12_000),
+  quiet(100, 10_000, 1_800),
+  quiet(1000, 10_000, 120),
+  {
+    name: 'in trouble, 4 nodes, 2 s',
+    task: { nodes: 4, minutes: 60, heartbeatIntervalMs: 2_000, isQuiet: false },
+  },
+];
+const roundsDefault = '5';
 
-interface Round {
-  readonly nodeHoursPerSecond: number;
-  readonly eventsPerSecond: number;
-  readonly simulatedMs: number;
-  readonly cpuMs: number;
-  readonly elapsedMs: number;
+function simulate(task: FleetTask): Promise<FleetMeasure> {
+  return new Promise((resolve, reject) => {
+    const child = fork(join(import.meta.dirname, 'sim-fleet.ts'), {
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    });
+    let measured: FleetMeasure | undefined;
+    child.once('message', (message) => {
+      measured = message as FleetMeasure;
+    });
+    child.once('exit', (code) => {
+      if (measured === undefined) reject(new Error(`the simulation ended with ${code}`));
+      else resolve(measured);
+    });
+    child.send(task);
+  });
 }
 
-async function measure(fleet: (typeof fleets)[number], seed: number): Promise<Round> {
-  const { nodes, minutes, isQuiet } = fleet;
-  const began = performance.now();
-  const cpuBefore = process.cpuUsage();
-  const result: SimulationResult = await runSimulation({
-    seed,
-    minutes,
-    nodes,
-    isQuiet,
-    drainMicrotasks: () => new Promise((resolve) => setImmediate(resolve)),
-  });
-  const { user, system } = process.cpuUsage(cpuBefore);
-  const elapsedMs = performance.now() - began;
+/** Of all processes of a round together. */
+interface Round {
+  readonly processes: number;
+  readonly nodeHoursPerSecond: number;
+  readonly nodeHoursPerCpuSecond: number;
+  /** With the founding of the fleet and the checks at its end. */
+  readonly wholeNodeHoursPerSecond: number;
+  readonly foundingMs: number;
+  readonly eventsPerNodeHour: number;
+}
+
+async function runRound(
+  task: Omit<FleetTask, 'seed'>,
+  processes: number,
+  round: number,
+): Promise<Round> {
+  const measures = await Promise.all(
+    Array.from({ length: processes }, (_, index) =>
+      simulate({ ...task, seed: 1 + round * processes + index }),
+    ),
+  );
+  const sum = (value: (measure: FleetMeasure) => number): number =>
+    measures.reduce((total, measure) => total + value(measure), 0);
   return {
-    nodeHoursPerSecond: (nodes * result.simulatedMs * 1000) / msPerHour / elapsedMs,
-    eventsPerSecond: (result.events * 1000) / elapsedMs,
-    simulatedMs: result.simulatedMs,
-    cpuMs: (user + system) / 1000,
-    elapsedMs,
+    processes,
+    nodeHoursPerSecond: sum(({ nodeHours, elapsedMs }) => (nodeHours * 1000) / elapsedMs),
+    nodeHoursPerCpuSecond: sum(({ nodeHours }) => nodeHours * 1000) / sum(({ cpuMs }) => cpuMs),
+    wholeNodeHoursPerSecond: sum(
+      ({ wholeNodeHours, wholeMs }) => (wholeNodeHours * 1000) / wholeMs,
+    ),
+    foundingMs: sum(({ foundingMs }) => foundingMs) / processes,
+    eventsPerNodeHour: sum(({ events }) => events) / sum(({ wholeNodeHours }) => wholeNodeHours),
   };
 }
 
 const median = (values: readonly number[]): number =>
   values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number`);
+  return value;
+}
+
 export const benchmark: Benchmark = async (commandLine) => {
   const { values } = parseArgs({
     args: [...commandLine],
-    options: { rounds: { type: 'string', default: roundsDefault } },
+    options: {
+      rounds: { type: 'string', default: roundsDefault },
+      processes: { type: 'string', default: String(cpus().length) },
+      only: { type: 'string', default: '' },
+    },
   });
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number');
-  const measured = new Map<string, Round[]>(fleets.map(({ name }) => [name, []]));
+  const rounds = wholeNumber('rounds', values.rounds);
+  const processes = wholeNumber('processes', values.processes);
+  const chosen = fleets.filter(({ name }) => name.includes(values.only));
+  const environment = environmentFacts();
+  const lanes = processes === 1 ? [1] : [1, processes];
+  const measured = new Map<string, Round[]>();
   // In turn, so that what else the machine does strikes all of them alike.
   for (let round = 0; round < rounds; round += 1) {
-    for (const fleet of fleets) measured.get(fleet.name)?.push(await measure(fleet, round + 1));
+    for (const { name, task } of chosen) {
+      for (const count of lanes) {
+        const key = `${name}, ${count} process${count === 1 ? '' : 'es'}`;
+        const all = measured.get(key) ?? [];
+        all.push(await runRound(task, count, round));
+        measured.set(key, all);
+      }
+    }
   }
-  const rows = [['fleet', 'node-hours/s', 'least', 'most', 'events/s', 'CPU share']];
+  const titles = ['node-hours/s', 'least', 'most', 'per CPU s', 'with founding', 'founding s'];
+  const rows = [['fleet', ...titles, 'events/node-hour']];
   for (const [name, all] of measured) {
     const speeds = all.map((one) => one.nodeHoursPerSecond);
-    const share = median(all.map((one) => one.cpuMs / one.elapsedMs));
     rows.push([
       name,
       median(speeds).toFixed(1),
       Math.min(...speeds).toFixed(1),
       Math.max(...speeds).toFixed(1),
-      median(all.map((one) => one.eventsPerSecond)).toFixed(0),
-      share.toFixed(2),
+      median(all.map((one) => one.nodeHoursPerCpuSecond)).toFixed(1),
+      median(all.map((one) => one.wholeNodeHoursPerSecond)).toFixed(1),
+      (median(all.map((one) => one.foundingMs)) / 1000).toFixed(1),
+      median(all.map((one) => one.eventsPerNodeHour)).toFixed(0),
     ]);
   }
+  console.log(`node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`);
+  console.log(`${rounds} rounds; load before: ${String(environment['loadAverageBefore'])}`);
   printTable(rows);
-  const results = { environment: environmentFacts(), rounds: Object.fromEntries(measured) };
+  const results = { environment, rounds: Object.fromEntries(measured) };
   console.log(`results in ${writeResults('sim', results)}`);
 };

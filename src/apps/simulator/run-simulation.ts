@@ -27,6 +27,10 @@ export interface SimulationOptions extends Pick<
   readonly nodes: number;
   /** Nothing happens but what a fleet does by itself. */
   readonly isQuiet?: boolean;
+  /** How often nodes are heard of; as the pace has it where absent. */
+  readonly heartbeatIntervalMs?: number;
+  /** Told when the fleet stands and has its work, and when its trouble or quiet is over. */
+  readonly onPhase?: (phase: 'founded' | 'healing') => void;
   /** It lives for days, beyond the life of its certificates. */
   readonly isLong?: boolean;
   /** A planted bug. */
@@ -64,12 +68,9 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   const world = createWorld(
     story === undefined ? options : { ...options, ...told(options, story) },
   );
-  const fleet = new Fleet(
-    world,
-    nodes,
-    options.sabotage,
-    options.isLong === true ? paces.long : paces.short,
-  );
+  const pace = options.isLong === true ? paces.long : paces.short;
+  const { heartbeatIntervalMs = pace.heartbeatIntervalMs } = options;
+  const fleet = new Fleet(world, nodes, options.sabotage, { ...pace, heartbeatIntervalMs });
   if (story !== undefined) {
     fleet.checkers.truth.onBatch((batch) => story.commit(world.clock.monotonicMs(), batch));
   }
@@ -79,11 +80,13 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     await requireConvergence(fleet, undefined);
     print(`${nodes} nodes joined`);
     await scenario.apply();
+    options.onPhase?.('founded');
     if (options.isQuiet !== true) await fleet.checkers.begin(fleet);
     const untilMs = world.clock.monotonicMs() + minutes * 60_000;
     if (options.isQuiet === true) await sleep(world.timers, minutes * 60_000);
     else await scenario.run(untilMs);
     print(`healing: ${scenario.declared.replicas} replicas are declared`);
+    options.onPhase?.('healing');
     await scenario.heal();
     await requireConvergence(fleet, scenario.declared);
     await fleet.checkers.end();
