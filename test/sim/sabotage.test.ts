@@ -9,6 +9,7 @@ import { runSimulator } from './run-simulator.ts';
 
 const short = ['--seeds', '1..20', '--minutes', '6', '--nodes', '3'];
 const long = ['--seeds', '1..6', '--long'];
+const restored = ['--seeds', '1..20', '--restored'];
 /** By name, what issue and reference promise at least. */
 const promised = [
   'acknowledge-before-sync',
@@ -41,15 +42,15 @@ test('the promised bugs are there, their names differ, and every invariant has o
 });
 
 test('without a planted bug the same seeds pass', async () => {
-  // Those that live long are run by simulation.test.ts.
+  // Those that live long or have their server replaced are run by simulation.test.ts.
   const { exitCode, output } = await runSimulator(short);
   assert.equal(exitCode, 0, output);
 });
 
-for (const { name, what, invariant, isLong } of sabotages) {
+for (const { name, what, invariant, isLong, isRestored } of sabotages) {
   const wanted = invariantText(invariant);
   test(`a program that ${what} breaks ${wanted}`, async () => {
-    const words = isLong === true ? long : short;
+    const words = isLong === true ? long : isRestored === true ? restored : short;
     const { exitCode, output } = await runSimulator([...words, '--sabotage', name, '--fail-fast']);
     assert.equal(exitCode, 1, output);
     const named = Array.from(output.matchAll(/^ {2}(.*) violated at /gm), ([, text]) => text);

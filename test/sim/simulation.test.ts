@@ -29,6 +29,11 @@ test('fleets that outlive their certificates converge as well', async () => {
   assert.ok(Number(renewedLate) > 0, output);
 });
 
+test('fleets whose server is replaced by a backup, and comes back, converge as well', async () => {
+  const { exitCode, output } = await runSimulator(['--seeds', '1..20', '--restored', '--twice']);
+  assert.equal(exitCode, 0, output);
+});
+
 test('wrong words are refused with what was wrong with them', async () => {
   const wrong: readonly (readonly [string, RegExp])[] = [
     ['--seed x', /^--seed takes a whole number from 0 to \d+, not 'x'$/m],

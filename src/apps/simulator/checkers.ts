@@ -20,6 +20,7 @@ import { OutboxDelivers } from './invariants/outbox-delivers.ts';
 import { checkEnded, watchCopies } from './invariants/restart-disturbs-nothing.ts';
 import { RevokedIsRefused } from './invariants/revoked-is-refused.ts';
 import { checkStateIsFold } from './invariants/state-is-fold.ts';
+import { EpochsObeyed } from './invariants/epochs-obeyed.ts';
 import { watchLinks } from './invariants/superseded-never-acts.ts';
 import { TokenRaces } from './invariants/token-works-once.ts';
 import { startWatchObserver, type WatchObserver } from './invariants/whole-watches.ts';
@@ -54,6 +55,10 @@ export class Checkers {
   readonly #outboxes: OutboxDelivers;
   readonly #copies: CopyIsPast;
   readonly #seen = new WeakSet<Store>();
+  /** The server that runs is one that another has replaced. */
+  isServerSuperseded = false;
+  readonly #epochs: EpochsObeyed;
+  #isReplaced = false;
   #watches: readonly WatchObserver[] = [];
   #tally: Tally | undefined;
   #races: TokenRaces | undefined;
@@ -67,6 +72,7 @@ export class Checkers {
     checkOneOrder(this.truth, violate);
     this.#outboxes = new OutboxDelivers(this.truth, violate);
     this.#copies = new CopyIsPast(this.truth, violate);
+    this.#epochs = new EpochsObeyed(violate);
     this.revoked = new RevokedIsRefused(violate);
   }
 
@@ -75,6 +81,8 @@ export class Checkers {
     const { timers } = host.ports;
     return {
       store: (store, part) => {
+        // What it shows and writes is no part of the fleet's history.
+        if (this.isServerSuperseded) return store;
         this.#opened(store);
         const watched = watchWriter(store, part, this.#violate);
         const handed = this.#sabotage.store?.(watched, part, timers) ?? watched;
@@ -92,10 +100,22 @@ export class Checkers {
     return this.revoked.watchRequests(server);
   }
 
+  /** The server's disk holds a backup: what was seen after it is not so any more. */
+  serverReplaced(): void {
+    this.#isReplaced = true;
+    this.#copies.beginAgain();
+  }
+
+  /** With it the node forgets whom it obeyed. */
+  copyLost(node: Host): void {
+    this.#epochs.forget(node.name);
+  }
+
   /** The machine's disk is made empty: nothing more comes of what was on it. */
   machineEmptied(node: Host): void {
     this.#outboxes.forget(node.name);
     this.#copies.forget(node.name);
+    this.#epochs.forget(node.name);
   }
 
   agentSpawn(spawn: Spawn, host: Host): Spawn {
@@ -105,6 +125,7 @@ export class Checkers {
 
   agentReplica(replica: Replica, host: Host): Replica {
     this.#copies.watch(replica, host.name);
+    this.#epochs.watch(replica, host, () => this.isServerSuperseded);
     return this.#sabotage.replica?.(replica) ?? replica;
   }
 
@@ -185,6 +206,11 @@ export class Checkers {
   #opened(store: Store): void {
     if (this.#seen.has(store)) return;
     this.#seen.add(store);
+    if (this.#isReplaced) {
+      this.#isReplaced = false;
+      this.truth.adopt(store, storedResources);
+      this.#outboxes.beginAgain();
+    }
     if (!checkAcknowledgedSurvives(store, this.truth, this.#violate)) return;
     this.truth.attach(store);
     checkStateIsFold(store, storedResources, this.truth, this.#violate);

@@ -30,7 +30,6 @@ export const storedResources = [
   'imagetags.selvage.dev',
   'outboxcursors.selvage.dev',
   'epochs.selvage.dev',
-  'epochs.selvage.dev',
   nodeIdentityResource,
 ];
 

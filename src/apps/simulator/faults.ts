@@ -311,6 +311,7 @@ export class Faults {
     const node = this.#random.pick(busy);
     node.crash();
     node.machineDisk.tree.remove(copyFolder);
+    this.#fleet.checkers.copyLost(node);
     if (this.#random.chance(0.7)) {
       const { world, pace } = this.#fleet;
       world.faults.partition(node.name, serverHostName, 'both');

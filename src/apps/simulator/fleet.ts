@@ -58,7 +58,7 @@ export class Fleet {
     this.world = world;
     this.pace = pace;
     this.#sabotage = sabotage;
-    armSabotage(sabotage.hook);
+    armSabotage(sabotage.isRestored === true ? undefined : sabotage.hook);
     this.#failed = new Promise((_, reject) => {
       this.#reject = reject;
     });
@@ -159,6 +159,13 @@ export class Fleet {
     this.#server = undefined;
     if (how === 'crash') this.serverHost.crash();
     else this.serverHost.crashMachine();
+  }
+
+  /** From now on the server that runs is one that another has replaced, or not any more. */
+  serverIsSuperseded(isSo: boolean): void {
+    this.checkers.isServerSuperseded = isSo;
+    // Before that nobody has replaced anybody, and the bug would only spoil the scene.
+    if (this.#sabotage.isRestored === true) armSabotage(isSo ? this.#sabotage.hook : undefined);
   }
 
   /** Hands a machine that is to join anew what it needs for that. */

@@ -12,6 +12,7 @@ import { paces } from './pace.ts';
 import type { Sabotage } from './sabotages.ts';
 import { Scenario, type ScenarioCounts } from './scenario.ts';
 import type { Story } from './story.ts';
+import { supersede } from './supersession.ts';
 
 const minutesMax = 100_000;
 const nodesMax = 5_000;
@@ -33,6 +34,8 @@ export interface SimulationOptions extends Pick<
   readonly onPhase?: (phase: 'founded' | 'healing') => void;
   /** It lives for days, beyond the life of its certificates. */
   readonly isLong?: boolean;
+  /** Its server is replaced by a backup of it, and comes back. */
+  readonly isRestored?: boolean;
   /** A planted bug. */
   readonly sabotage?: Sabotage;
   /** Gets what happens, to be read where it fails. */
@@ -81,10 +84,15 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     print(`${nodes} nodes joined`);
     await scenario.apply();
     options.onPhase?.('founded');
-    if (options.isQuiet !== true) await fleet.checkers.begin(fleet);
-    const untilMs = world.clock.monotonicMs() + minutes * 60_000;
-    if (options.isQuiet === true) await sleep(world.timers, minutes * 60_000);
-    else await scenario.run(untilMs);
+    if (options.isRestored === true) {
+      await requireConvergence(fleet, scenario.declared);
+      await supersede(fleet, scenario);
+    } else if (options.isQuiet === true) {
+      await sleep(world.timers, minutes * 60_000);
+    } else {
+      await fleet.checkers.begin(fleet);
+      await scenario.run(world.clock.monotonicMs() + minutes * 60_000);
+    }
     print(`healing: ${scenario.declared.replicas} replicas are declared`);
     options.onPhase?.('healing');
     await scenario.heal();

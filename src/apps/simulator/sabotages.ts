@@ -37,6 +37,8 @@ export interface Sabotage {
   readonly isSeenTwice?: true;
   /** Only a fleet that lives for days can show it. */
   readonly isLong?: true;
+  /** Only a fleet whose server was replaced can show it. */
+  readonly isRestored?: true;
 }
 
 const requestBytesMax = 1 << 20;
@@ -178,6 +180,13 @@ export const sabotages: readonly Sabotage[] = [
     invariant: invariants.supersededNeverActs,
     what: 'goes on serving a link after the node has opened a newer one',
     hook: 'forget-a-fence',
+  },
+  {
+    name: 'obey-a-superseded-owner',
+    invariant: invariants.supersededNeverActs,
+    what: 'serves and obeys whoever is there, whatever its epoch and its history',
+    isRestored: true,
+    hook: 'obey-a-superseded-owner',
   },
   {
     name: 'restart-an-adopted-pod',

@@ -86,6 +86,12 @@ export class Scenario {
     await ensureCreated(this.#fleet.operator, resources.deployments, this.#deployment());
   }
 
+  /** Declares so many replicas. */
+  async scaleTo(replicas: number): Promise<void> {
+    this.declared.replicas = replicas;
+    await this.#patchDeployment('scale', { spec: { replicas } }, 'scale');
+  }
+
   /** Troubles the fleet until that instant of the world. */
   async run(untilMs: number): Promise<void> {
     const { clock, timers } = this.#fleet.world;
@@ -128,9 +134,7 @@ export class Scenario {
   readonly #operations: Readonly<Record<Operation, () => Promise<boolean>>> = {
     scales: async () => {
       const { nodes } = this.#fleet;
-      this.declared.replicas = this.#random.below(nodes.length * replicasPerNodeMax + 1);
-      const spec = { replicas: this.declared.replicas };
-      await this.#patchDeployment('scale', { spec }, 'scale');
+      await this.scaleTo(this.#random.below(nodes.length * replicasPerNodeMax + 1));
       return true;
     },
     rollouts: async () => {

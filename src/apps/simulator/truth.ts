@@ -39,6 +39,19 @@ export class Truth {
     this.#listeners.push(listener);
   }
 
+  /** Begins anew with the store of a server that was restored: what came after is not so. */
+  adopt(store: Store, storedResources: readonly string[]): void {
+    this.#objects.clear();
+    this.#events.clear();
+    for (const object of storedResources.flatMap((name) => [...store.list(name)])) {
+      this.#objects.set(keyText(object.key), object);
+      this.#uids.set(object.uid, object);
+    }
+    const { sequence, chainHash } = store.head();
+    this.revision = sequence;
+    this.chainHash = chainHash;
+  }
+
   /** Lets go of all that was seen, where nothing is to be compared any more. */
   forget(): void {
     this.#objects.clear();

@@ -15,7 +15,7 @@
  * 5. The epoch that was obeyed is on disk before anything of it is shown, never goes
  *    back, and nothing of an older one is taken.
  */
-import { assert, AssertionFailure, errorText } from '#base/mod.ts';
+import { assert, AssertionFailure, errorText, isSabotaged } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timer, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import {
@@ -256,7 +256,7 @@ class DiskReplica implements Replica {
   }
 
   #requireEpoch({ epoch }: SliceBatch | SliceProgress | RangeQuestion): void {
-    if (epoch >= this.#state.epoch) return;
+    if (epoch >= this.#state.epoch || isSabotaged('obey-a-superseded-owner')) return;
     const text = `this copy obeys epoch ${this.#state.epoch}, the owner speaks for epoch ${epoch}`;
     throw new SyncError('SYNC_SUPERSEDED', text);
   }
@@ -283,7 +283,7 @@ class DiskReplica implements Replica {
       const text = `the owner is at ${sequence}, this copy is at ${cursor.sequence}`;
       throw new SyncError('SYNC_DIVERGED', text);
     }
-    if (epoch > obeyed) return;
+    if (epoch > obeyed || isSabotaged('obey-a-superseded-owner')) return;
     const text = `another incarnation comes with a later epoch than ${obeyed}, not with ${epoch}`;
     throw new SyncError('SYNC_SUPERSEDED', text);
   }

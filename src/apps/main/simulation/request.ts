@@ -14,6 +14,8 @@ same story every time.
   --nodes N         nodes of a fleet: 4, and with --long 3
   --long            fleets that outlive their certificates: long cuts, clocks that jump
                     by days, a node that is revoked; heartbeats are seldom
+  --restored        fleets whose server is replaced by an older backup of it, and then
+                    comes back itself; in place of other troubles
   --twice           run each seed again: it must tell the same story
   --sabotage NAME   with that planted bug; must fail (--sabotage list prints them)
   --fail-fast       stop at the first seed that fails
@@ -28,6 +30,7 @@ export interface RunRequest {
   readonly minutes: number;
   readonly nodes: number;
   readonly isLong: boolean;
+  readonly isRestored: boolean;
   /** Each seed runs again, and must tell the same story. */
   readonly isTwice: boolean;
   /** Name of a planted bug. */
@@ -80,6 +83,7 @@ function wordsOf(words: readonly string[]) {
         nodes: { type: 'string' },
         jobs: { type: 'string' },
         long: { type: 'boolean', default: false },
+        restored: { type: 'boolean', default: false },
         verbose: { type: 'boolean', default: false },
         twice: { type: 'boolean', default: false },
         'fail-fast': { type: 'boolean', default: false },
@@ -123,6 +127,8 @@ export function parseRequest(words: readonly string[]): Request | 'help' | 'list
     throw new UsageError(`--sabotage takes list or one of ${names}; not '${sabotage}'`);
   }
   const isLong = values.long || planted?.isLong === true;
+  const isRestored = values.restored || planted?.isRestored === true;
+  if (isLong && isRestored) throw new UsageError('either --long or --restored');
   const usual = isLong ? longRun : shortRun;
   const seeds = seedsOf(values.seed, values.seeds);
   if (values.verbose && !seeds.isSingle) throw new UsageError('--verbose takes one --seed');
@@ -135,6 +141,7 @@ export function parseRequest(words: readonly string[]): Request | 'help' | 'list
       minutes: wholeNumber('minutes', values.minutes, usual.minutes, 1, minutesMax),
       nodes: wholeNumber('nodes', values.nodes, usual.nodes, 1, nodesMax),
       isLong,
+      isRestored,
       isTwice: values.twice || planted?.isSeenTwice === true,
       sabotage,
     },
@@ -146,6 +153,7 @@ export function commandFor(seed: number, run: RunRequest): string {
   const usual = run.isLong ? longRun : shortRun;
   const words = ['npm run sim --', `--seed ${seed}`];
   if (run.isLong) words.push('--long');
+  if (run.isRestored) words.push('--restored');
   if (run.minutes !== usual.minutes) words.push(`--minutes ${run.minutes}`);
   if (run.nodes !== usual.nodes) words.push(`--nodes ${run.nodes}`);
   if (run.isTwice) words.push('--twice');

@@ -37,7 +37,7 @@ const linesBeforeParting = 6;
 const traceLinesMax = 3_000_000;
 
 function runOnce(run: RunRequest, seed: number, more: More = {}): Promise<SimulationResult> {
-  const { minutes, nodes, isLong } = run;
+  const { minutes, nodes, isLong, isRestored } = run;
   const sabotage = sabotages.find(({ name }) => name === run.sabotage);
   return runSimulation({
     ...(sabotage === undefined ? {} : { sabotage }),
@@ -45,6 +45,7 @@ function runOnce(run: RunRequest, seed: number, more: More = {}): Promise<Simula
     minutes,
     nodes,
     isLong,
+    isRestored,
     drainMicrotasks: () => new Promise((resolve) => setImmediate(resolve)),
     turns: createNodeTurns(),
     ...more,

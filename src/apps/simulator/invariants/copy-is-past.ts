@@ -13,10 +13,16 @@ export class CopyIsPast {
   readonly #truth: Truth;
   readonly #violate: Violate;
   readonly #replicas = new Map<string, Replica>();
+  #histories = 1;
 
   constructor(truth: Truth, violate: Violate) {
     this.#truth = truth;
     this.#violate = violate;
+  }
+
+  /** The owner is restored from an earlier time, and its history goes on from there. */
+  beginAgain(): void {
+    this.#histories += 1;
   }
 
   forget(nodeName: string): void {
@@ -29,7 +35,12 @@ export class CopyIsPast {
     for (const resource of ['pods', 'nodes']) {
       for (const { uid, revision } of replica.list(resource)) revisions.set(uid, revision);
     }
+    let history = this.#histories;
     replica.onChange((changes) => {
+      if (history !== this.#histories) {
+        history = this.#histories;
+        revisions.clear();
+      }
       for (const { type, object } of changes) {
         const before = revisions.get(object.uid) ?? 0;
         if (type === 'put' && object.revision < before) {

@@ -84,6 +84,16 @@ export class OutboxDelivers {
     };
   }
 
+  /** The store is one of an earlier time: what came after it has to come again. */
+  beginAgain(): void {
+    this.#arrived.clear();
+    for (const object of this.#truth.objects()) {
+      const text = JSON.stringify(facetOf(object, 'report'));
+      const index = this.#puts.get(object.uid)?.findLastIndex((put) => put.text === text) ?? -1;
+      if (index >= 0) this.#arrived.set(object.uid, index);
+    }
+  }
+
   /** That node's disk is empty: what its outbox held is gone, and not by its fault. */
   forget(nodeName: string): void {
     for (const puts of this.#puts.values()) {
