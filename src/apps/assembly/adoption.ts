@@ -23,6 +23,7 @@ import {
   type AdoptionContext,
   type AdoptionOutcome,
   type NodeCopy,
+  nodeKey,
   offeredResources,
   planAdoption,
   raisedReplicas,
@@ -70,13 +71,14 @@ export async function runAdoption(
   const left = [...run.nodeNames];
   const work = async (): Promise<void> => {
     for (let nodeName = left.shift(); nodeName !== undefined; nodeName = left.shift()) {
+      let copy: NodeCopy;
       try {
-        const copy = await dependencies.fetchCopy(nodeName);
-        outcomes.push(...(await runForNode(dependencies, run, copy, taken)));
+        copy = await dependencies.fetchCopy(nodeName);
       } catch (thrown) {
-        if (dependencies.store.isLatched) throw thrown;
         failed.push({ nodeName, why: errorText(thrown) });
+        continue;
       }
+      outcomes.push(...(await runForNode(dependencies, run, copy, taken)));
     }
   };
   await Promise.all(Array.from({ length: nodesAtOnce }, work));
@@ -104,9 +106,13 @@ async function runForNode(
   const rank = (object: StoredObject): number =>
     (offeredResources as readonly string[]).indexOf(object.key.resource);
   const objects = copy.objects.toSorted((left, right) => rank(left) - rank(right));
-  const judged = chunksOf(objects).flatMap(
-    (chunk) => planAdoption(store, copy, chunk, context).outcomes,
-  );
+  const judged: AdoptionOutcome[] = [];
+  for (const chunk of chunksOf(objects)) {
+    const isNodeTaken = judged.some(
+      ({ object, outcome }) => object === keyText(nodeKey(copy.nodeName)) && outcome === 'taken in',
+    );
+    judged.push(...planAdoption(store, copy, chunk, { ...context, isNodeTaken }).outcomes);
+  }
   if (mode === 'try') return judged;
   await keepHistory(dependencies, epoch, copy, mode === 'keep' ? 'all' : judged);
   if (mode === 'keep') return judged;

@@ -12,13 +12,15 @@ import { errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
 import { StatusError } from '#platform/api/mod.ts';
 import { type Clock, type Disk, type Logger, type Random, timestampOf } from '#platform/io/mod.ts';
 import type { OwnedStore } from '#platform/store/mod.ts';
-import { type Hub, raiseEpoch } from '#roles/hub/mod.ts';
+import { epochOf, type Hub, raiseEpoch } from '#roles/hub/mod.ts';
 import { type AdoptionDependencies, type AdoptionSummary, runAdoption } from './adoption.ts';
 
 const noteFile = 'divergence.json';
 const noteBytesMax = 2 * 1024 * 1024;
 const namesShownMax = 5;
 const followersMax = 10_000;
+/** A follower that claims to obey an epoch so far above this server's is not believed. */
+const epochLeapMax = 1_000_000;
 
 interface Note {
   /** The store's when it was found; one of another incarnation is settled. */
@@ -141,7 +143,8 @@ export async function openDivergence(
         "'selvage restore impose' to have this server's state count, which stops what only they know of; or stop this server and restore a newer backup"
       );
     },
-    found(nodeName, reason, epoch) {
+    found(nodeName, reason, claimedEpoch) {
+      const epoch = claimedEpoch > epochOf(store) + epochLeapMax ? 0 : claimedEpoch;
       const isNew = !followers.has(nodeName) && followers.size < followersMax;
       if (isNew) followers.add(nodeName);
       if (note !== undefined) {

@@ -70,6 +70,10 @@ export interface SliceProgress {
 export type SliceMessage = SliceBatch | SliceProgress;
 
 export const unnumbered = -1;
+/** Of sequences, and of everything that is counted: they have 48 bits on the wire. */
+const placeMax = 2 ** 48 - 1;
+/** An epoch rises with decisions of people: what is above this is none. */
+export const epochMax = 2 ** 47;
 const batchType = 1;
 const progressType = 2;
 const chainHashBytes = 32;
@@ -174,7 +178,7 @@ export function decodeSliceMessage(bytes: Uint8Array): SliceMessage {
     hasMore,
     part: header['part'] === undefined ? unnumbered : countIn(header['part']),
     incarnation: textIn(incarnation, incarnationLengthMax),
-    epoch: header['epoch'] === undefined ? 0 : countIn(header['epoch']),
+    epoch: header['epoch'] === undefined ? 0 : countIn(header['epoch'], epochMax),
     after: countIn(header['after']),
     sequence: countIn(header['sequence']),
     chainHash: hexIn(chainHash, chainHashBytes * 2),
@@ -235,10 +239,9 @@ function hexIn(value: unknown, length: number): string {
   return text;
 }
 
-function countIn(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw malformed('a number');
-  }
+function countIn(value: unknown, max = placeMax): number {
+  const isCount = typeof value === 'number' && Number.isSafeInteger(value);
+  if (!isCount || value < 0 || value > max) throw malformed('a number');
   return value;
 }
 

@@ -45,6 +45,8 @@ export interface AdoptionContext {
   readonly newUid: (namespace: string) => string;
   /** Of each facet that was taken over already: the revision in the copy that it came from. */
   readonly takenRevisions: ReadonlyMap<string, number>;
+  /** Judges as if the node of the offer were known: only to say what would be done. */
+  readonly isNodeTaken?: boolean;
   /** Notes the key of a node that the server does not know. Throws StatusError where it cannot. */
   readonly recordNode: (view: StoreView, nodeName: string, uid: Uid) => readonly Change[];
 }
@@ -88,7 +90,7 @@ export function planAdoption(
   const named = namedByPods(offer);
   const madeNamespaces = new Set<string>();
   const seen = new Set<string>();
-  let node = view.get(nodeKey(nodeName))?.uid;
+  let isKnown = view.get(nodeKey(nodeName)) !== undefined || context.isNodeTaken === true;
   for (const offered of objects) {
     const object = keyText(offered.key);
     try {
@@ -97,7 +99,7 @@ export function planAdoption(
       const definition = definitionOf(context, offered.key);
       const isNode = offered.key.resource === 'nodes';
       if (isNode && offered.key.name !== nodeName) throw new Refusal('it is another node');
-      if (!isNode && node === undefined) throw new Refusal(`node ${nodeName} is not known`);
+      if (!isNode && !isKnown) throw new Refusal(`node ${nodeName} is not known`);
       if (offered.key.resource === 'pods') requirePodOf(offered, nodeName);
       else if (!isNode && !named.has(object)) throw new Refusal('no pod of the node names it');
       const present = view.get(offered.key);
@@ -125,7 +127,7 @@ export function planAdoption(
           ...(remark === undefined ? {} : { remark }),
         });
       }
-      if (isNode) node = offered.uid;
+      if (isNode) isKnown = true;
     } catch (thrown) {
       if (!(thrown instanceof Refusal) && !(thrown instanceof StatusError)) throw thrown;
       outcomes.push({ object, nodeName, outcome: 'refused', remark: thrown.message });

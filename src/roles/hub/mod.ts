@@ -6,9 +6,9 @@ export {
   raisedReplicas,
 } from './adoption.ts';
 export { type NodeCopy } from './copies.ts';
-export { raiseEpoch } from './epoch.ts';
+export { epochOf, raiseEpoch } from './epoch.ts';
 export { createHub } from './hub.ts';
-export { hubIndexes } from './stored-facets.ts';
+export { hubIndexes, nodeKey } from './stored-facets.ts';
 export {
   type Hub,
   type HubDependencies,
