@@ -3,9 +3,9 @@
  * in its file system. Looked up anew before each start, as all of it may change
  * between two runs.
  */
-import type { Container } from '#platform/api/mod.ts';
+import { type Container, milliUnitsOf, tryParseQuantity } from '#platform/api/mod.ts';
 import type { ImageCache } from '../images/image-cache.ts';
-import type { ContainerResolver, ContainerStart } from '../runtimes/types.ts';
+import type { ContainerLimits, ContainerResolver, ContainerStart } from '../runtimes/types.ts';
 import type { ConfigObjects } from './config-objects.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import { commandOf, environmentOf } from './environment.ts';
@@ -43,6 +43,23 @@ export interface PreparerDependencies {
   readonly factsOf: (pod: DesiredPod, ip: string) => PodFacts;
   /** For the pods of a namespace; undefined: they resolve names as the machine does. */
   readonly resolverFor: (namespace: string) => ContainerResolver | undefined;
+}
+
+/** What a limit leaves open, the runtime decides. */
+function limitsOf({ resources }: Container): ContainerLimits {
+  const memory = milliOf(resources?.limits?.memory);
+  const cpuMillis = milliOf(resources?.limits?.cpu);
+  return {
+    ...(memory === undefined ? {} : { memoryBytes: Math.ceil(memory / 1_000) }),
+    ...(cpuMillis === undefined ? {} : { cpuMillis: Math.ceil(cpuMillis) }),
+  };
+}
+
+/** In thousandths; undefined where nothing is said, or nothing at all. */
+function milliOf(amount: string | undefined): number | undefined {
+  const quantity = amount === undefined ? undefined : tryParseQuantity(amount);
+  const milli = quantity === undefined ? 0 : milliUnitsOf(quantity);
+  return milli > 0 ? milli : undefined;
 }
 
 export function createPreparer({
@@ -84,6 +101,7 @@ export function createPreparer({
           command: commandOf(container, image, variables),
           environment: variables,
           mounts,
+          limits: limitsOf(container),
           ...(workingDir === '' ? {} : { workingDirectory: workingDir }),
           ...(resolver === undefined ? {} : { resolver }),
           ...(pod.spec.hostname === undefined ? {} : { hostname: pod.spec.hostname }),
