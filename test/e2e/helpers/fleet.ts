@@ -32,7 +32,11 @@ export interface TestFleet {
 
 let fleetsStarted = 0;
 
-export async function startFleet(words: readonly string[] = []): Promise<TestFleet> {
+/** `prepare` may fill the state folder, which is not there yet, before the fleet is started. */
+export async function startFleet(
+  words: readonly string[] = [],
+  prepare?: (stateFolder: string, ports: { readonly api: number; readonly link: number }) => void,
+): Promise<TestFleet> {
   fleetsStarted += 1;
   const stateFolder = join(mkdtempSync(join(tmpdir(), 'selvage-fleet-')), 'state');
   const apiPort = 17443 + (process.pid % 500) * 4 + fleetsStarted * 2;
@@ -77,6 +81,7 @@ export async function startFleet(words: readonly string[] = []): Promise<TestFle
     return await Promise.race([ended, timeout]);
   };
 
+  prepare?.(stateFolder, { api: apiPort, link: apiPort + 1 });
   await start(words);
   const kubeconfig = join(stateFolder, 'kubeconfig');
   return {
