@@ -23,7 +23,7 @@ import type {
   Timers,
 } from '#platform/io/mod.ts';
 import { openOutbox, openReplica, type Outbox, type Replica } from '#platform/sync/mod.ts';
-import type { LinkStream } from '#platform/wire/mod.ts';
+import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
 import { connectToHub } from './connection.ts';
 import { createCopyOffer } from './copy-offer.ts';
 import { createBlobFetcher } from './images/blob-fetch.ts';
@@ -37,6 +37,7 @@ import { combineRuntimes } from './runtimes/runtime-set.ts';
 import { openScriptRuntime } from './runtimes/script/script-runtime.ts';
 import type { Runtime } from './runtimes/types.ts';
 import { type NodeServices, startNodeServices } from './services/node-services.ts';
+import { createServiceCarrier } from './services/away.ts';
 import { openOrSetAside } from './set-aside.ts';
 
 export interface AgentDependencies {
@@ -156,7 +157,7 @@ export async function createAgent(
     { disk, blobs, fetcher, clock, timers, logger },
     { platforms: runtime.platforms },
   );
-  const nodeServices = servicesOf(dependencies, options, replica);
+  const nodeServices = servicesOf(dependencies, options, replica, () => connection.session);
   const supervisor = await openSupervisor(
     {
       disk,
@@ -224,6 +225,10 @@ export async function createAgent(
     onSession(session) {
       logger.log('info', 'connected to the hub', { hub: session.remote.product });
       replica.follow(session);
+    'service.connect': createServiceCarrier({
+      plainNet: dependencies.plainNet,
+      addressOf: (uid) => supervisor.addressOf(uid),
+    }),
       outbox.deliver(session);
       images.retryUnreachable();
       gate.openWithin(settleMs);
@@ -267,7 +272,7 @@ function servicesOf(
   const { plainNet, datagrams } = dependencies;
   if (plainNet === undefined || datagrams === undefined) return undefined;
   return startNodeServices(
-    { ...dependencies, plainNet, datagrams, replica },
+    { ...dependencies, plainNet, datagrams, replica, session },
     { nodeName, hostAddress: facts.hostAddress, sharesMachine, resolvers },
   );
 }
@@ -286,6 +291,7 @@ interface Gate {
   close(): void;
 }
 
+  session: () => LinkSession | undefined,
 /** Runs `onOpen` once: when what came has settled, else after `graceMs`. */
 function openGate(timers: Timers, graceMs: number, onOpen: () => void): Gate {
   let isDone = false;

@@ -24,6 +24,7 @@ import {
 import { epochOf } from './epoch.ts';
 import { nodeSliceRules } from './node-slice.ts';
 import type { Reports } from './reports.ts';
+import { ServiceRelay } from './service-relay.ts';
 import { nodeKey } from './stored-facets.ts';
 import { Strangers } from './strangers.ts';
 import type { HubDependencies } from './types.ts';
@@ -57,6 +58,7 @@ export class Sessions {
   readonly #sessions = new Map<string, LinkSession>();
   readonly #heartbeats = new Map<string, Heard>();
   readonly #slices: SliceServer;
+  readonly #serviceRelay: ServiceRelay;
   /** None where nobody settles histories. */
   readonly strangers: Strangers | undefined;
   readonly #livenessTimeoutMs: number;
@@ -69,6 +71,7 @@ export class Sessions {
     this.#livenessTimeoutMs = livenessTimeoutMsFor(heartbeatIntervalMs);
     const stepMs = this.#livenessTimeoutMs / looksPerLivenessTimeout;
     this.#liveness = createLivenessWatch(timers, stepMs);
+    this.#serviceRelay = new ServiceRelay(dependencies.store, (name) => this.session(name));
     this.#slices = createSliceServer({
       store,
       timers,
@@ -208,6 +211,9 @@ export class Sessions {
         return;
       case 'blob.fetch':
         this.#serveBlob(parameters, stream);
+        return;
+      case 'service.dial':
+        this.#serviceRelay.serve(nodeName, parameters, stream);
         return;
       default:
         stream.fail({ code: 'METHOD_UNKNOWN', message: `this hub has no stream ${method}` });

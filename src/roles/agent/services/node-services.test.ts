@@ -87,7 +87,7 @@ function open(options: { sharesMachine?: boolean; resolvers?: readonly Address[]
     assignment: { region: 'north', site: 'mill', podCIDR: '127.1.3.0/24' },
   });
   const services = startNodeServices(
-    { ...ports, replica: slice, logger: silentLogger },
+    { ...ports, replica: slice, logger: silentLogger, session: () => undefined },
     { nodeName: 'here', hostAddress: '127.0.0.1', sharesMachine: false, resolvers: [], ...options },
   );
   const service = (name: string, spec: object): void =>

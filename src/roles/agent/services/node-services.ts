@@ -15,7 +15,9 @@ import type {
   Timers,
 } from '#platform/io/mod.ts';
 import type { Replica } from '#platform/sync/mod.ts';
+import type { LinkSession } from '#platform/wire/mod.ts';
 import { facetOf } from '../pods/desired-pod.ts';
+import { reachAway } from './away.ts';
 import { type DnsServer, startDnsServer } from './dns-server.ts';
 import { createForwarder, type ForwarderState, type Frontend, reachDirectly } from './forwarder.ts';
 import { answerName, clusterDomain } from './names.ts';
@@ -35,8 +37,8 @@ export interface NodeServicesDependencies {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
-  /** The way to a pod of another machine; absent: all nodes are on this one. */
-  readonly reachAway?: (backend: Backend) => Promise<PlainConnection>;
+  /** The link to the hub: the way to pods of other machines. */
+  readonly session: () => LinkSession | undefined;
 }
 
 export interface NodeServicesOptions {
@@ -96,14 +98,13 @@ export function startNodeServices(
 
   const isHere = (backend: Backend): boolean =>
     sharesMachine || backend.nodeName === undefined || backend.nodeName === nodeName;
+  const reach = (backend: Backend): Promise<PlainConnection> =>
+    isHere(backend) ? reachDirectly(plainNet, backend) : reachAway(dependencies, backend);
   const forwarder = createForwarder({
     ...dependencies,
     services,
     here,
-    reach: (backend) =>
-      isHere(backend) || dependencies.reachAway === undefined
-        ? reachDirectly(plainNet, backend)
-        : dependencies.reachAway(backend),
+    reach,
   });
 
   function frontendsOf(service: KnownService): readonly Frontend[] {

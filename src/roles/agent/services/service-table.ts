@@ -5,6 +5,7 @@
  */
 import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import {
+  type Endpoint,
   type EndpointSlice,
   regionTopologyKey,
   type Service,
@@ -27,6 +28,10 @@ export interface Backend extends Place {
   /** It answers, though it may be on its way out. */
   readonly isServing: boolean;
   readonly hostname: string | undefined;
+  /** Undefined for who is no pod of the fleet. */
+  readonly pod:
+    | { readonly namespace: string; readonly name: string; readonly uid: string }
+    | undefined;
 }
 
 export interface KnownService {
@@ -110,6 +115,14 @@ function readServices(replica: Replica): ReadonlyMap<string, KnownService> {
   return services;
 }
 
+function podOf({ targetRef = {} }: Endpoint): Backend['pod'] {
+  const { kind, namespace, name, uid } = targetRef;
+  if (kind !== 'Pod' || namespace === undefined || name === undefined || uid === undefined) {
+    return undefined;
+  }
+  return { namespace, name, uid };
+}
+
 function backendsOf(
   ports: readonly ServicePort[],
   slices: readonly EndpointSlice[],
@@ -130,6 +143,7 @@ function backendsOf(
           isReady,
           isServing: conditions.serving ?? isReady,
           hostname,
+          pod: podOf(endpoint),
           nodeName,
           site: zone,
           region: deprecatedTopology?.[regionTopologyKey],
