@@ -215,6 +215,10 @@ export async function createAgent(
       plainNet: dependencies.plainNet,
       addressOf: (uid) => supervisor.addressOf(uid),
     }),
+    'service.connect': createServiceCarrier({
+      plainNet: dependencies.plainNet,
+      addressOf: (uid) => supervisor.addressOf(uid),
+    }),
   };
   const copyOffer = createCopyOffer(replica, options.certificateRequest);
   const connection = connectToHub(dependencies, {
@@ -225,10 +229,6 @@ export async function createAgent(
     onSession(session) {
       logger.log('info', 'connected to the hub', { hub: session.remote.product });
       replica.follow(session);
-    'service.connect': createServiceCarrier({
-      plainNet: dependencies.plainNet,
-      addressOf: (uid) => supervisor.addressOf(uid),
-    }),
       outbox.deliver(session);
       images.retryUnreachable();
       gate.openWithin(settleMs);
@@ -258,8 +258,8 @@ export async function createAgent(
       gate.close();
       connection.close();
       images.close();
-      await nodeServices?.close();
       await supervisor.close(pods);
+      await nodeServices?.close();
       await closeAll(replica, outbox);
     },
   };
@@ -268,6 +268,7 @@ function servicesOf(
   dependencies: AgentDependencies,
   { nodeName, facts, sharesMachine = false, resolvers = [] }: AgentOptions,
   replica: Replica,
+  session: () => LinkSession | undefined,
 ): NodeServices | undefined {
   const { plainNet, datagrams } = dependencies;
   if (plainNet === undefined || datagrams === undefined) return undefined;
@@ -291,7 +292,6 @@ interface Gate {
   close(): void;
 }
 
-  session: () => LinkSession | undefined,
 /** Runs `onOpen` once: when what came has settled, else after `graceMs`. */
 function openGate(timers: Timers, graceMs: number, onOpen: () => void): Gate {
   let isDone = false;
