@@ -1,6 +1,7 @@
 // What a pod is given: its environment and its volumes, with the real kubectl. One fleet
 // for the whole file.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -293,6 +294,40 @@ test('files of ConfigMaps and Secrets follow the objects, and cannot be written'
     10_000,
     async () => !existsSync(podFolder(uid)) || undefined,
   );
+});
+
+test('a node has the objects that its pods name, and keeps volumes over a new agent', async () => {
+  await apply(secret('named', { token: 'known-to-the-node' }));
+  await apply(secret('unnamed', { token: 'unknown-to-the-node' }));
+  const mounts = [
+    { name: 'secret', mountPath: '/etc/secret' },
+    { name: 'ram', mountPath: '/ram' },
+  ];
+  const volumes = [
+    { name: 'secret', secret: { secretName: 'named' } },
+    { name: 'ram', emptyDir: { medium: 'Memory' } },
+  ];
+  await applyPod('lasts', { volumeMounts: mounts }, { volumes });
+  assert.equal((await ask('lasts', 'read', '/etc/secret/token')).value, 'known-to-the-node');
+  assert.equal((await ask('lasts', 'write', '/ram/note', 'kept')).value, 'done');
+  const nodeFolder = join(fleet.stateFolder, 'nodes', node);
+  const holds = (text: string): boolean => {
+    const encoded = Buffer.from(text).toString('base64');
+    const found = spawnSync('grep', ['-rlF', '-e', encoded, '-e', text, nodeFolder]);
+    return found.status === 0;
+  };
+  assert.deepEqual([holds('known-to-the-node'), holds('unknown-to-the-node')], [true, false]);
+
+  assert.equal((await fleet.selvage(['lab', 'kill', `agent/${node}`])).status, 0);
+  await apply(secret('named', { token: 'changed-meanwhile' }));
+  assert.equal((await ask('lasts', 'read', '/etc/secret/token')).value, 'known-to-the-node');
+  assert.equal((await fleet.selvage(['lab', 'start', `agent/${node}`])).status, 0);
+  await eventually('the new agent brings the change', 20_000, async () => {
+    const { value } = await ask('lasts', 'read', '/etc/secret/token');
+    return value === 'changed-meanwhile' ? true : undefined;
+  });
+  assert.equal((await ask('lasts', 'read', '/ram/note')).value, 'kept');
+  await remove('lasts');
 });
 
 test('an empty folder is shared by the containers of a pod, held to its size, and lost with it', async () => {
