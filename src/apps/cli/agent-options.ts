@@ -48,6 +48,12 @@ export const agentOptions: readonly AgentOption[] = [
     fallback: 'own',
   },
   {
+    name: 'runtimes',
+    value: '<names>',
+    description: "what runs pods here, best first, separated by ',' (default: script,wasm)",
+    isRequired: false,
+  },
+  {
     name: 'metrics',
     value: '<host:port>',
     description: 'serve /metrics and /healthz there, to administrators and viewers of the fleet',
@@ -67,6 +73,20 @@ export function hostPathsOf(text: string): readonly string[] {
     );
   }
   return paths;
+}
+
+const runtimeNames: readonly string[] = ['script', 'wasm'];
+
+/** What `--runtimes` says. Throws CommandFailure for what is no list of runtimes. */
+function runtimesOf(text: string): readonly string[] {
+  const names = text.split(',');
+  const isList =
+    new Set(names).size === names.length && names.every((name) => runtimeNames.includes(name));
+  if (isList) return names;
+  throw new CommandFailure(
+    `--runtimes takes some of ${runtimeNames.join(', ')}, each once, not '${text}'.`,
+    exitCodes.usage,
+  );
 }
 
 /** `HOST:PORT`. Throws CommandFailure for what is no such address. */
@@ -123,6 +143,7 @@ export function agentProcessOptionsOf(
   const joinFile = values['join-file'];
   const hostPaths = values['allow-host-path'];
   const metrics = values['metrics'];
+  const runtimes = values['runtimes'];
   return {
     stateFolder: path(given('state')),
     nodeName: given('name'),
@@ -130,6 +151,7 @@ export function agentProcessOptionsOf(
     heartbeatIntervalMs: heartbeatOf(given('heartbeat')),
     sharesMachine: sharesMachineOf(given('machine')),
     hostPathPrefixes: hostPaths === undefined ? [] : hostPathsOf(hostPaths),
+    runtimes: runtimes === undefined ? runtimeNames : runtimesOf(runtimes),
     metricsAddress: metrics === undefined ? undefined : addressOf(metrics),
   };
 }

@@ -51,6 +51,8 @@ export interface AgentProcessOptions {
   readonly hostPathPrefixes: readonly string[];
   /** Other nodes run on this machine too. */
   readonly sharesMachine: boolean;
+  /** Names of the runtimes to offer, best first. */
+  readonly runtimes: readonly string[];
   /** Where the agent serves its metrics; undefined: nowhere. */
   readonly metricsAddress: Address | undefined;
 }

@@ -3,7 +3,14 @@
  * image, as an OCI layout on disk that any OCI tool reads, and pushes images into
  * the fleet's registry over the distribution protocol.
  */
-import { packScriptImage, parseImageFile } from '#engines/image-layout/mod.ts';
+import {
+  type BundleFiles,
+  type ImageVariant,
+  packImage,
+  parseImageFile,
+  scriptPlatform,
+  wasmPlatform,
+} from '#engines/image-layout/mod.ts';
 import { textOf, utf8 } from '#base/mod.ts';
 import {
   type Digest,
@@ -40,22 +47,13 @@ export async function buildImage(context: CliContext, folder: string): Promise<I
   }
   try {
     const file = parseImageFile(JSON.parse(textOf(bytes)));
-    const files = [];
-    for (const included of file.include) {
-      for (const path of await filesBelow(disk, included)) {
-        const content = await disk.readFile(path, sourceFileBytesMax);
-        if (content === undefined) {
-          throw new CommandFailure(`image.json includes ${path}, which is not in ${folder}.`);
-        }
-        files.push({ path: pathInImage(path, file.root), bytes: content, mode: 0o644 });
-      }
+    const variants: ImageVariant[] = [
+      { platform: scriptPlatform, ...(await bundleOf(disk, file, folder)) },
+    ];
+    if (file.wasm !== undefined) {
+      variants.push({ platform: wasmPlatform, ...(await bundleOf(disk, file.wasm, folder)) });
     }
-    const packed = packScriptImage({
-      files,
-      entrypoint: file.entrypoint,
-      env: file.env,
-      labels: file.labels,
-    });
+    const packed = packImage({ variants, env: file.env, labels: file.labels });
     return {
       name: file.name,
       root: { digest: packed.index.digest, mediaType: packed.index.mediaType },
@@ -67,6 +65,24 @@ export async function buildImage(context: CliContext, folder: string): Promise<I
       `${folder}/image.json: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+async function bundleOf(
+  disk: Disk,
+  { include, root, entrypoint }: BundleFiles,
+  folder: string,
+): Promise<Pick<ImageVariant, 'files' | 'entrypoint'>> {
+  const files = [];
+  for (const included of include) {
+    for (const path of await filesBelow(disk, included)) {
+      const content = await disk.readFile(path, sourceFileBytesMax);
+      if (content === undefined) {
+        throw new CommandFailure(`image.json includes ${path}, which is not in ${folder}.`);
+      }
+      files.push({ path: pathInImage(path, root), bytes: content, mode: 0o644 });
+    }
+  }
+  return { files, entrypoint };
 }
 
 /** The file itself, or every file below a folder, sorted. Throws where there is neither. */

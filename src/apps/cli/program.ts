@@ -204,13 +204,15 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     agentCommand.addOption(option);
   }
   agentCommand.action((options) => {
-    const { state, name, joinFile, heartbeat, machine, allowHostPath, metrics } = options;
+    const { state, name, joinFile, heartbeat, machine, allowHostPath, metrics, runtimes } = options;
     const joinWords = joinFile === undefined ? [] : ['--join-file', joinFile];
     context.becomeAgent([
       ...['--state', state, '--name', name, '--heartbeat', `${heartbeat}ms`],
       ...['--machine', machine],
       ...joinWords,
       ...(allowHostPath === undefined ? [] : ['--allow-host-path', allowHostPath.join(',')]),
+      ...(metrics === undefined ? [] : ['--metrics', metrics]),
+      ...(runtimes === undefined ? [] : ['--runtimes', runtimes]),
     ]);
   });
 

@@ -34,6 +34,7 @@ import {
   createNodeSpawn,
   createNodeTimers,
   createStreamLogger,
+  wasmHostText,
 } from '#platform/io/node/mod.ts';
 import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
@@ -85,12 +86,14 @@ export async function runAgentProcess(
       random: createNodeRandom(),
       logger,
       javascriptRuntimePath: process.execPath,
+      wasmHostText,
     },
     {
       nodeName: identity.nodeName,
       hubAddress: identity.hubAddress,
       tls: () => renewal.tls(),
       heartbeatIntervalMs: options.heartbeatIntervalMs,
+      runtimes: options.runtimes,
       hostPathPrefixes: options.hostPathPrefixes,
       sharesMachine: options.sharesMachine,
       resolvers: machineResolvers(),

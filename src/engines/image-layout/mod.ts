@@ -1,8 +1,12 @@
 export { ImageLayoutError, type ImageLayoutErrorCode } from './errors.ts';
-export { parseImageFile, type ImageFile } from './image-file.ts';
+export { parseImageFile, type BundleFiles, type ImageFile } from './image-file.ts';
 export { flattenLayers, layerArchive } from './layers.ts';
 export {
+  packImage,
   packScriptImage,
+  scriptPlatform,
+  wasmPlatform,
+  type ImageVariant,
   type ImageDescriptor,
   type ImageDigest,
   type PackedImage,

@@ -26,18 +26,20 @@ import { openOutbox, openReplica, type Outbox, type Replica } from '#platform/sy
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
 import { connectToHub } from './connection.ts';
 import { createCopyOffer } from './copy-offer.ts';
+import { AgentError } from './errors.ts';
 import { createBlobFetcher } from './images/blob-fetch.ts';
 import { openImageCache } from './images/image-cache.ts';
+import { keepLogs } from './log-keeper.ts';
 import { createNodeReporter, type MachineFacts } from './node-report.ts';
 import { createPodExec } from './pod-exec.ts';
 import { createPodForward } from './pod-forward.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { openSupervisor } from './pods/supervisor.ts';
 import { combineRuntimes } from './runtimes/runtime-set.ts';
-import { openScriptRuntime } from './runtimes/script/script-runtime.ts';
+import { openProcessRuntimes } from './runtimes/script/script-runtime.ts';
 import type { Runtime } from './runtimes/types.ts';
-import { type NodeServices, startNodeServices } from './services/node-services.ts';
 import { createServiceCarrier } from './services/away.ts';
+import { type NodeServices, startNodeServices } from './services/node-services.ts';
 import { openOrSetAside } from './set-aside.ts';
 
 export interface AgentDependencies {
@@ -62,6 +64,8 @@ export interface AgentDependencies {
   readonly files?: FileTree;
   /** Absolute path of the JavaScript runtime that bundles are run by. */
   readonly javascriptRuntimePath: string;
+  /** Program that runs WebAssembly modules; absent where none are run here. */
+  readonly wasmHostText?: string;
   /** Where an observer may come between the parts; production hands in none. */
   readonly seams?: AgentSeams;
 }
@@ -78,6 +82,8 @@ export interface AgentOptions {
   readonly hubAddress: Address;
   /** Asked at every connection, so that a renewed certificate is used at once. */
   readonly tls: () => ClientTls;
+  /** Names of the runtimes to offer, best first; all that there are where absent. */
+  readonly runtimes?: readonly string[];
   /** 2000 where absent. */
   readonly heartbeatIntervalMs?: number;
   /** How long the hub is asked first before pods are started from disk; 5000 where absent. */
@@ -130,14 +136,18 @@ export async function createAgent(
   options: AgentOptions,
 ): Promise<Agent> {
   const { disk, spawn, clock, timers, random, logger, seams } = dependencies;
-  // Best first: an image that has variants for several of them is run by the first.
-  const runtimes: readonly Runtime[] = [
-    await openScriptRuntime(
-      { disk, spawn, clock, timers, logger, children: dependencies.children },
-      { javascriptRuntimePath: dependencies.javascriptRuntimePath },
+  const runtime = combineRuntimes(
+    preferred(
+      await openProcessRuntimes(
+        { disk, spawn, clock, timers, logger, children: dependencies.children },
+        {
+          javascriptRuntimePath: dependencies.javascriptRuntimePath,
+          wasmHostText: dependencies.wasmHostText,
+        },
+      ),
+      options.runtimes,
     ),
-  ];
-  const runtime = combineRuntimes(runtimes);
+  );
   await disk.makeDirectory('blobs');
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
   // Without its copy of the slice the agent stops nothing, and starts nothing until the hub says what.
@@ -207,9 +217,11 @@ export async function createAgent(
     gate.openAfterQuiet(caughtUpMs);
   });
   const hasPod = (uid: string): boolean => supervisor.hasPod(uid);
+  const keeper = keepLogs({ disk, clock, timers, logger, outbox, runtime });
   /** What the hub may ask of this agent, by the name of the stream. */
   const streamServices: Readonly<Record<string, StreamService>> = {
-    'pod.logs': createPodLogs({ disk, timers, runtime, hasPod }),
+    'pod.logs': createPodLogs({ disk, timers, runtime, hasPod, keeper }),
+    'slice.offer': createCopyOffer(replica, options.certificateRequest),
     'pod.exec': createPodExec({ runtime, hasPod }),
     'pod.forward': createPodForward({
       plainNet: dependencies.plainNet,
@@ -220,7 +232,6 @@ export async function createAgent(
       addressOf: (uid) => supervisor.addressOf(uid),
     }),
   };
-  const copyOffer = createCopyOffer(replica, options.certificateRequest);
   const connection = connectToHub(dependencies, {
     address: options.hubAddress,
     tls: options.tls,
@@ -236,7 +247,6 @@ export async function createAgent(
     onStream(method, parameters, stream) {
       const serve = streamServices[method];
       if (serve !== undefined) serve(parameters, stream);
-      else if (method === 'slice.offer') copyOffer(parameters, stream);
       else stream.fail({ code: 'LINK_NO_METHOD', message: `an agent does not serve ${method}` });
     },
   });
@@ -258,12 +268,28 @@ export async function createAgent(
       gate.close();
       connection.close();
       images.close();
+      keeper.close();
       await supervisor.close(pods);
       await nodeServices?.close();
       await closeAll(replica, outbox);
     },
   };
 }
+
+/** Best first: an image that has variants for several of them is run by the first. */
+function preferred(
+  runtimes: readonly Runtime[],
+  names: readonly string[] | undefined,
+): readonly Runtime[] {
+  if (names === undefined) return runtimes;
+  return names.map((name) => {
+    const runtime = runtimes.find((one) => one.name === name);
+    if (runtime !== undefined) return runtime;
+    const known = runtimes.map((one) => one.name).join(', ');
+    throw new AgentError('RUNTIME_UNKNOWN', `there is no runtime ${name}; there are ${known}`);
+  });
+}
+
 function servicesOf(
   dependencies: AgentDependencies,
   { nodeName, facts, sharesMachine = false, resolvers = [] }: AgentOptions,
@@ -277,7 +303,6 @@ function servicesOf(
     { nodeName, hostAddress: facts.hostAddress, sharesMachine, resolvers },
   );
 }
-
 
 async function closeAll(replica: Replica, outbox: Outbox): Promise<void> {
   await replica.close();

@@ -16,3 +16,4 @@ export { createNodeSpawn } from './spawn.ts';
 export { createStreamLogger } from './stream-logger.ts';
 export { createNodeTimers } from './timers.ts';
 export { createNodeTurns } from './turns.ts';
+export { wasmHostText } from './wasm-host.ts';

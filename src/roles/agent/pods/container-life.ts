@@ -260,6 +260,7 @@ export class ContainerLife {
     deadlineBootMs: number | undefined,
   ): Promise<void> {
     const { runtime, preparer } = this.#dependencies;
+    let platform: string;
     try {
       const prepared = await preparer.prepare(desired, container, this.#pod.record.ip);
       if (prepared.status === 'pulling') {
@@ -279,7 +280,8 @@ export class ContainerLife {
       for (const warning of prepared.warnings) {
         await this.#pod.event(desired, 'Warning', 'InvalidVariableNames', warning);
       }
-      const chosen = runtime.runtimeFor(prepared.platform);
+      ({ platform } = prepared);
+      const chosen = runtime.runtimeFor(platform);
       if (chosen === undefined) {
         const text = `no runtime of this node runs images for ${prepared.platform}`;
         throw new AgentError('RUNTIME_START', text);
@@ -298,7 +300,9 @@ export class ContainerLife {
     this.waiting = undefined;
     this.#toldFailure = undefined;
     this.#hasToldPulling = false;
-    await this.#pod.event(desired, 'Normal', 'Created', `Created container ${container.name}`);
+    const chosenFor = `as ${platform}, the first of ${runtime.platforms.join(', ')} on this node that the image has`;
+    const created = `Created container ${container.name} ${chosenFor}`;
+    await this.#pod.event(desired, 'Normal', 'Created', created);
     await this.#pod.event(desired, 'Normal', 'Started', `Started container ${container.name}`);
     const { run } = this;
     // It may have ended before anybody listened.

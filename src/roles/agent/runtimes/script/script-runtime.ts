@@ -1,6 +1,6 @@
 /**
- * The script runtime: a JavaScript bundle run by the node's own runtime, one
- * confined process per container behind a shim (shim.ts).
+ * The runtimes that run one confined process per container behind a shim (shim.ts):
+ * JavaScript bundles, and WebAssembly modules, by the node's own JavaScript runtime.
  *
  * Invariants:
  * 1. state.json is written before the shim starts and again, with its process,
@@ -36,6 +36,7 @@ import type {
 import { findContainers, type Found } from './adoption.ts';
 import { nextAttempt, offerTicket } from './attempt.ts';
 import { execSpec, execText, leadingFlags } from './exec.ts';
+import { type Flavour, scriptFlavour } from './flavour.ts';
 import { encodeLaunch } from './launch.ts';
 import { shimText } from './shim.ts';
 import {
@@ -55,6 +56,7 @@ import {
   userIdOf,
   workloadCommand,
 } from './workload.ts';
+import { wasmFlavour } from './wasm-flavour.ts';
 
 export interface ScriptRuntimeDependencies {
   /** The agent's state folder; containers are in `pods/<pod uid>/<container>/`. */
@@ -67,9 +69,11 @@ export interface ScriptRuntimeDependencies {
   readonly children?: Children | undefined;
 }
 
-export interface ScriptRuntimeOptions {
+export interface ProcessRuntimesOptions {
   /** Absolute path of the JavaScript runtime's binary. */
   readonly javascriptRuntimePath: string;
+  /** Program that runs WebAssembly modules; absent where none are run here. */
+  readonly wasmHostText?: string | undefined;
 }
 
 const pollEveryMs = 500;
@@ -103,20 +107,33 @@ const reasonOfStage: Readonly<Record<ExitFile['stage'], string | undefined>> = {
   workload: undefined,
 };
 
+const keptBytesMax = 256 * 1024;
+const ownerOnlyFile = 0o600;
+/** Workloads, which are users of their own, read it where it is shown to them. */
+const readableFile = 0o644;
+
 /** By content: shells that run read on in the text that they were started with. */
-async function keepScript(disk: Disk, name: string, text: string): Promise<string> {
-  const path = `${name}-${hash('sha256', text, 'hex').slice(0, 16)}.sh`;
-  if ((await disk.readFile(path, 64 * 1024)) === undefined) {
-    await disk.writeFileAtomic(path, utf8(text), 0o600);
+async function keepText(
+  disk: Disk,
+  name: string,
+  ending: 'sh' | 'mjs',
+  text: string,
+): Promise<string> {
+  const path = `${name}-${hash('sha256', text, 'hex').slice(0, 16)}.${ending}`;
+  if ((await disk.readFile(path, keptBytesMax)) === undefined) {
+    await disk.writeFileAtomic(path, utf8(text), ending === 'sh' ? ownerOnlyFile : readableFile);
   }
   return path;
 }
 
-/** Finds the containers that an earlier agent started, and is then ready to start more. */
-export async function openScriptRuntime(
+/**
+ * Finds the containers that an earlier agent started, and is then ready to start more.
+ * Answers the script runtime, and after it the one for WebAssembly where it has its host.
+ */
+export async function openProcessRuntimes(
   dependencies: ScriptRuntimeDependencies,
-  options: ScriptRuntimeOptions,
-): Promise<Runtime> {
+  options: ProcessRuntimesOptions,
+): Promise<readonly Runtime[]> {
   const { disk, spawn, clock, timers, logger } = dependencies;
   const containers = new Map<string, Container>();
   const listeners: ((run: ContainerRun) => void)[] = [];
@@ -124,9 +141,15 @@ export async function openScriptRuntime(
   let isPolling = false;
 
   await disk.makeDirectory('pods', ownerOnlyFolder);
-  const shimPath = await keepScript(disk, 'shim', shimText);
+  const shimPath = await keepText(disk, 'shim', 'sh', shimText);
   const execPath =
-    dependencies.children === undefined ? undefined : await keepScript(disk, 'exec', execText);
+    dependencies.children === undefined ? undefined : await keepText(disk, 'exec', 'sh', execText);
+
+  const flavours: Flavour[] = [scriptFlavour];
+  if (options.wasmHostText !== undefined) {
+    const path = await keepText(disk, 'wasm-host', 'mjs', options.wasmHostText);
+    flavours.push(wasmFlavour(disk.absolute(path)));
+  }
 
   function idOf(key: ContainerKey): string {
     return `${key.podUid}/${key.container}`;
@@ -257,7 +280,7 @@ export async function openScriptRuntime(
   for (const found of await findContainers(disk, spawn, logger)) await adopt(found);
   pollAdopted();
 
-  async function start(wanted: ContainerStart): Promise<ContainerRun> {
+  async function start(flavour: Flavour, wanted: ContainerStart): Promise<ContainerRun> {
     const key = idOf(wanted);
     const folder = folderOf(wanted);
     const before = containers.get(key);
@@ -265,8 +288,8 @@ export async function openScriptRuntime(
       throw new AgentError('RUNTIME_RUNNING', `container ${key} runs already`);
     }
     const userId = userIdOf(wanted.ip);
-    const { mounts = [], workingDirectory = bundleRoot } = wanted;
-    const command = workloadCommand(wanted.command, mounts);
+    const { workingDirectory = bundleRoot } = wanted;
+    const { command, mounts } = flavour.launch(wanted);
     const launch = encodeLaunch({
       runtime: options.javascriptRuntimePath,
       bundle: wanted.bundle,
@@ -300,6 +323,7 @@ export async function openScriptRuntime(
       digest,
       ip,
       startedAtMs: clock.wallMs(),
+      ...(flavour === scriptFlavour ? {} : { runtime: flavour.name }),
       flags: leadingFlags(command.slice(1)),
       ...(workingDirectory === bundleRoot ? {} : { workingDirectory }),
       ...(last === undefined ? {} : { last }),
@@ -438,38 +462,65 @@ export async function openScriptRuntime(
     return children.start(execSpec(place, command));
   }
 
-  return {
-    name: 'script',
-    platforms: ['script/javascript'],
-    start,
-    stop,
-    exec,
-    setDeadline,
-    list: () =>
-      [...containers.keys()].sort().flatMap((id) => {
-        const container = containers.get(id);
-        return container === undefined ? [] : [runOf(container)];
-      }),
-    get(key) {
+  async function removePod(podUid: string): Promise<void> {
+    const own = [...containers].filter(([, container]) => container.state.podUid === podUid);
+    if (own.some(([, container]) => container.exit === undefined)) {
+      throw new AgentError('RUNTIME_RUNNING', `a container of pod ${podUid} still runs`);
+    }
+    for (const [id, container] of own) {
+      containers.delete(id);
+      await disk.remove(container.folder);
+    }
+  }
+
+  /** One runtime's part in what they all share. */
+  function runtimeOf(flavour: Flavour): Runtime {
+    const { name, platforms, canExec } = flavour;
+    const own = (key: ContainerKey): Container | undefined => {
       const container = containers.get(idOf(key));
-      return container === undefined ? undefined : runOf(container);
-    },
-    async removePod(podUid) {
-      const own = [...containers].filter(([, container]) => container.state.podUid === podUid);
-      if (own.some(([, container]) => container.exit === undefined)) {
-        throw new AgentError('RUNTIME_RUNNING', `a container of pod ${podUid} still runs`);
-      }
-      for (const [id, container] of own) {
-        containers.delete(id);
-        await disk.remove(container.folder);
-      }
-    },
-    logPath: (key) => `${folderOf(key)}/log`,
-    onExit(listener) {
-      listeners.push(listener);
-    },
-    close() {
-      isClosed = true;
-    },
-  };
+      return (container?.state.runtime ?? scriptFlavour.name) === name ? container : undefined;
+    };
+    return {
+      name,
+      platforms,
+      start: (wanted) => start(flavour, wanted),
+      stop: async (key, how) => own(key) !== undefined && (await stop(key, how)),
+      ...(canExec ? { exec } : {}),
+      setDeadline: async (key, bootMs) =>
+        own(key) !== undefined && (await setDeadline(key, bootMs)),
+      list: () =>
+        [...containers.keys()].sort().flatMap((id) => {
+          const container = containers.get(id);
+          return container === undefined || own(container.state) === undefined
+            ? []
+            : [runOf(container)];
+        }),
+      get(key) {
+        const container = own(key);
+        return container === undefined ? undefined : runOf(container);
+      },
+      removePod,
+      logPath: (key) => `${folderOf(key)}/log`,
+      onExit(listener) {
+        listeners.push((run) => {
+          if (own(run) !== undefined) listener(run);
+        });
+      },
+      close() {
+        isClosed = true;
+      },
+    };
+  }
+
+  return flavours.map(runtimeOf);
+}
+
+/** The script runtime alone. */
+export async function openScriptRuntime(
+  dependencies: ScriptRuntimeDependencies,
+  options: { readonly javascriptRuntimePath: string },
+): Promise<Runtime> {
+  const [runtime] = await openProcessRuntimes(dependencies, options);
+  assert(runtime !== undefined, 'the script runtime is always there');
+  return runtime;
 }

@@ -33,6 +33,8 @@ export interface StateFile {
   readonly image: string;
   readonly digest: string;
   readonly ip: string;
+  /** Name of the runtime that runs it; `script` where absent. */
+  readonly runtime?: string;
   /** What its JavaScript runtime was started with; absent in what an older agent wrote. */
   readonly flags?: readonly string[];
   /** As the workload has it; its image's root where absent. */

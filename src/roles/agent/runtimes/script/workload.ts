@@ -24,9 +24,9 @@ export function userIdOf(ip: string): number {
 }
 
 export function containerIdOf(
-  state: Pick<StateFile, 'podUid' | 'container' | 'restartCount'>,
+  state: Pick<StateFile, 'runtime' | 'podUid' | 'container' | 'restartCount'>,
 ): string {
-  return `script://${state.podUid}/${state.container}/${state.restartCount}`;
+  return `${state.runtime ?? 'script'}://${state.podUid}/${state.container}/${state.restartCount}`;
 }
 
 /**
@@ -41,13 +41,7 @@ export function workloadCommand(
   if (module === undefined) {
     throw new AgentError('RUNTIME_BAD_COMMAND', 'neither the pod nor the image names a module');
   }
-  const path = module.startsWith('/') ? module : `${bundleRoot}/${module.replace(/^\.\//, '')}`;
-  if (!path.startsWith(`${bundleRoot}/`) || path.split('/').includes('..')) {
-    throw new AgentError(
-      'RUNTIME_BAD_COMMAND',
-      `${module} is not a module in the image: the script runtime starts modules of the bundle`,
-    );
-  }
+  const path = modulePathOf(module);
   const readable = [bundleRoot, ...mounts.map((mount) => mount.path)];
   const writable = mounts.filter((mount) => !mount.isReadOnly).map((mount) => mount.path);
   for (const one of mounts) requireMountable(one, mounts);
@@ -61,7 +55,18 @@ export function workloadCommand(
   ];
 }
 
-function requireMountable(mount: ContainerMount, all: readonly ContainerMount[]): void {
+/** Of a module below the bundle, as the workload sees it. Throws RUNTIME_BAD_COMMAND for any other. */
+export function modulePathOf(module: string): string {
+  const path = module.startsWith('/') ? module : `${bundleRoot}/${module.replace(/^\.\//, '')}`;
+  if (path.startsWith(`${bundleRoot}/`) && !path.split('/').includes('..')) return path;
+  throw new AgentError(
+    'RUNTIME_BAD_COMMAND',
+    `${module} is not a module in the image: only modules of the bundle are started`,
+  );
+}
+
+/** Throws CONTAINER_CONFIG for a place where nothing can be mounted. */
+export function requireMountable(mount: ContainerMount, all: readonly ContainerMount[]): void {
   const { path, isFile } = mount;
   // A wildcard, or the end of a word, where paths are listed.
   if (/[*,\n]/.test(path)) {

@@ -1,0 +1,28 @@
+/**
+ * What sets the runtimes apart that run one confined process per container: which
+ * images they take and which words start them. All else is the same.
+ */
+import type { ContainerMount, ContainerStart } from '../types.ts';
+import { workloadCommand } from './workload.ts';
+
+export interface Flavour {
+  readonly name: string;
+  readonly platforms: readonly string[];
+  /** Whether something can be run beside the workload. */
+  readonly canExec: boolean;
+  /** Throws RUNTIME_BAD_COMMAND or CONTAINER_CONFIG. */
+  launch(wanted: ContainerStart): {
+    readonly command: readonly string[];
+    readonly mounts: readonly ContainerMount[];
+  };
+}
+
+/** Bundles of JavaScript, run by the node's own runtime. */
+export const scriptFlavour: Flavour = {
+  name: 'script',
+  platforms: ['script/javascript'],
+  canExec: true,
+  launch({ command, mounts = [] }) {
+    return { command: workloadCommand(command, mounts), mounts };
+  },
+};
