@@ -296,8 +296,10 @@ export class Faults {
           this.#restart(host);
           return;
         }
-        this.#handledFailures.set(host.name, host.machineDisk.counts.failedSyncs);
-        void this.#takeDown(host, 'power-cut');
+        const { failedSyncs } = host.machineDisk.counts;
+        void this.#takeDown(host, 'power-cut').then((isDown) => {
+          if (isDown) this.#handledFailures.set(host.name, failedSyncs);
+        });
       });
     };
     look();

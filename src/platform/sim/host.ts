@@ -25,7 +25,15 @@ import type {
 import { SimulationError } from './errors.ts';
 import type { Kernel, Lifetime } from './kernel.ts';
 import { seededRandom } from './seeded-random.ts';
-import { clockFaceAt, setClockRate, simClock, simTimers, type ClockFace } from './sim-clock.ts';
+import {
+  clockFaceAt,
+  setClockRate,
+  setWallOffset,
+  simClock,
+  simTimers,
+  wallAheadMs,
+  type ClockFace,
+} from './sim-clock.ts';
 import { MachineDisk } from './sim-disk.ts';
 import { simHttpClient, simHttpServer } from './sim-http.ts';
 import { simKeys, type KeyRing } from './sim-keys.ts';
@@ -151,8 +159,10 @@ export class Host implements NetMachine {
       this.#machineBoots += 1;
       this.#machine = { name: this.name, alive: true, frozenUntilMs: 0 };
       // The same oscillator and the same wrong date, and clocks that begin anew.
-      const { rate, wallOffsetMs } = this.clockFace;
-      Object.assign(this.clockFace, clockFaceAt(this.#kernel.nowMs), { rate, wallOffsetMs });
+      const { nowMs } = this.#kernel;
+      const { rate } = this.clockFace;
+      const wallOffsetMs = wallAheadMs(nowMs, this.clockFace);
+      Object.assign(this.clockFace, clockFaceAt(nowMs), { rate, wallOffsetMs });
     }
     this.#incarnation += 1;
     this.#kernel.note(this.name, 'boot', `${this.#machineBoots} ${this.#incarnation}`);
@@ -189,7 +199,7 @@ export class Host implements NetMachine {
     if (this.#process !== undefined) this.#process.frozenUntilMs = 0;
   }
 
-  /** The machine's monotonic and boot clocks run that fast from now on; 1 is right. */
+  /** All clocks of the machine run that fast from now on; 1 is right. */
   setClockRate(rate: number): void {
     this.#kernel.note(this.name, 'clock-rate', `${rate}`);
     setClockRate(this.#kernel.nowMs, this.clockFace, rate);
@@ -198,7 +208,7 @@ export class Host implements NetMachine {
   /** Sets the wall clock wrong by so much; 0 is right. */
   setWallOffset(offsetMs: number): void {
     this.#kernel.note(this.name, 'clock-jump', `${offsetMs}`);
-    this.clockFace.wallOffsetMs = offsetMs;
+    setWallOffset(this.#kernel.nowMs, this.clockFace, offsetMs);
   }
 
   #endProcess(isMachineUp: boolean): void {

@@ -12,8 +12,10 @@ export interface ClockFace {
   /** From where the rate holds: an instant of true time, and what the clocks showed then. */
   rateSinceMs: number;
   shownThenMs: number;
-  /** What the machine's wall clock is ahead of the true time. */
+  /** What the machine's wall clock was ahead of the true time when it was last set... */
   wallOffsetMs: number;
+  /** ... which was then; since then it runs as fast as the others. */
+  wallSinceMs: number;
 }
 
 /** The wall clock of every world at its beginning: 2026-01-01T00:00:00Z. */
@@ -22,7 +24,21 @@ const ticksPerMs = 1024;
 
 /** Of a machine that is switched on at `nowMs`, with clocks that are right. */
 export function clockFaceAt(nowMs: number): ClockFace {
-  return { bootedAtMs: nowMs, rate: 1, rateSinceMs: nowMs, shownThenMs: 0, wallOffsetMs: 0 };
+  return {
+    ...{ bootedAtMs: nowMs, rate: 1, rateSinceMs: nowMs, shownThenMs: 0 },
+    ...{ wallOffsetMs: 0, wallSinceMs: nowMs },
+  };
+}
+
+/** What the wall clock is ahead of the true time now. */
+export function wallAheadMs(nowMs: number, face: ClockFace): number {
+  return face.wallOffsetMs + (nowMs - face.wallSinceMs) * (face.rate - 1);
+}
+
+/** Sets the wall clock wrong by so much. */
+export function setWallOffset(nowMs: number, face: ClockFace, offsetMs: number): void {
+  face.wallOffsetMs = offsetMs;
+  face.wallSinceMs = nowMs;
 }
 
 function shownMs(nowMs: number, face: ClockFace): number {
@@ -35,6 +51,7 @@ function shownMs(nowMs: number, face: ClockFace): number {
 /** From now on the machine's clocks run that fast; they neither jump nor go back. */
 export function setClockRate(nowMs: number, face: ClockFace, rate: number): void {
   assert(rate > 0.5 && rate < 2, 'a clock that still is one');
+  setWallOffset(nowMs, face, wallAheadMs(nowMs, face));
   face.shownThenMs = shownMs(nowMs, face);
   face.rateSinceMs = nowMs;
   face.rate = rate;
@@ -46,7 +63,7 @@ export function simClock(kernel: Kernel, face: ClockFace): Clock {
   return {
     monotonicMs: () => shownMs(kernel.nowMs, face),
     bootMs: () => shownMs(kernel.nowMs, face),
-    wallMs: () => Math.floor(wallEpochMs + kernel.nowMs + face.wallOffsetMs),
+    wallMs: () => Math.floor(wallEpochMs + kernel.nowMs + wallAheadMs(kernel.nowMs, face)),
   };
 }
 

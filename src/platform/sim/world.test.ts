@@ -333,3 +333,20 @@ test('an exception in an event stops the run and names the seed', async () => {
     return true;
   });
 });
+
+test('a clock that runs too fast shows a date that is ever more wrong, until it is set', async () => {
+  const world = openWorld(1);
+  const host = world.host('n1');
+  const aheadMs = (): number => host.wallMs() - world.clock.wallMs();
+  host.setClockRate(1.02);
+  await world.run(100_000);
+  assert.equal(aheadMs(), 2_000);
+  host.crashMachine();
+  host.boot();
+  assert.equal(aheadMs(), 2_000, 'also over a restart');
+  host.setClockRate(1);
+  await world.run(200_000);
+  assert.equal(aheadMs(), 2_000, 'right speed, wrong date');
+  host.setWallOffset(0);
+  assert.equal(aheadMs(), 0);
+});
