@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -28,6 +29,12 @@ const programs = {
     process.on('SIGTERM', () => { console.log('asked to end'); process.exit(0); });`,
   'stubborn.mjs': `process.on('SIGTERM', () => console.log('no')); setInterval(() => {}, 1000); console.log('ready');`,
   'task.mjs': `console.log('did', process.argv[2]); process.exit(Number(process.argv[3] ?? 0));`,
+  'noisy.mjs': `const line = 'noise '.repeat(2000) + '\\n';
+    for (let mebibytes = 0; mebibytes < 200; mebibytes += 1) {
+      for (let part = 0; part < 87; part += 1) process.stdout.write(line);
+      await new Promise((next) => setTimeout(next, 20));
+    }
+    console.log('last words'); setInterval(() => {}, 1000);`,
   'echo.mjs': `let size = 0;
     process.stdin.on('data', (bytes) => { size += bytes.length; if (process.argv[2] === undefined) process.stdout.write(bytes); });
     process.stdin.on('end', () => { if (process.argv[2] !== undefined) console.log(size); process.exit(7); });`,
@@ -233,6 +240,44 @@ test('a preStop hook is heard before the end, and SIGTERM may be ignored only so
   await fleet.kubectl.ok(['delete', 'pod', 'stubborn', '--timeout=30s']);
   const tookMs = Date.now() - begunMs;
   assert.ok(tookMs >= 1_900 && tookMs < 20_000, `${tookMs} ms`);
+});
+
+test('a log that grows without end is cut, the end of it is shown, and the log of a run before too', async () => {
+  await apply('noisy', { containers: [container('main', ['noisy.mjs'])] });
+  await eventually('it is told', 60_000, async () =>
+    /LogCut.*longer than 10 MiB/.test(await eventsOf('noisy')) ? true : undefined,
+  );
+  const { uid } = (await fleet.kubectl.json<{ metadata: { uid: string } }>(['get', 'pod', 'noisy']))
+    .metadata;
+  const kept = async () => {
+    const found = await run('find', [
+      fleet.stateFolder,
+      '-path',
+      `*${uid}/main/log*`,
+      '-size',
+      '+1k',
+    ]);
+    const sizes = await Promise.all(
+      found.stdout
+        .trim()
+        .split('\n')
+        .map(async (path) => (await stat(path)).size),
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
+  };
+  await eventually('it has said all', 60_000, async () =>
+    (await fleet.kubectl.ok(['logs', 'noisy', '--tail=1'])) === 'last words\n' ? true : undefined,
+  );
+  await eventually('it is short', 30_000, async () =>
+    (await kept()) < 32 * 1024 * 1024 ? true : undefined,
+  );
+  const whole = await fleet.kubectl.ok(['logs', 'noisy']);
+  assert.ok(whole.endsWith('last words\n') && whole.length > 1_000_000);
+  const none = await fleet.kubectl.attempt(['logs', 'noisy', '--previous']);
+  assert.match(none.stderr, /previous terminated container "main" in pod "noisy" not found/);
+  await fleet.kubectl.ok(['delete', 'pod', 'noisy', '--now']);
+  const before = await fleet.kubectl.ok(['logs', 'probed', '--previous']);
+  assert.match(before, /asked to end/);
 });
 
 test('a pod beyond its active deadline is ended and Failed', async () => {

@@ -180,7 +180,13 @@ test('a log is read from its last lines on and followed to the end of its run', 
     get: ({ podUid }: { podUid: string }) => (podUid === 'u' ? run : undefined),
     logPath: () => 'log',
   } as unknown as Runtime;
-  const serve = createPodLogs({ disk, timers, runtime, hasPod: (uid) => uid !== 'absent' });
+  const serve = createPodLogs({
+    disk,
+    timers,
+    runtime,
+    hasPod: (uid) => uid !== 'absent',
+    keeper: { cutOf: () => ({ count: 0, fromOffset: 0 }) },
+  });
   const { hub } = await openPair(refuseAll, (_method, parameters, stream) => {
     serve(parameters, stream);
   });

@@ -1,14 +1,24 @@
-/** Serves `pod.logs`: a container's log from its file, from the last lines on, and as it grows. */
-import { assert, errorText } from '#base/mod.ts';
+/**
+ * Serves `pod.logs`: a container's log from its files, from the last lines on, and as
+ * it grows; of its newest run or of the last one that has ended.
+ *
+ * Invariants:
+ * 1. Bytes come in the order in which they were written, each at most once. Where a log
+ *    was cut faster than it was read, there is a gap.
+ */
+import { assert, concatBytes, errorText } from '#base/mod.ts';
 import { DiskError, sleep, type Disk, type DiskFile, type Timers } from '#platform/io/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
+import { earlierPartOf, type LogKeeper } from './log-keeper.ts';
 import type { RuntimeSet } from './runtimes/runtime-set.ts';
+import type { ContainerRun } from './runtimes/types.ts';
 
 export interface PodLogsDependencies {
   readonly disk: Disk;
   readonly timers: Timers;
   readonly runtime: Pick<RuntimeSet, 'get' | 'logPath'>;
   readonly hasPod: (uid: string) => boolean;
+  readonly keeper: Pick<LogKeeper, 'cutOf'>;
 }
 
 const messageBytesMax = 64 * 1024;
@@ -20,7 +30,7 @@ const tailLinesMax = 1_000_000;
 export function createPodLogs(
   dependencies: PodLogsDependencies,
 ): (parameters: Readonly<Record<string, unknown>>, stream: LinkStream) => void {
-  const { disk, timers, runtime, hasPod } = dependencies;
+  const { disk, timers, runtime, hasPod, keeper } = dependencies;
   let followers = 0;
 
   async function serve(
@@ -28,7 +38,7 @@ export function createPodLogs(
     stream: LinkStream,
     isOpen: () => boolean,
   ): Promise<void> {
-    const { podUid, container, follow, tailLines } = parameters;
+    const { podUid, container, follow, tailLines, previous } = parameters;
     if (typeof podUid !== 'string' || !hasPod(podUid)) {
       stream.fail({ code: 'POD_NOT_FOUND', message: 'this node does not have that pod' });
       return;
@@ -40,23 +50,108 @@ export function createPodLogs(
       stream.fail({ code: 'CONTAINER_NOT_FOUND', message });
       return;
     }
-    const file = await disk.open(runtime.logPath(key), 'read');
+    const lines = typeof tailLines === 'number' && tailLines >= 0 ? tailLines : undefined;
+    // The last run that has ended: where nothing runs that is the newest one.
+    if (previous === true && run.exit === undefined)
+      await servePrevious(stream, run, lines, isOpen);
+    else await servePresent(stream, run, lines, follow === true, isOpen);
+    if (isOpen()) stream.end();
+  }
+
+  /** The run before, whole: nothing is written to it any more. */
+  async function servePrevious(
+    stream: LinkStream,
+    run: ContainerRun,
+    lines: number | undefined,
+    isOpen: () => boolean,
+  ): Promise<void> {
+    const path = runtime.logPath(run);
+    const files = await openAll([
+      earlierPartOf(path, run.restartCount - 1),
+      ...(run.restartCount > 0 ? [`${path}.previous`] : []),
+    ]);
+    if (files.length === 0) {
+      const message = `there was no run of container ${JSON.stringify(run.container)} before this one`;
+      stream.fail({ code: 'CONTAINER_NOT_FOUND', message });
+      return;
+    }
+    const log = joined(files);
     try {
-      const isTail = typeof tailLines === 'number' && tailLines >= 0;
-      let offset = isTail ? await tailOffset(file, Math.min(tailLines, tailLinesMax)) : 0;
+      await sendFrom(stream, log, await startOf(log, lines), isOpen);
+    } finally {
+      await log.close();
+    }
+  }
+
+  async function servePresent(
+    stream: LinkStream,
+    run: ContainerRun,
+    lines: number | undefined,
+    follow: boolean,
+    isOpen: () => boolean,
+  ): Promise<void> {
+    const path = runtime.logPath(run);
+    const partPath = earlierPartOf(path, run.restartCount);
+    let { count } = keeper.cutOf(path);
+    const earlier = await openAll([partPath]);
+    const file = await disk.open(path, 'read');
+    try {
+      const log = joined([...earlier, file]);
+      const earlierBytes = (await log.sizeBytes()) - (await file.sizeBytes());
+      const start = await startOf(log, lines);
+      let offset = Math.max(0, start - earlierBytes);
+      if (start < earlierBytes) {
+        await sendFrom(stream, log, start, isOpen, earlierBytes);
+      }
       while (isOpen()) {
         // Asked before reading: what was written before the end is then read too.
-        const now = runtime.get(key);
+        const now = runtime.get(run);
         const isOver = now?.containerId !== run.containerId || now.exit !== undefined;
+        const cut = keeper.cutOf(path);
+        if (cut.count !== count) {
+          // What was not read yet is in the earlier part now.
+          const missedFrom = cut.count === count + 1 ? Math.max(0, offset - cut.fromOffset) : 0;
+          const part = joined(await openAll([partPath]));
+          await sendFrom(stream, part, missedFrom, isOpen).finally(() => part.close());
+          offset = 0;
+          ({ count } = cut);
+        }
         const bytes = await file.readAt(offset, messageBytesMax);
         offset += bytes.length;
         if (bytes.length > 0) await stream.send(bytes);
-        else if (follow !== true || isOver) break;
+        else if (!follow || isOver) break;
         else await sleep(timers, followPollMs);
       }
-      if (isOpen()) stream.end();
     } finally {
-      await file.close();
+      await joined([...earlier, file]).close();
+    }
+  }
+
+  /** Those that are there. */
+  async function openAll(paths: readonly string[]): Promise<readonly DiskFile[]> {
+    const files: DiskFile[] = [];
+    for (const path of paths) {
+      try {
+        files.push(await disk.open(path, 'read'));
+      } catch (error) {
+        if (!(error instanceof DiskError) || error.code !== 'DISK_NOT_FOUND') throw error;
+      }
+    }
+    return files;
+  }
+
+  async function sendFrom(
+    stream: LinkStream,
+    log: ReadableLog,
+    start: number,
+    isOpen: () => boolean,
+    end = Infinity,
+  ): Promise<void> {
+    for (let offset = start; offset < end && isOpen();) {
+      const bytes = await log.readAt(offset, Math.min(messageBytesMax, end - offset));
+      if (bytes.length === 0) return;
+      offset += bytes.length;
+      await stream.send(bytes);
     }
   }
 
@@ -84,8 +179,43 @@ export function createPodLogs(
   };
 }
 
+type ReadableLog = Pick<DiskFile, 'sizeBytes' | 'readAt'>;
+
+/** Files one after the other, as one. Their sizes are those of now; the last may grow. */
+function joined(files: readonly DiskFile[]): ReadableLog & { close(): Promise<void> } {
+  return {
+    async sizeBytes() {
+      let total = 0;
+      for (const file of files) total += await file.sizeBytes();
+      return total;
+    },
+    async readAt(offset, lengthBytes) {
+      const parts: Uint8Array[] = [];
+      let before = 0;
+      let left = lengthBytes;
+      for (const file of files) {
+        const size = await file.sizeBytes();
+        if (left > 0 && offset + lengthBytes - left < before + size) {
+          const bytes = await file.readAt(offset + lengthBytes - left - before, left);
+          parts.push(bytes);
+          left -= bytes.length;
+        }
+        before += size;
+      }
+      return concatBytes(parts);
+    },
+    async close() {
+      for (const file of files) await file.close();
+    },
+  };
+}
+
+async function startOf(log: ReadableLog, lines: number | undefined): Promise<number> {
+  return lines === undefined ? 0 : tailOffset(log, Math.min(lines, tailLinesMax));
+}
+
 /** Where the last `lines` lines begin. A line that is not yet ended counts as one. */
-export async function tailOffset(file: DiskFile, lines: number): Promise<number> {
+export async function tailOffset(file: ReadableLog, lines: number): Promise<number> {
   assert(Number.isFinite(lines), 'a count of lines');
   let end = await file.sizeBytes();
   if (lines <= 0) return end;

@@ -16,12 +16,13 @@ export function createPodLogs(sessions: Sessions, timers: Timers): Hub['podLogs'
         });
         return { close: () => timer.cancel(), pause() {}, resume() {} };
       }
-      const { podUid, container, follow, tailLines } = request;
+      const { podUid, container, follow, tailLines, previous } = request;
       const stream = session.open('telemetry', 'pod.logs', {
         podUid,
         container,
         follow,
         ...(tailLines === undefined ? {} : { tailLines }),
+        ...(previous === true ? { previous } : {}),
       });
       let isClosed = false;
       let resumed: Promise<void> | undefined;

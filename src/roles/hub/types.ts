@@ -40,6 +40,8 @@ export interface LogRequest {
   readonly container: string;
   readonly follow: boolean;
   readonly tailLines?: number;
+  /** Of the last run that has ended, not of the one that goes on. */
+  readonly previous?: boolean;
 }
 
 export interface LogListener {

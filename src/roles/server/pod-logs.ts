@@ -6,6 +6,8 @@ export interface PodLogRequest {
   readonly follow: boolean;
   /** Only the last lines of what is there. */
   readonly tailLines?: number;
+  /** Of the last run that has ended, not of the one that goes on. */
+  readonly previous?: boolean;
 }
 
 export interface PodLogFailure {

@@ -21,7 +21,7 @@ import { LogStream } from './log-stream.ts';
 import { containerOf } from './pod-container.ts';
 
 /** Parameters that would change what is shown and that this server cannot honour. */
-const refusedParameters = ['previous', 'timestamps', 'sinceSeconds', 'sinceTime'];
+const refusedParameters = ['timestamps', 'sinceSeconds', 'sinceTime'];
 
 export function podLogHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
   const open = new Set<LogStream>();
@@ -33,7 +33,7 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
       if (value !== null && value !== 'false') {
         throw new StatusError(
           'BadRequest',
-          `"${parameter}" is not supported here: logs are kept as the container wrote them, of its present run`,
+          `"${parameter}" is not supported here: logs are kept as the container wrote them, without times`,
         );
       }
     }
@@ -47,6 +47,7 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
       container,
       follow: flagOf(query, 'follow'),
       ...(tailLines === undefined ? {} : { tailLines }),
+      ...(flagOf(query, 'previous') ? { previous: true } : {}),
     };
     if (open.size >= concurrentLogStreamsMax) {
       throw new StatusError(
@@ -66,7 +67,7 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
     const failure = await stream.opened();
     if (failure !== undefined) {
       stream.close();
-      throw refusalOf(pod, container, failure);
+      throw refusalOf(pod, container, failure, logRequest);
     }
     const answer: HttpResponse = {
       status: 200,
@@ -88,7 +89,14 @@ function refusalOf(
   pod: Pod,
   container: string,
   failure: { readonly code: string; readonly message: string },
+  { previous }: PodLogRequest,
 ): StatusError {
+  if (failure.code === 'CONTAINER_NOT_FOUND' && previous === true) {
+    return new StatusError(
+      'BadRequest',
+      `previous terminated container ${JSON.stringify(container)} in pod ${JSON.stringify(pod.metadata.name)} not found`,
+    );
+  }
   if (failure.code === 'POD_NOT_FOUND' || failure.code === 'CONTAINER_NOT_FOUND') {
     const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
     const statuses = [...containerStatuses, ...initContainerStatuses];

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { textOf } from '#base/mod.ts';
+import { silentLogger } from '#platform/io/mod.ts';
+import { createNodeClock, createNodeDisk, createNodeTimers } from '#platform/io/node/mod.ts';
+import type { Outbox, UpwardEntry } from '#platform/sync/mod.ts';
+import type { LinkStream } from '#platform/wire/mod.ts';
+import { keepLogs } from './log-keeper.ts';
+import { createPodLogs } from './pod-logs.ts';
+import type { ContainerRun } from './runtimes/types.ts';
+
+const logBytesMax = 10_000;
+const line = (number: number): string => `line ${String(number).padStart(6, '0')}\n`;
+const numbersIn = (text: string): number[] =>
+  [...text.matchAll(/line ([0-9]{6})\n/g)].map(([, digits]) => Number(digits));
+
+function openLogs() {
+  const folder = mkdtempSync(join(tmpdir(), 'logs-'));
+  const disk = createNodeDisk(folder);
+  const [clock, timers] = [createNodeClock(), createNodeTimers()];
+  const entries: UpwardEntry[] = [];
+  const outbox = {
+    put: (entry: UpwardEntry) => Promise.resolve(void entries.push(entry)),
+  } as unknown as Outbox;
+  const state = { restartCount: 0, isOver: false };
+  const run = (): ContainerRun =>
+    ({
+      podUid: 'u',
+      podName: 'p',
+      podNamespace: 'default',
+      container: 'c',
+      containerId: `script://u/c/${state.restartCount}`,
+      restartCount: state.restartCount,
+      exit: state.isOver ? ({ exitCode: 0 } as never) : undefined,
+    }) as ContainerRun;
+  const runtime = { list: () => [run()], get: run, logPath: () => 'log' };
+  const keeper = keepLogs(
+    { disk, clock, timers, logger: silentLogger, outbox, runtime },
+    { logBytesMax, lookEveryMs: 20 },
+  );
+  const serve = createPodLogs({ disk, timers, runtime, hasPod: () => true, keeper });
+  const path = join(folder, 'log');
+  writeFileSync(path, '');
+  return {
+    state,
+    entries,
+    path,
+    append: (text: string) => appendFileSync(path, text),
+    sizeBytes: () => statSync(path).size,
+    read(parameters: Record<string, unknown> = {}, afterMs = 0) {
+      const seen = { text: '', failure: undefined as string | undefined };
+      let close = (): void => {};
+      const ended = new Promise<typeof seen>((resolve) => {
+        close = () => resolve(seen);
+        serve({ podUid: 'u', container: 'c', ...parameters }, {
+          send: async (bytes: Uint8Array) => {
+            seen.text += textOf(bytes);
+            if (afterMs > 0) await new Promise((next) => setTimeout(next, afterMs));
+          },
+          end: () => close(),
+          fail: (failure: { code: string }) => {
+            seen.failure = failure.code;
+            close();
+          },
+          onMessage() {},
+          onClose() {},
+        } as unknown as LinkStream);
+      });
+      return ended;
+    },
+    async untilCut(): Promise<void> {
+      while (statSync(path).size > logBytesMax) await new Promise((next) => setTimeout(next, 5));
+    },
+    [Symbol.dispose]() {
+      keeper.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+test('a log that is too long is cut, its newer part is still shown, and an event says so once', async () => {
+  using logs = openLogs();
+  let next = 0;
+  for (let round = 0; round < 3; round += 1) {
+    const text = Array.from({ length: 2000 }, () => line(next++)).join('');
+    logs.append(text);
+    await logs.untilCut();
+  }
+  logs.append(line(next++));
+  assert.ok(logs.sizeBytes() < 100);
+  const { text } = await logs.read();
+  assert.ok(text.length >= logBytesMax && text.length <= 2 * logBytesMax, `${text.length}`);
+  const numbers = numbersIn(text);
+  assert.equal(numbers.at(-1), next - 1);
+  assert.ok(
+    numbers.every((number, at) => at === 0 || number === (numbers[at - 1] ?? 0) + 1),
+    'nothing is missing in between',
+  );
+  assert.deepEqual(numbersIn((await logs.read({ tailLines: 3 })).text), [
+    next - 3,
+    next - 2,
+    next - 1,
+  ]);
+  assert.deepEqual(
+    logs.entries.map((entry) => entry.type === 'event' && entry.reason),
+    ['LogCut'],
+  );
+});
+
+test('who follows a log sees every line once, whenever it is cut', async () => {
+  using logs = openLogs();
+  const followed = logs.read({ follow: true });
+  let next = 0;
+  for (let round = 0; round < 60; round += 1) {
+    logs.append(Array.from({ length: 100 }, () => line(next++)).join(''));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    // A cut loses what is written in its moment: here nothing is.
+    if (logs.sizeBytes() > logBytesMax) await logs.untilCut();
+    if (round % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  logs.state.isOver = true;
+  const numbers = numbersIn((await followed).text);
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: next }, (_, number) => number),
+  );
+});
+
+test('the log of the run before is shown when it is asked for, and only then', async () => {
+  using logs = openLogs();
+  assert.equal((await logs.read({ previous: true })).failure, 'CONTAINER_NOT_FOUND');
+  logs.append('of the first run\n');
+  logs.state.restartCount = 1;
+  writeFileSync(`${logs.path}.previous`, 'of the first run\n');
+  writeFileSync(logs.path, 'of the second run\n');
+  assert.equal((await logs.read({ previous: true })).text, 'of the first run\n');
+  assert.equal((await logs.read()).text, 'of the second run\n');
+  writeFileSync(`${logs.path}.0`, 'long before\n');
+  assert.equal((await logs.read({ previous: true })).text, 'long before\nof the first run\n');
+  assert.equal((await logs.read({ previous: true, tailLines: 1 })).text, 'of the first run\n');
+  logs.state.isOver = true;
+  assert.equal((await logs.read({ previous: true })).text, 'of the second run\n', 'it is the last');
+});

@@ -1,0 +1,171 @@
+/**
+ * Keeps logs of containers short. A log that has become too long is cut: its newer
+ * part goes to a file beside it, in the place of the part before, and the log begins
+ * anew. Whoever writes it has it open for appending and does not notice.
+ *
+ * Invariants:
+ * 1. Of each run a log and one earlier part are kept: between one and two times
+ *    `logBytesMax`, beside what was written since the last look.
+ * 2. The earlier part is whole when it has its name; a reader that has seen the log up
+ *    to an offset finds what follows in it (`cutOf`).
+ * 3. What is written in the moment of the cut may be lost, and nothing else of the
+ *    newer part.
+ */
+import { errorText } from '#base/mod.ts';
+import type { Clock, Disk, DiskFile, Logger, Timer, Timers } from '#platform/io/mod.ts';
+import type { Outbox } from '#platform/sync/mod.ts';
+import type { RuntimeSet } from './runtimes/runtime-set.ts';
+import type { ContainerRun } from './runtimes/types.ts';
+
+export interface LogKeeperDependencies {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly outbox: Outbox;
+  readonly runtime: Pick<RuntimeSet, 'list' | 'logPath'>;
+}
+
+export interface LogKeeperOptions {
+  /** 10 MiB where absent. */
+  readonly logBytesMax?: number;
+  /** 5000 where absent. */
+  readonly lookEveryMs?: number;
+}
+
+export interface LogCut {
+  /** How often the log was cut since the agent started. */
+  readonly count: number;
+  /** Where in the log the earlier part began, at the last cut. */
+  readonly fromOffset: number;
+}
+
+export interface LogKeeper {
+  /** Of the log at that path. */
+  cutOf(path: string): LogCut;
+  close(): void;
+}
+
+const logBytesMaxDefault = 10 * 1024 * 1024;
+const lookEveryMsDefault = 5_000;
+/** After a cut: what writes so much goes on doing so. */
+const lookAgainMs = 1_000;
+const pieceBytesMax = 1024 * 1024;
+/** Copying goes on while the log grows; a writer faster than that is not waited for. */
+const copyRoundsMax = 3;
+const never: LogCut = { count: 0, fromOffset: 0 };
+
+/** Where the earlier part of a run's log is. */
+export function earlierPartOf(logPath: string, restartCount: number): string {
+  return `${logPath}.${restartCount}`;
+}
+
+export function keepLogs(
+  { disk, clock, timers, logger, outbox, runtime }: LogKeeperDependencies,
+  { logBytesMax = logBytesMaxDefault, lookEveryMs = lookEveryMsDefault }: LogKeeperOptions = {},
+): LogKeeper {
+  const cuts = new Map<string, LogCut>();
+  /** Runs of which it was told that their logs are cut. */
+  const told = new Set<string>();
+  let isClosed = false;
+  let timer: Timer = timers.after(lookEveryMs, look);
+
+  function look(): void {
+    void lookAtAll().then((hasCut) => {
+      if (!isClosed) timer = timers.after(hasCut ? lookAgainMs : lookEveryMs, look);
+    });
+  }
+
+  async function lookAtAll(): Promise<boolean> {
+    let hasCut = false;
+    const running = runtime.list().filter((run) => run.exit === undefined);
+    for (const run of running) {
+      if (isClosed) return false;
+      try {
+        if (await cutIfLong(run)) hasCut = true;
+      } catch (error) {
+        // It may have ended and be gone; and a disk that fails says so to others too.
+        logger.log('warn', 'cannot cut the log of a container', {
+          podUid: run.podUid,
+          container: run.container,
+          error: errorText(error),
+        });
+      }
+    }
+    const paths = new Set(running.map((run) => runtime.logPath(run)));
+    for (const path of cuts.keys()) if (!paths.has(path)) cuts.delete(path);
+    const ids = new Set(running.map((run) => run.containerId));
+    for (const id of told) if (!ids.has(id)) told.delete(id);
+    return hasCut;
+  }
+
+  async function cutIfLong(run: ContainerRun): Promise<boolean> {
+    const path = runtime.logPath(run);
+    const file = await disk.open(path, 'read');
+    let size: number;
+    try {
+      size = await file.sizeBytes();
+    } finally {
+      await file.close();
+    }
+    if (size <= logBytesMax) return false;
+    await tell(run);
+    const log = await disk.open(path, 'write');
+    try {
+      await cut(log, path, run.restartCount);
+    } finally {
+      await log.close();
+    }
+    return true;
+  }
+
+  async function cut(log: DiskFile, path: string, restartCount: number): Promise<void> {
+    const partPath = earlierPartOf(path, restartCount);
+    const newPath = `${partPath}.new`;
+    await disk.remove(newPath);
+    const part = await disk.open(newPath, 'create', 0o600);
+    const fromOffset = Math.max(0, (await log.sizeBytes()) - logBytesMax);
+    try {
+      let copied = 0;
+      for (let round = 0; round < copyRoundsMax; round += 1) {
+        const size = await log.sizeBytes();
+        while (fromOffset + copied < size && copied < 2 * logBytesMax) {
+          const bytes = await log.readAt(fromOffset + copied, pieceBytesMax);
+          if (bytes.length === 0) break;
+          await part.writeAt(copied, [bytes]);
+          copied += bytes.length;
+        }
+      }
+    } finally {
+      await part.close();
+    }
+    await disk.rename(newPath, partPath);
+    await log.truncate(0);
+    cuts.set(path, { count: (cuts.get(path)?.count ?? 0) + 1, fromOffset });
+    // Of the run before the one before nothing is shown any more.
+    if (restartCount >= 2) await disk.remove(earlierPartOf(path, restartCount - 2));
+  }
+
+  async function tell(run: ContainerRun): Promise<void> {
+    if (told.has(run.containerId)) return;
+    told.add(run.containerId);
+    const { podNamespace: namespace, podName: name, podUid: uid } = run;
+    const limit = `${Math.round(logBytesMax / 1024 / 1024)} MiB`;
+    await outbox.put({
+      type: 'event',
+      regarding: { key: { resource: 'pods', namespace, name }, uid, kind: 'Pod' },
+      severity: 'Warning',
+      reason: 'LogCut',
+      message: `The log of container ${run.container} is longer than ${limit}: only its newer part is kept`,
+      atWallMs: clock.wallMs(),
+    });
+  }
+
+  return {
+    cutOf: (path) => cuts.get(path) ?? never,
+    close() {
+      isClosed = true;
+      timer.cancel();
+    },
+  };
+}
