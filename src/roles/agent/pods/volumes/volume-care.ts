@@ -4,7 +4,8 @@
  *
  * Invariants:
  * 1. One round of measuring begins only after the one before it has ended.
- * 2. Once a pod is found to be over its limit it stays so.
+ * 2. Of one pod at most one change is brought in at a time; the newest is next.
+ * 3. Once a pod is found to be over its limit it stays so.
  */
 import { errorText } from '#base/mod.ts';
 import type { Logger, Timer, Timers } from '#platform/io/mod.ts';
@@ -29,13 +30,17 @@ export function careForVolumes(
   onOveruse: (podUid: string) => void,
 ): VolumeCare {
   const overused = new Map<string, string>();
+  /** The newest that is known of a pod, until it is its turn. */
+  const waiting = new Map<string, PodFacts>();
+  const refreshing = new Set<string>();
   let isClosed = false;
   let timer: Timer | undefined;
 
-  async function measure(): Promise<void> {
-    for (const pod of pods()) {
-      if (isClosed) return;
-      if ((pod.spec.volumes ?? []).length === 0 || overused.has(pod.uid)) continue;
+  /** Answers whether there is anything to measure again. */
+  async function measure(): Promise<boolean> {
+    const measured = pods().filter((pod) => hasVolumes(pod) && !overused.has(pod.uid));
+    for (const pod of measured) {
+      if (isClosed) return false;
       try {
         const why = await volumes.overuse(pod);
         if (why === undefined) continue;
@@ -46,22 +51,38 @@ export function careForVolumes(
         logger.log('warn', 'volumes could not be measured', failure);
       }
     }
+    return measured.length > 0;
   }
 
-  function measureLater(): void {
-    if (isClosed) return;
-    timer = timers.after(measureEveryMs, () => void measure().then(measureLater));
+  async function refresh(podUid: string): Promise<void> {
+    refreshing.add(podUid);
+    for (let pod = waiting.get(podUid); pod !== undefined; pod = waiting.get(podUid)) {
+      waiting.delete(podUid);
+      await volumes.refresh(pod).catch((error: unknown) => {
+        const failure = { podUid, error: errorText(error) };
+        logger.log('warn', 'volumes could not be brought up to date', failure);
+      });
+    }
+    refreshing.delete(podUid);
   }
-  measureLater();
+
+  /** A node whose pods have no volumes has nothing to wake up for. */
+  function measureLater(): void {
+    if (isClosed || timer !== undefined) return;
+    timer = timers.after(measureEveryMs, () => {
+      void measure().then((isMore) => {
+        timer = undefined;
+        if (isMore) measureLater();
+      });
+    });
+  }
 
   return {
     lookAgain(changed) {
-      for (const pod of changed) {
-        if ((pod.spec.volumes ?? []).length === 0) continue;
-        volumes.refresh(pod).catch((error: unknown) => {
-          const failure = { podUid: pod.uid, error: errorText(error) };
-          logger.log('warn', 'volumes could not be brought up to date', failure);
-        });
+      for (const pod of changed.filter(hasVolumes)) {
+        measureLater();
+        waiting.set(pod.uid, pod);
+        if (!refreshing.has(pod.uid)) void refresh(pod.uid);
       }
     },
     overuse: (podUid) => overused.get(podUid),
@@ -71,4 +92,8 @@ export function careForVolumes(
       timer?.cancel();
     },
   };
+}
+
+function hasVolumes({ spec }: PodFacts): boolean {
+  return (spec.volumes ?? []).length > 0;
 }
