@@ -102,7 +102,6 @@ export function createServiceCarrier({
         }
         near.write(taken);
         splice(near, far);
-        near.resume();
       },
       (error: unknown) => {
         if (!isGone) stream.fail({ code: 'SERVICE_REFUSED', message: errorText(error) });

@@ -134,7 +134,6 @@ export function createForwarder(dependencies: ForwarderDependencies): Forwarder 
           far.destroy();
         } else {
           splice(near, far);
-          near.resume();
         }
       },
       (error: unknown) => {

@@ -180,7 +180,7 @@ async function call({ ports, world }: Opened, address: Address): Promise<Call> {
 const web: Address = { host: clusterIP, port: 80 };
 
 test('connections go to the nearest pod that is ready, and on to the next where one does not answer', async () => {
-  const opened = open();
+  const opened = open({ sharesMachine: true });
   const { run, endpoints, world } = opened;
   const addresses = [onNode, atSite, inRegion, far].map((one) => one.addresses[0] ?? '');
   const pods = await run(Promise.all(addresses.map((host) => pod(opened, host))));
@@ -234,7 +234,7 @@ test('equally near pods take turns, and a client that is to stay with its pod do
 });
 
 test('what has begun with a pod that leaves goes on, each direction to its own end', async () => {
-  const opened = open();
+  const opened = open({ sharesMachine: true });
   const { run, endpoints, world } = opened;
   const taken = await run(pod(opened, '127.1.3.1'));
   await run(pod(opened, '127.1.4.1'));
@@ -386,6 +386,20 @@ test('where nodes share a machine each has an address of its own for a service, 
     nameserver: '127.1.3.254',
     searches: ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local'],
   });
+  await run(opened.services.close());
+});
+
+test('a pod of another machine is out of reach without the hub, and the others are used', async () => {
+  const opened = open();
+  const { run, endpoints, world } = opened;
+  await run(Promise.all(['127.1.3.1', '127.1.4.1'].map((host) => pod(opened, host))));
+  endpoints([atSite, { ...onNode, nodeName: 'here', zone: 'elsewhere' }]);
+  await world.run(world.clock.monotonicMs() + 100);
+  assert.equal((await run(call(opened, web))).said(), '127.1.3.1');
+  // That address is here too, and is somebody else's.
+  endpoints([atSite]);
+  const refused = await run(call(opened, web));
+  assert.deepEqual([refused.said(), refused.isOver()], ['', true]);
   await run(opened.services.close());
 });
 

@@ -1,5 +1,6 @@
 /**
- * Joins two connections into one: what comes out of either goes into the other.
+ * Joins two connections into one: what comes out of either goes into the other, from
+ * now on, also of one that was held back.
  *
  * Invariants:
  * 1. A side that ends its direction ends it at the other side, after all that it
@@ -15,6 +16,8 @@ const bufferedBytesMax = 256 * 1024;
 export function splice(near: PlainConnection, far: PlainConnection): void {
   passOn(near, far);
   passOn(far, near);
+  near.resume();
+  far.resume();
 }
 
 function passOn(from: PlainConnection, to: PlainConnection): void {
