@@ -47,6 +47,8 @@ const tornBytes = 40;
 const outboxLogFolder = 'selvage/agent/outbox/log';
 /** How long a batch may wait for one to change places with. */
 const heldMs = 200;
+/** Between two transactions that have changed places: longer than one turn. */
+const apartMs = 5;
 const dropEvery = 9;
 /** Uids begin with a hexadecimal digit: three of four pods. */
 const unplacedBelow = 'c';
@@ -58,13 +60,22 @@ function touches(batch: CommittedBatch, resource: string): boolean {
   return batch.events.some(({ object }) => object.key.resource === resource);
 }
 
-/** Lets two transactions change places: the later comes as the earlier, then the other. */
+/**
+ * Lets two transactions change places: the later comes as the earlier, then the other,
+ * far enough behind it that both are sent.
+ */
 function swapped(
   listener: (batch: CommittedBatch) => void,
   timers: Timers,
 ): (batch: CommittedBatch) => void {
   let held: CommittedBatch | undefined;
-  return (batch) => {
+  /** What comes while the earlier of two waits to come as the later. */
+  let behind: CommittedBatch[] | undefined;
+  const take = (batch: CommittedBatch): void => {
+    if (behind !== undefined) {
+      behind.push(batch);
+      return;
+    }
     if (held === undefined) {
       if (!touches(batch, 'pods')) return listener(batch);
       held = batch;
@@ -78,8 +89,15 @@ function swapped(
     const first = held;
     held = undefined;
     listener({ ...first, events: batch.events });
-    listener({ ...batch, events: first.events });
+    behind = [];
+    timers.after(apartMs, () => {
+      const waiting = behind ?? [];
+      behind = undefined;
+      listener({ ...batch, events: first.events });
+      for (const next of waiting) take(next);
+    });
   };
+  return take;
 }
 
 /** Takes the end of the newest file of a folder away. */
