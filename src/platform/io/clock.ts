@@ -32,8 +32,17 @@ export function sleep(timers: Timers, delayMs: number): Promise<void> {
 
 /** RFC 3339 in UTC with whole seconds, the form of every `metadata` timestamp. */
 export function timestampOf(wallMs: number): string {
-  return `${instantText(wallMs).slice(0, 19)}Z`;
+  const second = Math.floor(wallMs / 1000);
+  if (second !== lastSecond) {
+    lastTimestamp = `${instantText(wallMs).slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastTimestamp;
 }
+
+/** Many objects are written within one second. */
+let lastSecond = Number.NaN;
+let lastTimestamp = '';
 
 /** RFC 3339 in UTC with microseconds, the form of `MicroTime` fields (leases, events). */
 export function microTimestampOf(wallMs: number): string {

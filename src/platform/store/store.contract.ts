@@ -142,6 +142,28 @@ export function storeContract(name: string, open: () => Promise<StoreHarness>): 
     await store.close();
   });
 
+  check('a watch of one resource has every transaction that touches it, once', async ({ open }) => {
+    const store = await open();
+    const other: Change = { ...put('o', '1'), key: { ...key('o'), resource: 'others' } };
+    const seen: Revision[] = [];
+    const late: Revision[] = [];
+    const begin = store.revision;
+    const watch = store.watch(begin, ({ revision }) => seen.push(revision), 'things');
+    const brief = store.watch(begin, () => brief.close(), 'things');
+    await write(store, put('a', '1'));
+    await write(store, other);
+    await write(store, put('b', '1'), other, put('c', '1'));
+    const again = store.watch(2 as Revision, ({ revision }) => late.push(revision), 'things');
+    brief.close();
+    await write(store, remove('a'));
+    watch.close();
+    again.close();
+    await write(store, put('d', '1'));
+    assert.deepEqual(seen, [1, 3, 4]);
+    assert.deepEqual(late.slice(-2), [3, 4]);
+    await store.close();
+  });
+
   check('a watch from before what is kept is refused, not served with a gap', async ({ open }) => {
     let store = await open({ historyMaxTransactions: 3 });
     for (let count = 1; count <= 6; count += 1) await write(store, put('a', String(count)));

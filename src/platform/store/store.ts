@@ -28,6 +28,7 @@ import { decodeTransaction, encodeTransaction, Writer } from './record.ts';
 import { type Member, retentionOf, Ring, type Retention } from './retention.ts';
 import { readSnapshot, snapshotBlocks } from './snapshot.ts';
 import { Indexes, overlaid, Tables, type Entry } from './tables.ts';
+import { Watches } from './watches.ts';
 import type {
   Change,
   CommittedBatch,
@@ -123,10 +124,7 @@ class LogStore implements OwnedStore {
   /** The newest accepted version of each key that is not yet durable. */
   readonly #overlay = new Map<string, Overlaid>();
   readonly #pending: Pending[] = [];
-  readonly #watches = new Set<{
-    at: Revision;
-    readonly listener: (batch: CommittedBatch) => void;
-  }>();
+  readonly #watches = new Watches();
   /** Of the newest durable transaction. */
   #revision = 0 as Revision;
   #bytesSinceSnapshot = 0;
@@ -261,17 +259,9 @@ class LogStore implements OwnedStore {
     });
   }
 
-  watch(from: Revision, listener: (batch: CommittedBatch) => void): Watch {
+  watch(from: Revision, listener: (batch: CommittedBatch) => void, resource?: string): Watch {
     const retained = this.#history.since(from, this.#revision);
-    const watch = { at: from, listener };
-    this.#watches.add(watch);
-    for (const batch of retained) {
-      if (!this.#watches.has(watch)) break;
-      watch.at = batch.revision;
-      listener(batch);
-    }
-    watch.at = this.#revision;
-    return { close: () => void this.#watches.delete(watch) };
+    return this.#watches.begin(retained, this.#revision, listener, resource);
   }
 
   compact(): Promise<void> {
@@ -383,11 +373,7 @@ class LogStore implements OwnedStore {
     this.#revision = revision;
     const batch: CommittedBatch = { revision, chainHash, events };
     this.#history.push(batch, bytes);
-    for (const watch of this.#watches) {
-      if (watch.at >= revision) continue;
-      watch.at = revision;
-      watch.listener(batch);
-    }
+    this.#watches.tell(batch);
   }
 
   /** The changes folded into one version a key, against the newest accepted state. */

@@ -125,10 +125,11 @@ export interface Store extends StoreView {
   ): Promise<{ readonly revision: Revision; readonly result: Result }>;
   /**
    * Calls `listener` for every transaction after `from`: retained ones at once,
-   * before this returns, later ones as they commit. Throws CompactedError when
-   * `from` < oldestWatchable, and FutureRevisionError when it is beyond the head.
+   * before this returns, later ones as they commit. Who is interested in one resource
+   * says so, and may be spared transactions that do not touch it. Throws CompactedError
+   * when `from` < oldestWatchable, and FutureRevisionError when it is beyond the head.
    */
-  watch(from: Revision, listener: (batch: CommittedBatch) => void): Watch;
+  watch(from: Revision, listener: (batch: CommittedBatch) => void, resource?: string): Watch;
   /** Writes a snapshot and lets go of the log before what watches may still ask for. */
   compact(): Promise<void>;
   close(): Promise<void>;

@@ -99,11 +99,25 @@ async function syncFolder(absolute: string): Promise<void> {
 }
 
 /**
- * A write up to this size is a copy into the page cache, which takes less time than
- * to hand it to another thread and to be told; what waits for the disk is `sync`.
- * Small enough that a run of large writes (a snapshot) lets others go in between.
+ * A write is a copy into the page cache, which takes less time than to hand it to
+ * another thread and to be told; what waits for the disk is `sync`. This much is copied
+ * in one turn of the event loop, so that a run of writes (a snapshot) lets others go in
+ * between; what comes on top goes to the other thread.
  */
-const copiedAtOnceBytesMax = 32 * 1024;
+const copiedInTurnBytesMax = 128 * 1024;
+let copiedInTurnBytes = 0;
+
+/** Whether so much more may be copied in this turn, and if so, counts it. */
+function mayCopy(sizeBytes: number): boolean {
+  if (copiedInTurnBytes + sizeBytes > copiedInTurnBytesMax) return false;
+  if (copiedInTurnBytes === 0 && sizeBytes > 0) {
+    setImmediate(() => {
+      copiedInTurnBytes = 0;
+    });
+  }
+  copiedInTurnBytes += sizeBytes;
+  return true;
+}
 
 /** Writes all parts from `offset`: as a rule one call to the system. */
 async function writeAll(
@@ -112,7 +126,7 @@ async function writeAll(
   parts: readonly Uint8Array[],
 ): Promise<void> {
   const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
-  if (sizeBytes > copiedAtOnceBytesMax) return writeInBackground(descriptor, offset, parts);
+  if (!mayCopy(sizeBytes)) return writeInBackground(descriptor, offset, parts);
   let pending = parts.filter((part) => part.length > 0);
   let position = offset;
   while (pending.length > 0) {

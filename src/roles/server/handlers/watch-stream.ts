@@ -26,7 +26,7 @@ export class WatchStream {
   #queue: WatchLine[] = [];
   #queueHead = 0;
   #queuedBytes = 0;
-  #reached: number;
+  readonly #revisionNow: () => number;
   #sink: ByteSink | undefined;
   #closed = false;
   #finishing = false;
@@ -40,6 +40,8 @@ export class WatchStream {
     options: {
       readonly initial: readonly (() => ServedObject)[];
       readonly from: number;
+      /** Everything up to it has been pushed, whenever this is asked between two transactions. */
+      readonly revisionNow: () => number;
       readonly bookmarks: boolean;
       readonly markInitialEnd: boolean;
       readonly timeoutMs: number;
@@ -49,7 +51,7 @@ export class WatchStream {
     this.#encoder = encoder;
     this.#initial = options.initial;
     this.#initialRevision = options.from;
-    this.#reached = options.from;
+    this.#revisionNow = options.revisionNow;
     this.#bookmarks = options.bookmarks;
     // At once, as the first line of a watch of tables is the one that has the columns.
     const first = options.initial[0];
@@ -95,16 +97,10 @@ export class WatchStream {
     this.#pump();
   }
 
-  /** Every change up to `revision` has been pushed. */
-  reached(revision: number): void {
-    assert(revision > this.#reached, 'a watch sees revisions in rising order');
-    this.#reached = revision;
-  }
-
   /** Sends what is queued, then ends the answer: the client begins again where it was. */
   finish(): void {
     if (this.#closed || this.#finishing) return;
-    if (this.#bookmarks) this.push(this.#encoder.bookmark(this.#reached, false));
+    if (this.#bookmarks) this.push(this.#encoder.bookmark(this.#revisionNow(), false));
     this.#finishing = true;
     this.#pump();
   }
@@ -162,7 +158,7 @@ export class WatchStream {
 
   #planBookmark(): void {
     this.#bookmarkTimer = this.#parts.timers.after(watchBookmarkIntervalMs, () => {
-      this.push(this.#encoder.bookmark(this.#reached, false));
+      this.push(this.#encoder.bookmark(this.#revisionNow(), false));
       if (!this.#closed) this.#planBookmark();
     });
   }

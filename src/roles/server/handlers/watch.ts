@@ -1,7 +1,7 @@
 /** Watches: the request's side. What is sent and how fast is in watch-stream.ts. */
 import { SelvageError } from '#base/mod.ts';
 import { type ResourceDefinition, resourceName, StatusError } from '#platform/api/mod.ts';
-import type { Watch } from '#platform/store/mod.ts';
+import type { CommittedBatch, Watch } from '#platform/store/mod.ts';
 import type { Revision } from '#base/mod.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { concurrentWatchesMax, watchTimeoutSecondsMax, watchTimeoutSecondsMin } from '../limits.ts';
@@ -61,6 +61,7 @@ export function watchHandler(
     const stream = new WatchStream(parts, encoder, {
       initial,
       from,
+      revisionNow: () => store.revision,
       bookmarks,
       markInitialEnd: sendInitial,
       timeoutMs: Math.min(timeoutSeconds, watchTimeoutSecondsMax) * 1000,
@@ -75,7 +76,7 @@ export function watchHandler(
       watch?.close();
     });
     try {
-      watch = store.watch(from, (batch) => {
+      const take = (batch: CommittedBatch): void => {
         for (const event of batch.events) {
           const { key } = event.object;
           if (key.resource !== resource || (namespace !== '' && key.namespace !== namespace))
@@ -83,8 +84,8 @@ export function watchHandler(
           const line = encoder.event(event);
           if (line !== undefined) stream.push(line);
         }
-        stream.reached(batch.revision);
-      });
+      };
+      watch = store.watch(from, take, resource);
     } catch (error) {
       stream.destroy();
       throw tooOldError(error, from, store.oldestWatchable);
