@@ -117,11 +117,9 @@ export {
   completionIndexAnnotation,
   type Job,
   type JobCondition,
-  jobNameLabel,
   type JobSpec,
   type JobStatus,
   jobTrackingFinalizer,
-  jobUidLabel,
 } from './batch/job-types.ts';
 export { scaleSchema } from './autoscaling/scale.ts';
 export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';

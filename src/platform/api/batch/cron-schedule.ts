@@ -192,9 +192,12 @@ export function nextRunMs(
   let atMs = Math.floor(afterMs / minuteMs) * minuteMs + minuteMs;
   while (atMs <= endMs) {
     const localMs = atMs + offsetAt(atMs);
-    if (!isDay(schedule, localMs)) {
-      const leftMs = dayMs - mod(localMs, dayMs);
-      // Clocks may change before midnight, so the last hours of a day are taken in small steps.
+    const today = Math.floor(localMs / dayMs);
+    if (!isDay(schedule, today)) {
+      const day = nextDay(schedule, today);
+      if (day === undefined) return undefined;
+      const leftMs = day * dayMs - localMs;
+      // Clocks may change before that midnight, so the last hours are taken in small steps.
       atMs += leftMs > 4 * hourMs ? leftMs - 3 * hourMs : stepOf(atMs);
     } else if (!schedule.hours.has(Math.floor(mod(localMs, dayMs) / hourMs))) {
       atMs += stepOf(atMs);
@@ -229,8 +232,16 @@ function isRepeated(
   return false;
 }
 
-function isDay(schedule: CronSchedule, localMs: number): boolean {
-  const days = Math.floor(localMs / dayMs);
+/** By the calendar alone, which costs next to nothing; undefined for never. */
+function nextDay(schedule: CronSchedule, today: number): number | undefined {
+  for (let day = today + 1; day <= today + searchDaysMax; day += 1) {
+    if (isDay(schedule, day)) return day;
+  }
+  return undefined;
+}
+
+/** `days` from 1970-01-01. */
+function isDay(schedule: CronSchedule, days: number): boolean {
   const { month, day } = dateOf(days);
   if (!schedule.months.has(month)) return false;
   // 1970-01-01 was a Thursday.
