@@ -32,7 +32,7 @@ import { aliveContainers, stopProcess } from './lab.ts';
 import { coloured } from './output.ts';
 import { displayPath, resolvePath, splitPath } from './paths.ts';
 import { killTrees, waitForEnd } from './processes.ts';
-import { readyNodes } from './ready-nodes.ts';
+import { readyNodesHeard } from './ready-nodes.ts';
 import { isAwaitingChoice, settledHistory, type SettledHistory } from './settled-history.ts';
 import { watchSummary } from './summary.ts';
 
@@ -326,7 +326,7 @@ async function waitForNodes(
   let readyBefore = -1;
   for (let waitedMs = 0; waitedMs < nodesReadyTimeoutMs; waitedMs += pollMs) {
     checkpoint();
-    const ready = await readyNodes(access).catch((error: unknown) => {
+    const ready = await readyNodesHeard(access).catch((error: unknown) => {
       if (error instanceof SelvageError && error.retryable) return new Set<string>();
       throw error;
     });
