@@ -36,6 +36,16 @@ export interface ScheduledEvent {
   cancel(): void;
 }
 
+/** What happens at an event, where it is an object's own affair: one object less for each. */
+export interface EventTarget {
+  onEvent(): void;
+}
+
+/** As EventTarget, for the end of the present event. */
+export interface EventEndTarget {
+  onEventEnd(): void;
+}
+
 class Event implements ScheduledEvent, QueuedEvent {
   atMs: number;
   sequence: number;
@@ -43,7 +53,7 @@ class Event implements ScheduledEvent, QueuedEvent {
   readonly owner: Lifetime | undefined;
   readonly kind: string;
   readonly detail: string | number;
-  run: (() => void) | undefined;
+  run: (() => void) | EventTarget | undefined;
 
   constructor(
     atMs: number,
@@ -51,7 +61,7 @@ class Event implements ScheduledEvent, QueuedEvent {
     owner: Lifetime | undefined,
     kind: string,
     detail: string | number,
-    run: () => void,
+    run: (() => void) | EventTarget,
   ) {
     this.atMs = atMs;
     this.sequence = sequence;
@@ -83,7 +93,7 @@ export class Kernel {
   readonly #queue = new EventQueue<Event>();
   readonly #nobody: TraceOwner = { name: '-' };
   readonly #noteOwners = new Map<string, TraceOwner>();
-  readonly #atEventEnd: (() => void)[] = [];
+  readonly #atEventEnd: EventEndTarget[] = [];
   #nowMs = 0;
   #sequence = 0;
   #eventsRun = 0;
@@ -127,7 +137,7 @@ export class Kernel {
     owner: Lifetime | undefined,
     kind: string,
     detail: string | number,
-    run: () => void,
+    run: (() => void) | EventTarget,
   ): ScheduledEvent {
     assert(this.#queue.size < eventsMax, 'what is to come stays within bounds');
     const event = new Event(
@@ -144,11 +154,11 @@ export class Kernel {
   }
 
   /**
-   * Runs `run` once the microtasks of the present event have run, before the next
+   * Calls `target` once the microtasks of the present event have run, before the next
    * event. It may schedule, and calls nothing of a program's.
    */
-  atEventEnd(run: () => void): void {
-    this.#atEventEnd.push(run);
+  atEventEnd(target: EventEndTarget): void {
+    this.#atEventEnd.push(target);
   }
 
   /** Runs `run` at once, or when `process` is no longer frozen; never once it is dead. */
@@ -234,8 +244,8 @@ export class Kernel {
 
   #endEvent(): void {
     const hooks = this.#atEventEnd;
-    // What a hook adds runs too.
-    for (let index = 0; index < hooks.length; index += 1) hooks[index]?.();
+    // What one of them adds is called too.
+    for (let index = 0; index < hooks.length; index += 1) hooks[index]?.onEventEnd();
     hooks.length = 0;
   }
 
@@ -266,13 +276,14 @@ export class Kernel {
     }
   }
 
-  #runEvent(event: Event, run: () => void): void {
+  #runEvent(event: Event, run: (() => void) | EventTarget): void {
     this.#eventsRun += 1;
     event.run = undefined;
     const { owner, kind, detail } = event;
     this.trace.record(this.#nowMs * ticksPerMs, owner ?? this.#nobody, kind, detail);
     try {
-      run();
+      if (typeof run === 'function') run();
+      else run.onEvent();
     } catch (thrown) {
       throw this.#failure('SIM_EVENT_THREW', event, thrown);
     }

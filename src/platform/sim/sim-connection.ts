@@ -4,7 +4,7 @@
  */
 import { concatBytes } from '#base/mod.ts';
 import { NetError, type Connection, type PeerIdentity } from '#platform/io/mod.ts';
-import type { Kernel, Lifetime } from './kernel.ts';
+import type { EventEndTarget, Kernel, Lifetime } from './kernel.ts';
 import type { Pipe } from './sim-pipe.ts';
 import { bytesDigest } from './trace.ts';
 
@@ -14,13 +14,12 @@ const messageBytesMax = 65_536;
 
 const end = Symbol('end of stream');
 
-export class Endpoint implements Connection {
+export class Endpoint implements Connection, EventEndTarget {
   readonly process: Lifetime;
   readonly outgoing: Pipe;
   readonly remoteAddress: string;
   peer: PeerIdentity | undefined;
-  /** The other end, known once the handshake is over. */
-  peerEnd: Endpoint | undefined;
+  #peerEnd: Endpoint | undefined;
   readonly #kernel: Kernel;
   #sendQueue: Uint8Array[] = [];
   #queuedBytes = 0;
@@ -39,8 +38,6 @@ export class Endpoint implements Connection {
   readonly #drainListeners: (() => void)[] = [];
   readonly #closeListeners: ((error: Error | undefined) => void)[] = [];
   readonly #closedHooks: (() => void)[] = [];
-  readonly #flushLater = (): void => this.#flush();
-  readonly #arriveAtPeer = (bytes: Uint8Array): void => this.peerEnd?.receive(bytes);
 
   constructor(
     kernel: Kernel,
@@ -58,6 +55,16 @@ export class Endpoint implements Connection {
       this.abort(new NetError('NET_CLOSED', 'the peer was restarted', { retryable: true }));
     outgoing.onGiveUp = () =>
       this.abort(new NetError('NET_TIMEOUT', 'the peer does not take data', { retryable: true }));
+  }
+
+  /** The other end, known once the handshake is over. */
+  get peerEnd(): Endpoint | undefined {
+    return this.#peerEnd;
+  }
+
+  joinWith(far: Endpoint | undefined): void {
+    this.#peerEnd = far;
+    this.outgoing.onBytes = far;
   }
 
   write(bytes: Uint8Array): void {
@@ -136,13 +143,17 @@ export class Endpoint implements Connection {
   }
 
   #tellReset(error: Error): void {
-    this.outgoing.send('net.reset', '', () => this.peerEnd?.abort(error), undefined);
+    this.outgoing.send('net.reset', '', () => this.peerEnd?.abort(error));
   }
 
   #askFlush(): void {
     if (this.#flushAsked) return;
     this.#flushAsked = true;
-    this.#kernel.atEventEnd(this.#flushLater);
+    this.#kernel.atEventEnd(this);
+  }
+
+  onEventEnd(): void {
+    this.#flush();
   }
 
   #flush(): void {
@@ -158,7 +169,7 @@ export class Endpoint implements Connection {
     }
     if (this.#hasEnded && !this.#endSent) {
       this.#endSent = true;
-      this.outgoing.send('net.end', '', () => this.peerEnd?.receive(end), undefined);
+      this.outgoing.send('net.end', '', () => this.peerEnd?.receive(end));
       this.#closeWhenBothEnded();
     }
   }
@@ -172,7 +183,7 @@ export class Endpoint implements Connection {
     this.#queuedBytes -= bytes.length;
     this.#inFlightBytes += bytes.length;
     this.outgoing.countBytes(bytes.length);
-    this.outgoing.send('net.data', bytesDigest(bytes), this.#arriveAtPeer, bytes);
+    this.outgoing.send('net.data', bytesDigest(bytes), bytes);
   }
 
   #nextMessage(): Uint8Array {
@@ -242,7 +253,7 @@ export class Endpoint implements Connection {
       sender.#inFlightBytes -= sizeBytes;
       sender.#flush();
     };
-    this.outgoing.send('net.ack', '', take, undefined);
+    this.outgoing.send('net.ack', '', take);
   }
 
   #closeWhenBothEnded(): void {
@@ -253,8 +264,8 @@ export class Endpoint implements Connection {
   #forgetClosedPeer(): void {
     const peer = this.peerEnd;
     if (peer === undefined || !peer.#isClosed) return;
-    peer.peerEnd = undefined;
-    this.peerEnd = undefined;
+    peer.joinWith(undefined);
+    this.joinWith(undefined);
   }
 
   #close(error: Error | undefined): void {

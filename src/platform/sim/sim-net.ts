@@ -262,16 +262,11 @@ export class Network implements PipeNetwork {
       const there = this.#pipe(machine, target, connectionNumber);
       const back = this.#pipe(target, machine, connectionNumber);
       const toClient = (kind: string, action: () => void): void =>
-        back.send(
-          kind,
-          where,
-          () => {
-            this.#kernel.whenThawed(process, kind, () => {
-              if (process.alive && !isDone) action();
-            });
-          },
-          undefined,
-        );
+        back.send(kind, where, () => {
+          this.#kernel.whenThawed(process, kind, () => {
+            if (process.alive && !isDone) action();
+          });
+        });
       // The exchange: hello, the server's certificate, then the client's with its first bytes.
       const greeted = (): void => {
         const listening = this.#listenerFor(target, address);
@@ -289,11 +284,11 @@ export class Network implements PipeNetwork {
           deadline.cancel();
           const near = this.#endpoint(process, there, target.address, server);
           const finished = (): void => this.#finish(listening, near, back, tls, machine);
-          there.send('net.finish', where, finished, undefined);
+          there.send('net.finish', where, finished);
           resolve(near);
         });
       };
-      there.send('net.hello', where, greeted, undefined);
+      there.send('net.hello', where, greeted);
     });
   }
 
@@ -307,8 +302,8 @@ export class Network implements PipeNetwork {
   ): void {
     const { options, machine, process, connections } = listening;
     const far = this.#endpoint(process, back, client.address, undefined);
-    near.peerEnd = far;
-    far.peerEnd = near;
+    near.joinWith(far);
+    far.joinWith(near);
     const refuse = (why: string): void => {
       this.#endpoints.delete(far);
       far.sendReset(new NetError('NET_CLOSED', `the server refused: ${why}`, { retryable: true }));

@@ -4,7 +4,7 @@
  * other end is gone they are lost and the sender learns of it much later.
  */
 import { assert } from '#base/mod.ts';
-import type { Kernel, Lifetime, ScheduledEvent } from './kernel.ts';
+import type { EventTarget, Kernel, Lifetime, ScheduledEvent } from './kernel.ts';
 
 /** A sender whose messages nobody takes for so long gives its connection up. */
 const unacknowledgedMaxMs = 120_000;
@@ -36,21 +36,29 @@ export interface PipeNetwork {
   arrived(kind: string, connectionNumber: number): void;
 }
 
+export interface BytesTarget {
+  receive(bytes: Uint8Array): void;
+}
+
 /** A machine at an end of a pipe. */
 export interface PipeMachine {
   machineLifetime(): Lifetime;
 }
 
+/** Bytes for an endpoint, or something that happens at the far end. */
+type Arrival = Uint8Array | (() => void);
+
 interface Message {
   readonly kind: string;
-  readonly arrive: (item: never) => void;
-  readonly item: unknown;
+  readonly arrival: Arrival;
 }
 
-export class Pipe {
+export class Pipe implements EventTarget {
   readonly way: Way;
   /** The same for both directions. */
   readonly connectionNumber: number;
+  /** Takes the bytes that arrive at the far end. */
+  onBytes: BytesTarget | undefined;
   /** Told once when the far machine has come back and knows nothing of this connection. */
   onReset: () => void = () => {};
   /** Told once when nobody has taken anything for too long. */
@@ -67,7 +75,6 @@ export class Pipe {
   #stalledArrivals = 0;
   #giveUp: ScheduledEvent | undefined;
   #isSilent = false;
-  readonly #arrivalNow = (): void => this.#arrival();
 
   constructor(
     kernel: Kernel,
@@ -95,15 +102,10 @@ export class Pipe {
     this.#network.counts.bytes += sizeBytes;
   }
 
-  /** Calls `arrive` with `item` at the far end when the message gets there. */
-  send<Item>(
-    kind: string,
-    detail: string | number,
-    arrive: (item: Item) => void,
-    item: Item,
-  ): void {
+  /** Has `arrival` get to the far end: bytes are handed over, an action is done. */
+  send(kind: string, detail: string | number, arrival: Arrival): void {
     assert(this.#waiting.length < waitingMessagesMax, 'what is on its way stays within bounds');
-    this.#waiting.push({ kind, arrive, item });
+    this.#waiting.push({ kind, arrival });
     this.#scheduleArrival(kind, detail);
   }
 
@@ -111,11 +113,11 @@ export class Pipe {
     this.#network.counts.messages += 1;
     const latencyMs = this.#network.drawLatencyMs(this.way, this.connectionNumber);
     this.#lastArrivalMs = Math.max(this.#lastArrivalMs, this.#kernel.nowMs + latencyMs);
-    this.#kernel.scheduleAt(this.#lastArrivalMs, this.#owner, kind, detail, this.#arrivalNow);
+    this.#kernel.scheduleAt(this.#lastArrivalMs, this.#owner, kind, detail, this);
   }
 
   /** One message's time has come; whichever is first in the queue arrives. */
-  #arrival(): void {
+  onEvent(): void {
     if (this.way.isCut) {
       if (this.#stalledArrivals === 0) {
         this.#network.counts.stalls += 1;
@@ -132,7 +134,9 @@ export class Pipe {
       return;
     }
     if (this.#toLifetime.alive) {
-      message.arrive(message.item as never);
+      const { arrival } = message;
+      if (typeof arrival === 'function') arrival();
+      else this.onBytes?.receive(arrival);
       this.#network.arrived(message.kind, this.connectionNumber);
     } else if (this.#farMachine.machineLifetime().alive) {
       this.onReset();

@@ -73,6 +73,8 @@ export class Session implements LinkSession, StreamHost {
   readonly receiveMessageBytesMax: number;
   readonly sendQueueBytesMax: number;
   readonly #options: SessionOptions;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
   readonly #bulkWindow: BulkWindow;
   readonly #streams = new Map<number, StreamEnd>();
   readonly #readyByLane: Record<Lane, StreamEnd[]> = {
@@ -93,6 +95,7 @@ export class Session implements LinkSession, StreamHost {
   #confirmedBytes = 0;
   #receivedBytes = 0;
   #acknowledgedBytes = 0;
+  /** Whole milliseconds: they change with every frame, and whole numbers need no object. */
   #lastSentMs: number;
   #lastReceivedMs: number;
   readonly #liveness: LivenessWatch;
@@ -111,6 +114,8 @@ export class Session implements LinkSession, StreamHost {
     const { connection, limits, remote, clock, timers, liveness } = options;
     assert(limits.unacknowledgedBytesMax >= 4 * acknowledgeEveryBytes, 'the limit leaves room');
     this.#options = options;
+    this.#connection = connection;
+    this.#clock = clock;
     this.peer = connection.peer;
     this.remote = { product: remote.product, protocolVersion: options.protocolVersion };
     this.sendMessageBytesMax = remote.messageBytesMax;
@@ -118,7 +123,7 @@ export class Session implements LinkSession, StreamHost {
     this.sendQueueBytesMax = limits.sendQueueBytesMax;
     this.#bulkWindow = new BulkWindow(limits.bulkCreditBytesMin, limits.bulkCreditBytesMax);
     this.#nextStreamId = options.role === 'child' ? 1 : 2;
-    this.#lastSentMs = clock.monotonicMs();
+    this.#lastSentMs = Math.floor(clock.monotonicMs());
     this.#lastReceivedMs = this.#lastSentMs;
     connection.onDrain(() => this.#flush());
     this.#aliveEveryMs = Math.max(
@@ -247,7 +252,7 @@ export class Session implements LinkSession, StreamHost {
 
   /** Bytes that came from the connection, for the liveness check and the confirmations. */
   noteReceived(sizeBytes: number): void {
-    this.#lastReceivedMs = this.#options.clock.monotonicMs();
+    this.#lastReceivedMs = Math.floor(this.#clock.monotonicMs());
     this.#receivedBytes += sizeBytes;
     if (this.#receivedBytes - this.#acknowledgedBytes < acknowledgeEveryBytes) return;
     this.#acknowledgedBytes = this.#receivedBytes;
@@ -469,14 +474,13 @@ export class Session implements LinkSession, StreamHost {
 
   /** A signal that goes at once where nothing else waits to go with it. */
   #say(frame: Uint8Array): void {
-    const { connection, clock } = this.#options;
-    if (this.#isFlushPlanned || this.#signalBytes > 0 || connection.bufferedBytes() > 0) {
+    if (this.#isFlushPlanned || this.#signalBytes > 0 || this.#connection.bufferedBytes() > 0) {
       this.signal(frame);
       return;
     }
     this.#sentBytes += frame.length;
-    this.#lastSentMs = clock.monotonicMs();
-    connection.write(frame);
+    this.#lastSentMs = Math.floor(this.#clock.monotonicMs());
+    this.#connection.write(frame);
   }
 
   /** Frames of one turn leave together: one write costs one TLS record. */
@@ -497,8 +501,7 @@ export class Session implements LinkSession, StreamHost {
   /** One write of all that may go now; false where there is nothing, or no room for it. */
   #writeBatch(): boolean {
     if (this.#signals.length === 0 && !this.#isAnyReady()) return false;
-    const { connection, clock } = this.#options;
-    const bufferedBytes = connection.bufferedBytes();
+    const bufferedBytes = this.#connection.bufferedBytes();
     if (bufferedBytes >= connectionBufferedBytesMax) return false;
     const batch = this.#signals;
     let batchBytes = this.#signalBytes;
@@ -512,8 +515,8 @@ export class Session implements LinkSession, StreamHost {
     }
     if (batchBytes === 0) return false;
     this.#sentBytes += batchBytes;
-    this.#lastSentMs = clock.monotonicMs();
-    connection.write(batch.length === 1 && batch[0] ? batch[0] : concatBytes(batch));
+    this.#lastSentMs = Math.floor(this.#clock.monotonicMs());
+    this.#connection.write(batch.length === 1 && batch[0] ? batch[0] : concatBytes(batch));
     return true;
   }
 
