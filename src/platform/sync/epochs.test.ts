@@ -81,6 +81,7 @@ async function refuses(world: SyncWorld, old: Owner, node: Host, replica: Replic
   await world.until('the old owner hears of it', () => old.diverged.length > count);
   assert.equal(old.diverged.at(-1)?.epoch, 2);
   assert.match(old.diverged.at(-1)?.reason ?? '', /obeys epoch 2, this server's is 1/);
+  await world.until('the follower knows', () => replica.isOwnerSuperseded === true);
   await world.write(old.store, put('pods/d', { count }), put('pods/a', { count }));
   await world.pass(8_000);
   assert.equal(heldBy(replica), before);
@@ -130,6 +131,7 @@ test('a higher epoch is on disk before anything of it is shown, also where nothi
   present.epoch = 3;
   await world.follow(present.host, present.server, node, replica);
   await world.until('it has heard', () => replica.epoch === 3);
+  assert.equal(replica.isOwnerSuperseded, false);
   // Without any goodbye.
   node.crashMachine();
   node.boot();

@@ -92,6 +92,7 @@ class DiskReplica implements Replica {
   #tail: Promise<void> = Promise.resolve();
   #stream: LinkStream | undefined;
   #isClosed = false;
+  #isOwnerSuperseded = false;
   /** Comparing has not helped: the whole slice is asked for. */
   #mustStartAnew = false;
 
@@ -107,6 +108,10 @@ class DiskReplica implements Replica {
 
   get epoch(): number {
     return this.#state.epoch;
+  }
+
+  get isOwnerSuperseded(): boolean {
+    return this.#isOwnerSuperseded;
   }
 
   get(key: ObjectKey): StoredObject | undefined {
@@ -138,6 +143,7 @@ class DiskReplica implements Replica {
       this.#followOnce(session, (failure) => {
         if (isOver || this.#isClosed) return;
         const reason = failure?.message ?? 'the owner ended it';
+        if (failure?.code === 'SYNC_SUPERSEDED') this.#isOwnerSuperseded = true;
         if (failure !== undefined && waitingCodes.has(failure.code)) {
           if (!hasDiverged) this.#logger.log('error', 'nothing is followed for now', { reason });
           hasDiverged = true;
@@ -240,6 +246,7 @@ class DiskReplica implements Replica {
     }
     const message = decodeSliceMessage(bytes);
     this.#requireEpoch(message);
+    this.#isOwnerSuperseded = false;
     if (message.type === 'progress') {
       await this.#takeProgress(message);
       return;

@@ -88,7 +88,8 @@ export class SliceSender {
     if (difference !== undefined) {
       onDiverged?.(this.slice, difference, follower.epoch);
       const message = `the owner does not have the history that this copy has: ${difference}`;
-      this.#fail('SYNC_DIVERGED', message);
+      const isSuperseded = follower.epoch > this.#epoch();
+      this.#fail(isSuperseded ? 'SYNC_SUPERSEDED' : 'SYNC_DIVERGED', message);
       return;
     }
     const now = contentsNow(store, rules, this.slice);

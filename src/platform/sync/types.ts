@@ -33,6 +33,8 @@ export interface Replica {
   readonly cursor: Cursor | undefined;
   /** The owner's that this copy obeys; it never goes back. 0 until it has heard of one. */
   readonly epoch: number;
+  /** True where whom it is linked to speaks for an older epoch: nothing it commands is to be done. */
+  readonly isOwnerSuperseded?: boolean;
   get(key: ObjectKey): StoredObject | undefined;
   /** Sorted by namespace and name. */
   list(resource: string): readonly StoredObject[];

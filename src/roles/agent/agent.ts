@@ -125,6 +125,8 @@ const heartbeatIntervalMsDefault = 2_000;
 const startupGraceMsDefault = 5_000;
 type StreamService = (parameters: Readonly<Record<string, unknown>>, stream: LinkStream) => void;
 
+/** What is done in pods, and so by nobody whom this node does not obey any more. */
+const actingStreams: ReadonlySet<string> = new Set(['pod.exec', 'pod.forward']);
 /** A slice that has brought something is complete when nothing more came for this long. */
 const caughtUpMs = 100;
 /** How long a new session may take to say what has changed, before pods start from what is here. */
@@ -246,7 +248,10 @@ export async function createAgent(
     },
     onStream(method, parameters, stream) {
       const serve = streamServices[method];
-      if (serve !== undefined) serve(parameters, stream);
+      if (replica.isOwnerSuperseded === true && actingStreams.has(method)) {
+        const message = 'this node obeys a server of a later epoch';
+        stream.fail({ code: 'HUB_SUPERSEDED', message });
+      } else if (serve !== undefined) serve(parameters, stream);
       else stream.fail({ code: 'LINK_NO_METHOD', message: `an agent does not serve ${method}` });
     },
   });
