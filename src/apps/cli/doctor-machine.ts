@@ -11,7 +11,7 @@ const memoryBytesWarn = gibibyte;
 const openFilesWarn = 10_000;
 const commandTimeoutMs = 5_000;
 const kernelFileBytesMax = 64 * 1024;
-/** What the script runtime starts containers with, and the package that has it. */
+/** What containers are started and volumes are looked after with, and the package that has it. */
 const programs: readonly (readonly [string, string])[] = [
   ['unshare', 'util-linux'],
   ['setpriv', 'util-linux'],
@@ -19,6 +19,8 @@ const programs: readonly (readonly [string, string])[] = [
   ['mount', 'mount'],
   ['pivot_root', 'util-linux'],
   ['chroot', 'coreutils'],
+  ['du', 'coreutils'],
+  ['find', 'findutils'],
 ];
 const programFolders = [
   '/usr/local/sbin',
