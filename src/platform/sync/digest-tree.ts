@@ -42,9 +42,17 @@ interface Node {
   children: Node[];
 }
 
+/** All versions of an object share the one key that the store made for it. */
+const positions = new WeakMap<ObjectKey, string>();
+
 /** Where an object stands: the same on both sides. */
 export function positionOf(key: ObjectKey): string {
-  return hash('sha256', keyText(key), 'hex').slice(0, positionLength);
+  let position = positions.get(key);
+  if (position === undefined) {
+    position = hash('sha256', keyText(key), 'hex').slice(0, positionLength);
+    positions.set(key, position);
+  }
+  return position;
 }
 
 export class DigestTree {
