@@ -39,6 +39,8 @@ import {
 import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { requireKnownFormat } from './state-format.ts';
+import { controlGroupsHere } from './control-groups.ts';
+import { machineAddress } from './machine-address.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 const joinAttemptsMax = 10;
@@ -87,6 +89,7 @@ export async function runAgentProcess(
       logger,
       javascriptRuntimePath: process.execPath,
       wasmHostText,
+      controlGroups: controlGroupsHere(),
     },
     {
       nodeName: identity.nodeName,
@@ -98,7 +101,7 @@ export async function runAgentProcess(
       sharesMachine: options.sharesMachine,
       resolvers: machineResolvers(),
       version,
-      facts: machineFacts(),
+      facts: machineFacts(options.machineAddress ?? machineAddress(identity.hubAddress)),
       certificateRequest: () => readCertificateRequest(disk),
     },
   );
@@ -182,7 +185,7 @@ function machineResolvers(): readonly Address[] {
 }
 
 /** What this machine is, as far as every Linux tells it. */
-function machineFacts() {
+function machineFacts(hostAddress: string) {
   const read = (path: string): string => {
     try {
       return readFileSync(path, 'utf8').trim();
@@ -199,7 +202,7 @@ function machineFacts() {
     cpuMillis: availableParallelism() * 1_000,
     memoryBytes: totalmem(),
     podsMax,
-    hostAddress: '127.0.0.1',
+    hostAddress,
     bootId: read('/proc/sys/kernel/random/boot_id'),
     machineId: read('/etc/machine-id'),
   };

@@ -36,6 +36,7 @@ import { createPodForward } from './pod-forward.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { openSupervisor } from './pods/supervisor.ts';
 import { combineRuntimes } from './runtimes/runtime-set.ts';
+import type { ControlGroups } from './runtimes/script/control-groups.ts';
 import { openProcessRuntimes } from './runtimes/script/script-runtime.ts';
 import type { Runtime } from './runtimes/types.ts';
 import { createServiceCarrier } from './services/away.ts';
@@ -66,6 +67,8 @@ export interface AgentDependencies {
   readonly javascriptRuntimePath: string;
   /** Program that runs WebAssembly modules; absent where none are run here. */
   readonly wasmHostText?: string;
+  /** Absent where this machine cannot hold limits: containers that have some do not start. */
+  readonly controlGroups?: ControlGroups | undefined;
   /** Where an observer may come between the parts; production hands in none. */
   readonly seams?: AgentSeams;
 }
@@ -145,6 +148,7 @@ export async function createAgent(
         {
           javascriptRuntimePath: dependencies.javascriptRuntimePath,
           wasmHostText: dependencies.wasmHostText,
+          controlGroups: dependencies.controlGroups,
         },
       ),
       options.runtimes,

@@ -185,7 +185,10 @@ test('a log is read from its last lines on and followed to the end of its run', 
     timers,
     runtime,
     hasPod: (uid) => uid !== 'absent',
-    keeper: { cutOf: () => ({ count: 0, fromOffset: 0 }) },
+    keeper: {
+      cutOf: () => ({ count: 0, fromOffset: 0 }),
+      offsetSince: () => Promise.resolve(0),
+    },
   });
   const { hub } = await openPair(refuseAll, (_method, parameters, stream) => {
     serve(parameters, stream);

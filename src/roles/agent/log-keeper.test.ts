@@ -9,6 +9,7 @@ import { createNodeClock, createNodeDisk, createNodeTimers } from '#platform/io/
 import type { Outbox, UpwardEntry } from '#platform/sync/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
 import { keepLogs } from './log-keeper.ts';
+import { emptyTimes, noteLength, writtenSince } from './log-times.ts';
 import { createPodLogs } from './pod-logs.ts';
 import type { ContainerRun } from './runtimes/types.ts';
 
@@ -37,11 +38,22 @@ function openLogs() {
       exit: state.isOver ? ({ exitCode: 0 } as never) : undefined,
     }) as ContainerRun;
   const runtime = { list: () => [run()], get: run, logPath: () => 'log' };
-  const keeper = keepLogs(
-    { disk, clock, timers, logger: silentLogger, outbox, runtime },
-    { logBytesMax, lookEveryMs: 20 },
-  );
-  const serve = createPodLogs({ disk, timers, runtime, hasPod: () => true, keeper });
+  const open = () =>
+    keepLogs(
+      { disk, clock, timers, logger: silentLogger, outbox, runtime },
+      { logBytesMax, lookEveryMs: 20 },
+    );
+  let keeper = open();
+  const serve = createPodLogs({
+    disk,
+    timers,
+    runtime,
+    hasPod: () => true,
+    keeper: {
+      cutOf: (path) => keeper.cutOf(path),
+      offsetSince: (...words) => keeper.offsetSince(...words),
+    },
+  });
   const path = join(folder, 'log');
   writeFileSync(path, '');
   return {
@@ -70,6 +82,11 @@ function openLogs() {
         } as unknown as LinkStream);
       });
       return ended;
+    },
+    /** The next agent. */
+    reopen(): void {
+      keeper.close();
+      keeper = open();
     },
     async untilCut(): Promise<void> {
       while (statSync(path).size > logBytesMax) await new Promise((next) => setTimeout(next, 5));
@@ -143,4 +160,51 @@ test('the log of the run before is shown when it is asked for, and only then', a
   assert.equal((await logs.read({ previous: true, tailLines: 1 })).text, 'of the first run\n');
   logs.state.isOver = true;
   assert.equal((await logs.read({ previous: true })).text, 'of the second run\n', 'it is the last');
+});
+
+test('what was written since a moment is shown whole, with little of what was there before', async () => {
+  using logs = openLogs();
+  let next = 0;
+  const write = (count: number): void => {
+    logs.append(Array.from({ length: count }, () => line(next++)).join(''));
+  };
+  const pause = (delayMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      setTimeout(resolve, delayMs);
+    });
+  write(100);
+  await pause(400);
+  write(10);
+  await pause(400);
+  assert.deepEqual((await logs.read({ sinceAgeMs: 200 })).text, '', 'nothing in this time');
+  const recent = numbersIn((await logs.read({ sinceAgeMs: 700 })).text);
+  assert.deepEqual(
+    recent,
+    Array.from({ length: 10 }, (_, at) => 100 + at),
+  );
+  assert.equal(numbersIn((await logs.read({ sinceAgeMs: 60_000 })).text).length, 110);
+  assert.deepEqual(
+    numbersIn((await logs.read({ sinceAgeMs: 700, tailLines: 2 })).text),
+    [108, 109],
+  );
+  // A cut moves everything, and the next agent knows it too.
+  write(1000);
+  await logs.untilCut();
+  await pause(400);
+  write(5);
+  await pause(100);
+  const afterCut = [next - 5, next - 4, next - 3, next - 2, next - 1];
+  assert.deepEqual(numbersIn((await logs.read({ sinceAgeMs: 300 })).text), afterCut);
+  logs.reopen();
+  assert.deepEqual(numbersIn((await logs.read({ sinceAgeMs: 400 })).text), afterCut);
+});
+
+test('samples stay few, and the newest stay exact', () => {
+  let times = emptyTimes('r');
+  for (let at = 0; at < 5000; at += 1) times = noteLength(times, at * 10, at * 1000);
+  assert.ok(times.samples.length <= 256);
+  assert.equal(writtenSince(times, 4_990_500), 49_900);
+  assert.ok(writtenSince(times, 2_000_000) <= 20_000);
+  assert.equal(writtenSince(times, -1), 0);
+  assert.equal(noteLength(times, 49_990, 9e9), times, 'nothing was written');
 });

@@ -14,6 +14,15 @@
 import { errorText } from '#base/mod.ts';
 import type { Clock, Disk, DiskFile, Logger, Timer, Timers } from '#platform/io/mod.ts';
 import type { Outbox } from '#platform/sync/mod.ts';
+import {
+  emptyTimes,
+  noteCut,
+  noteLength,
+  readTimes,
+  writeTimes,
+  writtenSince,
+  type LogTimes,
+} from './log-times.ts';
 import type { RuntimeSet } from './runtimes/runtime-set.ts';
 import type { ContainerRun } from './runtimes/types.ts';
 
@@ -43,6 +52,12 @@ export interface LogCut {
 export interface LogKeeper {
   /** Of the log at that path. */
   cutOf(path: string): LogCut;
+  /**
+   * Where what the run has written in the last `ageMs` begins, in its log behind the
+   * earlier part of it, if that is there. What was written shortly before may be behind
+   * that too.
+   */
+  offsetSince(run: ContainerRun, ageMs: number, hasEarlierPart: boolean): Promise<number>;
   close(): void;
 }
 
@@ -67,6 +82,8 @@ export function keepLogs(
   const cuts = new Map<string, LogCut>();
   /** Runs of which it was told that their logs are cut. */
   const told = new Set<string>();
+  /** By path of the log. */
+  const times = new Map<string, LogTimes>();
   let isClosed = false;
   let timer: Timer = timers.after(lookEveryMs, look);
 
@@ -82,7 +99,7 @@ export function keepLogs(
     for (const run of running) {
       if (isClosed) return false;
       try {
-        if (await cutIfLong(run)) hasCut = true;
+        if (await lookAfter(run)) hasCut = true;
       } catch (error) {
         // It may have ended and be gone; and a disk that fails says so to others too.
         logger.log('warn', 'cannot cut the log of a container', {
@@ -92,15 +109,33 @@ export function keepLogs(
         });
       }
     }
-    const paths = new Set(running.map((run) => runtime.logPath(run)));
+    // Also of those that have ended: somebody may still read their logs.
+    const known = runtime.list();
+    const paths = new Set(known.map((run) => runtime.logPath(run)));
     for (const path of cuts.keys()) if (!paths.has(path)) cuts.delete(path);
-    const ids = new Set(running.map((run) => run.containerId));
+    for (const path of times.keys()) if (!paths.has(path)) times.delete(path);
+    const ids = new Set(known.map((run) => run.containerId));
     for (const id of told) if (!ids.has(id)) told.delete(id);
     return hasCut;
   }
 
-  async function cutIfLong(run: ContainerRun): Promise<boolean> {
+  async function timesOf(run: ContainerRun, path: string): Promise<LogTimes> {
+    const known = times.get(path);
+    if (known?.runId === run.containerId) return known;
+    const read = await readTimes(disk, `${path}.times`, run.containerId, logger);
+    const found = read ?? emptyTimes(run.containerId);
+    times.set(path, found);
+    return found;
+  }
+
+  async function keepTimes(path: string, now: LogTimes): Promise<void> {
+    times.set(path, now);
+    await writeTimes(disk, `${path}.times`, now);
+  }
+
+  async function lookAfter(run: ContainerRun): Promise<boolean> {
     const path = runtime.logPath(run);
+    const before = await timesOf(run, path);
     const file = await disk.open(path, 'read');
     let size: number;
     try {
@@ -108,6 +143,8 @@ export function keepLogs(
     } finally {
       await file.close();
     }
+    const noted = noteLength(before, size, clock.wallMs());
+    if (noted !== before) await keepTimes(path, noted);
     if (size <= logBytesMax) return false;
     await tell(run);
     const log = await disk.open(path, 'write');
@@ -125,8 +162,8 @@ export function keepLogs(
     await disk.remove(newPath);
     const part = await disk.open(newPath, 'create', 0o600);
     const fromOffset = Math.max(0, (await log.sizeBytes()) - logBytesMax);
+    let copied = 0;
     try {
-      let copied = 0;
       for (let round = 0; round < copyRoundsMax; round += 1) {
         const size = await log.sizeBytes();
         while (fromOffset + copied < size && copied < 2 * logBytesMax) {
@@ -142,6 +179,8 @@ export function keepLogs(
     await disk.rename(newPath, partPath);
     await log.truncate(0);
     cuts.set(path, { count: (cuts.get(path)?.count ?? 0) + 1, fromOffset });
+    const known = times.get(path);
+    if (known !== undefined) await keepTimes(path, noteCut(known, fromOffset, copied));
     // Of the run before the one before nothing is shown any more.
     if (restartCount >= 2) await disk.remove(earlierPartOf(path, restartCount - 2));
   }
@@ -163,6 +202,11 @@ export function keepLogs(
 
   return {
     cutOf: (path) => cuts.get(path) ?? never,
+    async offsetSince(run, ageMs, hasEarlierPart) {
+      const known = await timesOf(run, runtime.logPath(run));
+      const start = hasEarlierPart ? known.partStart : known.logStart;
+      return Math.max(0, writtenSince(known, clock.wallMs() - ageMs) - start);
+    },
     close() {
       isClosed = true;
       timer.cancel();

@@ -8,6 +8,7 @@ export {
   type ContainerStart,
   type Runtime,
 } from './runtimes/types.ts';
+export { type ControlGroups } from './runtimes/script/control-groups.ts';
 export { decodeLaunch, type Launch } from './runtimes/script/launch.ts';
 export { openScriptRuntime } from './runtimes/script/script-runtime.ts';
 export { resolversIn } from './services/resolvers.ts';

@@ -18,7 +18,14 @@ export interface PodLogsDependencies {
   readonly timers: Timers;
   readonly runtime: Pick<RuntimeSet, 'get' | 'logPath'>;
   readonly hasPod: (uid: string) => boolean;
-  readonly keeper: Pick<LogKeeper, 'cutOf'>;
+  readonly keeper: Pick<LogKeeper, 'cutOf' | 'offsetSince'>;
+}
+
+/** Of the lines that are there: the last ones, and those written since; all of them where undefined. */
+interface Wanted {
+  readonly lines: number | undefined;
+  readonly since: number | undefined;
+  readonly follow: boolean;
 }
 
 const messageBytesMax = 64 * 1024;
@@ -38,7 +45,7 @@ export function createPodLogs(
     stream: LinkStream,
     isOpen: () => boolean,
   ): Promise<void> {
-    const { podUid, container, follow, tailLines, previous } = parameters;
+    const { podUid, container, follow, tailLines, previous, sinceAgeMs } = parameters;
     if (typeof podUid !== 'string' || !hasPod(podUid)) {
       stream.fail({ code: 'POD_NOT_FOUND', message: 'this node does not have that pod' });
       return;
@@ -52,9 +59,12 @@ export function createPodLogs(
     }
     const lines = typeof tailLines === 'number' && tailLines >= 0 ? tailLines : undefined;
     // The last run that has ended: where nothing runs that is the newest one.
-    if (previous === true && run.exit === undefined)
+    if (previous === true && run.exit === undefined) {
       await servePrevious(stream, run, lines, isOpen);
-    else await servePresent(stream, run, lines, follow === true, isOpen);
+    } else {
+      const since = typeof sinceAgeMs === 'number' ? sinceAgeMs : undefined;
+      await servePresent(stream, run, { lines, since, follow: follow === true }, isOpen);
+    }
     if (isOpen()) stream.end();
   }
 
@@ -86,8 +96,7 @@ export function createPodLogs(
   async function servePresent(
     stream: LinkStream,
     run: ContainerRun,
-    lines: number | undefined,
-    follow: boolean,
+    { lines, since, follow }: Wanted,
     isOpen: () => boolean,
   ): Promise<void> {
     const path = runtime.logPath(run);
@@ -98,7 +107,9 @@ export function createPodLogs(
     try {
       const log = joined([...earlier, file]);
       const earlierBytes = (await log.sizeBytes()) - (await file.sizeBytes());
-      const start = await startOf(log, lines);
+      const sinceOffset =
+        since === undefined ? 0 : await keeper.offsetSince(run, since, earlier.length > 0);
+      const start = Math.max(sinceOffset, await startOf(log, lines));
       let offset = Math.max(0, start - earlierBytes);
       if (start < earlierBytes) {
         await sendFrom(stream, log, start, isOpen, earlierBytes);

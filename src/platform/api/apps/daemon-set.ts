@@ -2,7 +2,6 @@
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import type { ApiObject } from '../object.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
 import { countOrPercent, integer, oneOf, record } from '../meta/build.ts';
 import { ageColumn, column } from '../meta/columns.ts';
 import { type Condition, conditionsSchema } from '../meta/condition.ts';
@@ -159,8 +158,6 @@ export const daemonSetDefinition: ResourceDefinition = {
     }
     applyPodTemplateDefaults(spec.template);
   },
-  warnings: (object) =>
-    podSpecWarnings((object as DaemonSet).spec.template.spec, 'spec.template.spec'),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as DaemonSet;
     const before = previous as DaemonSet | undefined;

@@ -2,7 +2,6 @@
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import { countOrPercent, flag, instant, integer, oneOf, record } from '../meta/build.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
 import { ageColumn, column } from '../meta/columns.ts';
 import { conditionsSchema } from '../meta/condition.ts';
 import { labelSelectorSchema, labelSelectorText } from '../meta/label-selector.ts';
@@ -103,8 +102,6 @@ export const deploymentDefinition: ResourceDefinition = {
     dropIgnoredMetadata(object);
     applySpecDefaults((object as Deployment).spec);
   },
-  warnings: (object) =>
-    podSpecWarnings((object as Deployment).spec.template.spec, 'spec.template.spec'),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as Deployment;
     const before = previous as Deployment | undefined;

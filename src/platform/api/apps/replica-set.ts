@@ -3,7 +3,6 @@ import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import type { ApiObject } from '../object.ts';
 import { integer, record } from '../meta/build.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
 import { ageColumn, column } from '../meta/columns.ts';
 import { type Condition, conditionsSchema } from '../meta/condition.ts';
 import {
@@ -103,8 +102,6 @@ export const replicaSetDefinition: ResourceDefinition = {
     spec.replicas ??= 1;
     applyPodTemplateDefaults(spec.template);
   },
-  warnings: (object) =>
-    podSpecWarnings((object as ReplicaSet).spec.template.spec, 'spec.template.spec'),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as ReplicaSet;
     const before = previous as ReplicaSet | undefined;

@@ -1,7 +1,6 @@
 /** CronJob: makes a Job at every minute that its schedule names. */
 import { ageText } from '../age-text.ts';
 import { templateColumnsOf } from '../apps/template-columns.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import type { ObjectReference } from '../core/event.ts';
 import { defaultFacetLayout } from '../facets.ts';
@@ -139,11 +138,6 @@ export const cronJobDefinition: ResourceDefinition = {
     spec.failedJobsHistoryLimit ??= 1;
     applyJobSpecDefaults(spec.jobTemplate.spec);
   },
-  warnings: (object) =>
-    podSpecWarnings(
-      specOf(object).jobTemplate.spec.template.spec,
-      'spec.jobTemplate.spec.template.spec',
-    ),
   validate(object): readonly FieldError[] {
     const { schedule, timeZone, jobTemplate } = specOf(object);
     const errors = validateJobSpec(jobTemplate.spec, 'spec.jobTemplate.spec');

@@ -1,7 +1,6 @@
 /** Job: runs pods until enough of them have succeeded. */
 import { ageText, durationText, wallMsOf } from '../age-text.ts';
 import { templateColumns } from '../apps/template-columns.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import { atomicList, instant, integer, record, text } from '../meta/build.ts';
@@ -83,7 +82,6 @@ export const jobDefinition: ResourceDefinition = {
     const labels = job.spec.template.metadata?.labels;
     if (labels !== undefined) object.metadata.labels ??= { ...labels };
   },
-  warnings: (object) => podSpecWarnings((object as Job).spec.template.spec, 'spec.template.spec'),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as Job;
     const errors = validateJobSpec(spec, 'spec');

@@ -9,7 +9,6 @@ import { podFacets } from './pod-facets.ts';
 import { podSpecSchema } from './pod-spec.ts';
 import { podStatusSchema } from './pod-status.ts';
 import type { Pod } from './pod-types.ts';
-import { podSpecWarnings } from './pod-warnings.ts';
 import { validatePodSpec, validatePodSpecChange } from './pod-validation.ts';
 
 /** A pod travels whole to its node, in one message of at most 1 MiB. */
@@ -40,7 +39,6 @@ export const podDefinition: ResourceDefinition = {
     dropIgnoredMetadata(object);
     applyPodSpecDefaults((object as Pod).spec);
   },
-  warnings: (object) => podSpecWarnings((object as Pod).spec, 'spec'),
   validate(object, { previous }): readonly FieldError[] {
     const pod = object as Pod;
     return [

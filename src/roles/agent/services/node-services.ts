@@ -25,6 +25,7 @@ import type { Place } from './nearness.ts';
 import { type Backend, type KnownService, openServiceTable } from './service-table.ts';
 import { createUpstream } from './upstream.ts';
 
+const loopback = '127.0.0.1';
 const dnsPort = 53;
 /** Of the node's range of pod addresses, the last one, which no pod gets. */
 const dnsHostNumber = 254;
@@ -70,6 +71,7 @@ export function startNodeServices(
 ): NodeServices {
   const { replica, plainNet } = dependencies;
   const { nodeName, sharesMachine } = options;
+  const nodePortHosts = [...new Set([options.hostAddress, loopback])];
   const services = openServiceTable(replica);
   const upstream = createUpstream(dependencies, options.resolvers);
   let dns: DnsServer | undefined;
@@ -121,8 +123,8 @@ export function startNodeServices(
     return ports.flatMap((port) => [
       at(clusterIP, port.port, sharesMachine, port),
       ...(own === clusterIP ? [] : [at(own, port.port, false, port)]),
-      ...(type === 'NodePort' && port.nodePort !== undefined
-        ? [at(options.hostAddress, port.nodePort, sharesMachine, port)]
+      ...(type === 'NodePort'
+        ? nodePortHosts.map((host) => at(host, port.nodePort ?? 0, sharesMachine, port))
         : []),
     ]);
   }

@@ -116,12 +116,15 @@ test('files change as a whole, keep their places, and are not written again for 
   await open().refresh(pod);
   assert.equal(read('a'), 'new');
 
-  // The object goes: what was there stays, and a new start says what is missing.
+  // The object goes: what was there stays, also for a container that is started again.
   data.delete('configmap/c');
   await volumes.refresh(pod);
   assert.equal(read('a'), 'new');
+  assert.deepEqual(await volumes.mountsFor(pod, container), [mount]);
+  assert.equal(read('a'), 'new');
+  const other = { ...pod, uid: 'uid-2' };
   await assert.rejects(
-    volumes.mountsFor(pod, container),
+    volumes.mountsFor(other, container),
     refusal(/^volume "v": configmap "c" not found$/),
   );
   await volumes.remove('uid-1');

@@ -104,7 +104,7 @@ export function createPodVolumes(
     const source = folderOf(pod.uid, volume.name);
     await disk.makeDirectory(`pods/${pod.uid}/${volumesFolder}`, ownerOnly.mode);
     if (isWritten(volume)) {
-      await write(files, pod, volume);
+      await writeUnlessKept(files, pod, volume);
       return { source, below: [], isFile: false, isReadOnly: true };
     }
     await files.makeFolder(source, emptyFolder);
@@ -121,6 +121,15 @@ export function createPodVolumes(
     const isThere = (await files.kindOf(folderOf(podUid, volume))) === 'directory';
     if (isThere) written.set(key, undefined);
     return isThere;
+  }
+
+  /** What was there when the pod began is enough to begin again. */
+  async function writeUnlessKept(files: FileTree, pod: PodFacts, volume: Volume): Promise<void> {
+    const isThere =
+      (await files.readLink(`${folderOf(pod.uid, volume.name)}/..data`)) !== undefined;
+    await write(files, pod, volume).catch((error: unknown) => {
+      if (!isThere || !(error instanceof AgentError)) throw error;
+    });
   }
 
   async function write(files: FileTree, pod: PodFacts, volume: Volume): Promise<void> {

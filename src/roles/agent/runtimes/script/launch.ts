@@ -10,6 +10,7 @@
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
 import { AgentError } from '../../errors.ts';
 import type { ContainerMount } from '../types.ts';
+import type { GroupPlan } from './control-groups.ts';
 
 export const launchBytesMax = 512 * 1024;
 
@@ -42,6 +43,8 @@ export interface Launch {
   readonly workingDirectory: string;
   /** Absent: names are resolved as on the machine. */
   readonly names?: LaunchNames;
+  /** Absent: what the workload uses is not bounded. */
+  readonly groups?: GroupPlan;
 }
 
 /** Can stand inside no quoted value: a quote there is written in another way. */
@@ -71,6 +74,9 @@ export function encodeLaunch(launch: Launch): Uint8Array {
     `address=${quoted(launch.names?.address ?? '')}`,
     `nameserver=${quoted(launch.names?.nameserver ?? '')}`,
     `searches=${quoted(launch.names?.searches ?? '')}`,
+    `groups=${quoted(launch.groups?.groups.join(' ') ?? '')}`,
+    `limits=${quoted(launch.groups?.isRequired === true ? 'required' : '')}`,
+    `groupSteps=${quoted(launch.groups?.steps.map(quoted).join(' ') ?? '')}`,
     `imageMounts=${quoted(imageMounts(launch.mounts).join(' '))}`,
     'mountVolumes() {',
     ':',

@@ -36,6 +36,7 @@ import type {
 import { findContainers, type Found } from './adoption.ts';
 import { nextAttempt, offerTicket } from './attempt.ts';
 import { execSpec, execText, leadingFlags } from './exec.ts';
+import { type ControlGroups, planGroups } from './control-groups.ts';
 import { type Flavour, scriptFlavour } from './flavour.ts';
 import { encodeLaunch } from './launch.ts';
 import { shimText } from './shim.ts';
@@ -74,6 +75,8 @@ export interface ProcessRuntimesOptions {
   readonly javascriptRuntimePath: string;
   /** Program that runs WebAssembly modules; absent where none are run here. */
   readonly wasmHostText?: string | undefined;
+  /** Absent where limits cannot be held. */
+  readonly controlGroups?: ControlGroups | undefined;
 }
 
 const pollEveryMs = 500;
@@ -104,6 +107,7 @@ interface Inside {
 const reasonOfStage: Readonly<Record<ExitFile['stage'], string | undefined>> = {
   setup: 'StartError',
   deadline: 'DeadlineExceeded',
+  memory: 'OOMKilled',
   workload: undefined,
 };
 
@@ -300,6 +304,7 @@ export async function openProcessRuntimes(
       command,
       mounts,
       workingDirectory,
+      groups: planGroups(options.controlGroups, wanted, wanted.limits),
       names: {
         address: wanted.ip,
         nameserver: wanted.resolver?.nameserver ?? '',
@@ -470,7 +475,21 @@ export async function openProcessRuntimes(
     for (const [id, container] of own) {
       containers.delete(id);
       await disk.remove(container.folder);
+      await removeGroups(container.state);
     }
+  }
+
+  /** Of a container whose shim was killed: it could not take them away itself. */
+  async function removeGroups(key: ContainerKey): Promise<void> {
+    const { groups } = planGroups(options.controlGroups, key);
+    if (groups.length === 0) return;
+    // Those that are gone already are complained about to nobody.
+    await spawn.start({
+      program: '/bin/rmdir',
+      arguments: groups,
+      environment: {},
+      workingDirectory: '/',
+    });
   }
 
   /** One runtime's part in what they all share. */
@@ -518,7 +537,7 @@ export async function openProcessRuntimes(
 /** The script runtime alone. */
 export async function openScriptRuntime(
   dependencies: ScriptRuntimeDependencies,
-  options: { readonly javascriptRuntimePath: string },
+  options: Omit<ProcessRuntimesOptions, 'wasmHostText'>,
 ): Promise<Runtime> {
   const [runtime] = await openProcessRuntimes(dependencies, options);
   assert(runtime !== undefined, 'the script runtime is always there');

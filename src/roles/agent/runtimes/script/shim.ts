@@ -34,8 +34,8 @@
  *   init, and again when the time that was read last has come (at least every 5 s).
  * - When the workload has ended it writes STATE/exit.json, atomically and
  *   durably: {"exitCode","finishedAtMs","stage"}; a signal N is exit code 128+N;
- *   stage is `workload`, `setup` where the workload could not be started, or
- *   `deadline`. Only then does it end, and the outer process after it.
+ *   stage is `workload`, `setup` where the workload could not be started,
+ *   `deadline`, or `memory` where the kernel ended it for want of memory. Only then does it end, and the outer process after it.
  * - SIGTERM to the init reaches the workload; before there is one, it ends as 143.
  * - SIGKILL to the outer process or to the init ends everything at once and
  *   leaves no exit.json. SIGKILL to the workload is recorded as 137.
@@ -66,6 +66,33 @@ fail() {
   echo "shim: $1" >&2
   [ -z "$claimed" ] || record 125 setup
   exit 125
+}
+# Makes the control groups and writes the limits into them. False where one could not be.
+makeGroups() {
+  for step; do
+    case $step in
+      */) mkdir -p "$step" ;;
+      *) echo "${'$'}{step#*=}" >"${'$'}{step%%=*}" ;;
+    esac || return 1
+  done
+}
+# How often the kernel has ended something in the groups for want of memory.
+outOfMemoryKills() {
+  for group in $groups; do
+    cat "$group/memory.oom_control" "$group/memory.events" 2>/dev/null
+  done | sed -n 's/^oom_kill //p' | head -n 1
+}
+# Nothing of the container is left but this shell, the init: then the groups can go.
+leaveGroups() {
+  [ -n "$groups" ] || return 0
+  kill -KILL -1 2>/dev/null
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    for group in $groups; do rmdir "$group" 2>/dev/null; done
+    left=
+    for group in $groups; do [ ! -d "$group" ] || left=1; done
+    [ -n "$left" ] || return 0
+    sleep 0.02
+  done
 }
 # The pid and start time of this very shell as the agent's process table has them:
 # /proc is still the one that was mounted outside.
@@ -194,7 +221,11 @@ if [ "$stage" = enter ]; then
   initTicks=$5
   userId=$6
   workingDirectory=$7
+  groups=$8
   identify
+  for group in $groups; do
+    echo 0 >"$group/cgroup.procs" || fail "cannot join $group"
+  done
   printf '{"initPid":%s,"initStartTicks":%s,"workloadPid":%s,"workloadStartTicks":%s}\n' \
     "$initPid" "$initTicks" "$pid" "$ticks" >"$state/started.tmp" &&
     mv -f "$state/started.tmp" "$state/started.json" || fail 'cannot write started.json'
@@ -273,8 +304,16 @@ if [ -n "$stopped" ]; then
   record 143 setup
   exit 143
 fi
+if ! eval "makeGroups $groupSteps" 2>/dev/null; then
+  [ -z "$limits" ] || fail 'the limits cannot be held: this machine refuses a control group'
+  echo 'shim: this machine refuses a control group; what the container uses is not bounded' >&2
+  groups=
+elif [ -n "$limits" ] && [ -z "$groups" ]; then
+  fail 'the limits cannot be held: this machine has no control groups'
+fi
+killsBefore=$(outOfMemoryKills)
 printf '%s\n' "$workload" | unshare --mount --propagation private -- \
-  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" "$workingDirectory" &
+  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" "$workingDirectory" "$groups" &
 child=$!
 workload=
 cd /
@@ -293,7 +332,9 @@ while :; do
   [ -n "$interrupted" ] || break
 done
 ended=workload
+[ "$code" = 0 ] || [ "$(outOfMemoryKills)" = "$killsBefore" ] || ended=memory
 [ ! -e "$state/expired" ] || ended=deadline
 record "$code" "$ended" || echo 'shim: cannot record the exit code' >&2
+leaveGroups
 exit "$code"
 `;

@@ -52,7 +52,7 @@ export interface StartedFile {
 export interface ExitFile {
   readonly exitCode: number;
   readonly finishedAtMs: number;
-  readonly stage: 'workload' | 'setup' | 'deadline';
+  readonly stage: 'workload' | 'setup' | 'deadline' | 'memory';
 }
 
 export async function writeState(disk: Disk, folder: string, state: StateFile): Promise<void> {
