@@ -24,7 +24,7 @@ import { StoreBusyError, StoreFullError, StoreLatchedError } from './errors.ts';
 import { History } from './history.ts';
 import { keyText } from './key.ts';
 import { transactionsPendingMax } from './limits.ts';
-import { decodeTransaction, encodeTransaction, Writer } from './record.ts';
+import { decodeTransaction, encodeTransaction, facetOrder, Writer } from './record.ts';
 import { type Member, retentionOf, Ring, type Retention } from './retention.ts';
 import { readSnapshot, snapshotBlocks } from './snapshot.ts';
 import { Indexes, overlaid, Tables, type Entry } from './tables.ts';
@@ -374,6 +374,7 @@ class LogStore implements OwnedStore {
     const batch: CommittedBatch = { revision, chainHash, events };
     this.#history.push(batch, bytes);
     this.#watches.tell(batch);
+    for (const event of events) forgetDecoded(event);
   }
 
   /** The changes folded into one version a key, against the newest accepted state. */
@@ -514,6 +515,17 @@ class LogStore implements OwnedStore {
         });
       },
     };
+  }
+}
+
+/** What history keeps of facets that are no more is their bytes. */
+function forgetDecoded({ type, object, previous }: ObjectEvent): void {
+  const last = previous ?? object;
+  if (type === 'put' && previous === undefined) return;
+  for (const facet of facetOrder) {
+    const value = last.facets[facet];
+    const isReplaced = type === 'delete' || value !== object.facets[facet];
+    if (value?.decoded !== undefined && isReplaced) value.decoded = undefined;
   }
 }
 

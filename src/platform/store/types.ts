@@ -31,7 +31,7 @@ export interface FacetValue {
    * What the bytes say, left here by who wrote them or has read them first, for the
    * next one. Not part of the value; shared, so nobody changes it.
    */
-  decoded?: JsonObject;
+  decoded?: JsonObject | undefined;
 }
 
 /** One object as of one revision. Never modified; a change makes a new one. */

@@ -106,7 +106,7 @@ class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
   return(): Promise<IteratorResult<Uint8Array>> {
     if (this.#state === 'reading') {
       this.#message.pause();
-      this.#stop();
+      this.#message.off('data', this.#take);
     }
     this.#state = 'ended';
     this.#held.length = 0;
@@ -116,6 +116,7 @@ class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
   #begin(): void {
     this.#onFirstRead();
     const message = this.#message;
+    this.#state = 'reading';
     if (message.destroyed && !message.readableEnded) {
       this.#fail(message.errored ?? brokenOff());
       return;
@@ -124,7 +125,7 @@ class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
       this.#end();
       return;
     }
-    this.#state = 'reading';
+    // Nothing is taken off again at the end: who has ended hears no more of it.
     message.on('end', this.#end);
     message.on('error', this.#fail);
     message.on('close', this.#close);
@@ -149,7 +150,8 @@ class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
   };
 
   readonly #end = (): void => {
-    this.#stop();
+    if (this.#state !== 'reading') return;
+    this.#state = 'ended';
     this.#whole?.end();
     this.#waiting?.resolve({ done: true, value: undefined });
     this.#waiting = undefined;
@@ -160,21 +162,13 @@ class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
   };
 
   readonly #fail = (error: Error): void => {
-    this.#stop();
+    if (this.#state !== 'reading') return;
+    this.#state = 'ended';
     this.#failure = error;
     this.#whole?.fail(error);
     this.#waiting?.reject(netErrorOf(error, 'the body broke off'));
     this.#waiting = undefined;
   };
-
-  #stop(): void {
-    this.#state = 'ended';
-    const message = this.#message;
-    message.off('end', this.#end);
-    message.off('error', this.#fail);
-    message.off('close', this.#close);
-    message.off('data', this.#take);
-  }
 }
 
 function brokenOff(): Error {
