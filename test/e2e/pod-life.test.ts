@@ -273,6 +273,12 @@ test('a log that grows without end is cut, the end of it is shown, and the log o
   );
   const whole = await fleet.kubectl.ok(['logs', 'noisy']);
   assert.ok(whole.endsWith('last words\n') && whole.length > 1_000_000);
+  assert.equal(await fleet.kubectl.ok(['logs', 'noisy', '--since=1h', '--tail=1']), 'last words\n');
+  await eventually('all of it is older than that', 30_000, async () =>
+    (await fleet.kubectl.ok(['logs', 'noisy', '--since=1s'])) === '' ? true : undefined,
+  );
+  const times = await fleet.kubectl.attempt(['logs', 'noisy', '--timestamps']);
+  assert.match(times.stderr, /logs are kept as the container wrote them, without times/);
   const none = await fleet.kubectl.attempt(['logs', 'noisy', '--previous']);
   assert.match(none.stderr, /previous terminated container "main" in pod "noisy" not found/);
   await fleet.kubectl.ok(['delete', 'pod', 'noisy', '--now']);

@@ -16,13 +16,14 @@ export function createPodLogs(sessions: Sessions, timers: Timers): Hub['podLogs'
         });
         return { close: () => timer.cancel(), pause() {}, resume() {} };
       }
-      const { podUid, container, follow, tailLines, previous } = request;
+      const { podUid, container, follow, tailLines, previous, sinceAgeMs } = request;
       const stream = session.open('telemetry', 'pod.logs', {
         podUid,
         container,
         follow,
         ...(tailLines === undefined ? {} : { tailLines }),
         ...(previous === true ? { previous } : {}),
+        ...(sinceAgeMs === undefined ? {} : { sinceAgeMs }),
       });
       let isClosed = false;
       let resumed: Promise<void> | undefined;

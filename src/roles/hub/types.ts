@@ -42,6 +42,8 @@ export interface LogRequest {
   readonly tailLines?: number;
   /** Of the last run that has ended, not of the one that goes on. */
   readonly previous?: boolean;
+  /** Only what was written in so long; what was written shortly before may be there too. */
+  readonly sinceAgeMs?: number;
 }
 
 export interface LogListener {

@@ -9,7 +9,7 @@
  *    paused, or the answer cut where it cannot be.
  */
 import type { Pod, ResourceDefinition } from '#platform/api/mod.ts';
-import { StatusError } from '#platform/api/mod.ts';
+import { StatusError, wallMsOf } from '#platform/api/mod.ts';
 import type { HttpResponse } from '#platform/io/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { concurrentLogStreamsMax, logTailLinesMax } from '../limits.ts';
@@ -20,23 +20,18 @@ import type { RouteHandler } from '../route-table.ts';
 import { LogStream } from './log-stream.ts';
 import { containerOf } from './pod-container.ts';
 
-/** Parameters that would change what is shown and that this server cannot honour. */
-const refusedParameters = ['timestamps', 'sinceSeconds', 'sinceTime'];
-
 export function podLogHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
   const open = new Set<LogStream>();
   return async ({ request, query, parameters }) => {
     const { namespace = '', name = '' } = parameters;
     const pod = readObject(parts, definition, namespace, name).object as Pod;
-    for (const parameter of refusedParameters) {
-      const value = query.get(parameter);
-      if (value !== null && value !== 'false') {
-        throw new StatusError(
-          'BadRequest',
-          `"${parameter}" is not supported here: logs are kept as the container wrote them, without times`,
-        );
-      }
+    if (flagOf(query, 'timestamps')) {
+      throw new StatusError(
+        'BadRequest',
+        '"timestamps" is not supported here: logs are kept as the container wrote them, without times',
+      );
     }
+    const sinceAgeMs = sinceOf(query, parts.clock.wallMs());
     const container = containerOf(pod, query.get('container') ?? '');
     const nodeName = pod.spec.nodeName ?? '';
     if (nodeName === '') throw waiting(pod, container, 'the pod has not been assigned to a node');
@@ -48,6 +43,7 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
       follow: flagOf(query, 'follow'),
       ...(tailLines === undefined ? {} : { tailLines }),
       ...(flagOf(query, 'previous') ? { previous: true } : {}),
+      ...(sinceAgeMs === undefined ? {} : { sinceAgeMs }),
     };
     if (open.size >= concurrentLogStreamsMax) {
       throw new StatusError(
@@ -76,6 +72,28 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
     };
     return answer;
   };
+}
+
+/** How long ago `sinceSeconds` or `sinceTime` is, in milliseconds. Throws BadRequest for both, and with `previous`. */
+function sinceOf(query: URLSearchParams, nowMs: number): number | undefined {
+  const seconds = numberOf(query, 'sinceSeconds', 1, Number.MAX_SAFE_INTEGER);
+  const time = query.get('sinceTime') ?? '';
+  if (seconds === undefined && time === '') return undefined;
+  if (seconds !== undefined && time !== '') {
+    throw new StatusError(
+      'BadRequest',
+      'at most one of "sinceTime" and "sinceSeconds" may be given',
+    );
+  }
+  if (flagOf(query, 'previous')) {
+    throw new StatusError('BadRequest', 'of an earlier run it is not known when it wrote what');
+  }
+  if (seconds !== undefined) return seconds * 1000;
+  const wallMs = wallMsOf(time);
+  if (wallMs === undefined) {
+    throw new StatusError('BadRequest', `"sinceTime" is no time as RFC 3339 has it: ${time}`);
+  }
+  return Math.max(0, nowMs - wallMs);
 }
 
 function waiting(pod: Pod, container: string, why: string): StatusError {
