@@ -138,24 +138,31 @@ test('a service is answered from another machine, and nearer where it can be', a
     ['apply', '-f', '-'],
     pod('below', 'cellar', { app: 'web' }, { containers: [server] }),
   );
-  const ports = [{ name: 'http', port: 80, targetPort: 8080 }];
+  const ports = [{ name: 'http', port: 80, targetPort: 8080, nodePort: 30080 }];
   const service = {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'web' },
-    spec: { selector: { app: 'web' }, ports },
+    spec: { type: 'NodePort', selector: { app: 'web' }, ports },
   };
   await kubectl(['apply', '-f', '-'], JSON.stringify(service));
   await kubectl(['wait', '--for=condition=Ready', 'pod/below', '--timeout=60s']);
   const { stdout } = await kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}']);
   const url = `http://${stdout.trim()}/`;
-  const ask = async (machine: Machine): Promise<{ pod: string; node: string }> => {
-    const words = ['curl', '--silent', '--fail', '--max-time', '5', url];
-    return JSON.parse((await runOn(machine, words)).stdout) as { pod: string; node: string };
+  type Answer = { pod: string; node: string };
+  const ask = async (machine: Machine, at = url): Promise<Answer> => {
+    const words = ['curl', '--silent', '--fail', '--max-time', '5', at];
+    return JSON.parse((await runOn(machine, words)).stdout) as Answer;
   };
   const above = await eventually('an answer from below', 20_000, () => ask(upstairs));
   assert.deepEqual([above.pod, above.node], ['below', 'cellar-1']);
   assert.equal((await ask(downstairs)).pod, 'below');
+  // By the address of either machine, from the other.
+  assert.equal((await ask(downstairs, `http://${upstairs.address}:30080/`)).pod, 'below');
+  assert.equal((await ask(upstairs, `http://${downstairs.address}:30080/`)).pod, 'below');
+  const addresses = 'jsonpath={.items[*].status.addresses[0].address}';
+  const nodes = await kubectl(['get', 'nodes', '-o', addresses]);
+  assert.equal(nodes.stdout, `${upstairs.address} ${downstairs.address}`);
   // Many at once, each with its own answer.
   const many = await Promise.all(Array.from({ length: 30 }, () => ask(upstairs)));
   assert.deepEqual(new Set(many.map((answer) => answer.pod)), new Set(['below']));

@@ -41,6 +41,12 @@ export const agentOptions: readonly AgentOption[] = [
     isRequired: false,
   },
   {
+    name: 'address',
+    value: '<ip>',
+    description: 'by which others reach this machine, for node ports; found out where not given',
+    isRequired: false,
+  },
+  {
     name: 'machine',
     value: '<own|shared>',
     description: 'shared: other nodes run on this machine too, with the same loopback addresses',
@@ -104,6 +110,18 @@ export function addressOf(text: string): Address {
   return { host, port };
 }
 
+/** Throws CommandFailure for what is no IPv4 address. */
+function machineAddressOf(text: string | undefined): string | undefined {
+  const isAddress = (text ?? '0.0.0.0')
+    .split('.')
+    .every((part, _index, all) => all.length === 4 && /^\d{1,3}$/.test(part) && Number(part) < 256);
+  if (isAddress) return text;
+  throw new CommandFailure(
+    `--address takes an IPv4 address of this machine, e.g. 192.0.2.20, not '${text}'.`,
+    exitCodes.usage,
+  );
+}
+
 /** Throws CommandFailure for another word than `own` and `shared`. */
 export function sharesMachineOf(text: string): boolean {
   if (text === 'own' || text === 'shared') return text === 'shared';
@@ -149,6 +167,7 @@ export function agentProcessOptionsOf(
     nodeName: given('name'),
     joinFile: joinFile === undefined ? undefined : path(joinFile),
     heartbeatIntervalMs: heartbeatOf(given('heartbeat')),
+    machineAddress: machineAddressOf(values['address']),
     sharesMachine: sharesMachineOf(given('machine')),
     hostPathPrefixes: hostPaths === undefined ? [] : hostPathsOf(hostPaths),
     runtimes: runtimes === undefined ? runtimeNames : runtimesOf(runtimes),

@@ -49,6 +49,8 @@ export interface AgentProcessOptions {
   readonly heartbeatIntervalMs: number;
   /** Absolute paths below which pods may be shown the node's own files. */
   readonly hostPathPrefixes: readonly string[];
+  /** By which others reach this machine; undefined: found out. */
+  readonly machineAddress: string | undefined;
   /** Other nodes run on this machine too. */
   readonly sharesMachine: boolean;
   /** Names of the runtimes to offer, best first. */

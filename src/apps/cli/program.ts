@@ -205,11 +205,13 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
   }
   agentCommand.action((options) => {
     const { state, name, joinFile, heartbeat, machine, allowHostPath, metrics, runtimes } = options;
+    const { address } = options;
     const joinWords = joinFile === undefined ? [] : ['--join-file', joinFile];
     context.becomeAgent([
       ...['--state', state, '--name', name, '--heartbeat', `${heartbeat}ms`],
       ...['--machine', machine],
       ...joinWords,
+      ...(address === undefined ? [] : ['--address', address]),
       ...(allowHostPath === undefined ? [] : ['--allow-host-path', allowHostPath.join(',')]),
       ...(metrics === undefined ? [] : ['--metrics', metrics]),
       ...(runtimes === undefined ? [] : ['--runtimes', runtimes]),
