@@ -115,6 +115,25 @@ test('a site is served after it was prepared', async () => {
   await removeAll(manifest);
 });
 
+test('a sidecar begins before the service, counts as a container, and ends after it', async () => {
+  const manifest = manifestOf('sidecar-and-probes');
+  await apply(manifest);
+  const [pod] = await readyPods(1);
+  assert.match(await fleet.kubectl.ok(['get', 'pod', 'kiosk', '--no-headers']), /2\/2\s+Running/);
+  for (let count = 0; count < 3; count += 1) {
+    assert.equal((await get(pod, '/buy')).text, 'thank you');
+  }
+  const followed = fleet.kubectl.follow(['logs', '-f', 'kiosk', '-c', 'ledger']);
+  await eventually('the sidecar has seen it', 15_000, async () =>
+    followed.lines.includes('3 sold') ? true : undefined,
+  );
+  await removeAll(manifest);
+  await eventually('its last word', 10_000, async () =>
+    followed.lines.at(-1) === 'the books are closed' ? true : undefined,
+  );
+  await followed.close();
+});
+
 test('pods go to the nodes that they ask for', async () => {
   const manifest = manifestOf('chosen-nodes');
   await apply(manifest);
