@@ -123,7 +123,7 @@ function machineAddressOf(text: string | undefined): string | undefined {
 }
 
 /** Throws CommandFailure for another word than `own` and `shared`. */
-export function sharesMachineOf(text: string): boolean {
+function sharesMachineOf(text: string): boolean {
   if (text === 'own' || text === 'shared') return text === 'shared';
   throw new CommandFailure(`--machine takes own or shared, not '${text}'.`, exitCodes.usage);
 }
