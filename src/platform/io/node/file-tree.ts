@@ -4,8 +4,7 @@
  * without names of whole paths, and outside of this process.
  */
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import * as fs from 'node:fs/promises';
+import { constants, promises as fs } from 'node:fs';
 import { dirname } from 'node:path';
 import { assert, errorText } from '#base/mod.ts';
 import { FileTreeError, type FileAccess, type FileKind, type FileTree } from '../file-tree.ts';
