@@ -142,6 +142,20 @@ function observeAgent(metrics: Metrics, agent: Pick<Agent, 'state'>): void {
     () => [[[], agent.state().outboxPending]],
   );
   metrics.observed(
+    'selvage_agent_service_connections',
+    'Connections at the addresses of services that are passed on now.',
+    'gauge',
+    [],
+    () => [[[], agent.state().services?.connections ?? 0]],
+  );
+  metrics.observed(
+    'selvage_agent_service_connections_refused_total',
+    'Connections at the addresses of services for which no pod was found.',
+    'counter',
+    [],
+    () => [[[], agent.state().services?.refused ?? 0]],
+  );
+  metrics.observed(
     'selvage_agent_containers',
     'Containers of the node, by runtime and whether they run.',
     'gauge',

@@ -40,6 +40,7 @@ import type { ControlGroups } from './runtimes/script/control-groups.ts';
 import { openProcessRuntimes } from './runtimes/script/script-runtime.ts';
 import type { Runtime } from './runtimes/types.ts';
 import { createServiceCarrier } from './services/away.ts';
+import type { ForwarderState } from './services/forwarder.ts';
 import { type NodeServices, startNodeServices } from './services/node-services.ts';
 import { openOrSetAside } from './set-aside.ts';
 
@@ -116,6 +117,8 @@ export interface AgentState {
     readonly isRunning: boolean;
     readonly restartCount: number;
   }[];
+  /** Undefined where this node does nothing for services. */
+  readonly services: ForwarderState | undefined;
 }
 
 export interface Agent {
@@ -272,6 +275,7 @@ export async function createAgent(
         isRunning: exit === undefined,
         restartCount,
       })),
+      services: nodeServices?.state(),
     }),
     async stop({ pods }) {
       gate.close();
