@@ -32,10 +32,15 @@ const httpStatus: ProbeNet['httpStatus'] = (asked) =>
         rejectUnauthorized: false,
       },
       (response) => {
-        // The head is the answer; how long its body would be is the workload's matter.
+        // The head is the answer. A short body is read to its end, so that the workload
+        // does not see its connection break each time it is asked.
         resolve(response.statusCode ?? 0);
         response.on('error', () => {});
-        sent.destroy();
+        let sizeBytes = 0;
+        response.on('data', (part: Buffer) => {
+          sizeBytes += part.length;
+          if (sizeBytes > answerBytesMax) sent.destroy();
+        });
       },
     );
     const timer = setTimeout(() => {

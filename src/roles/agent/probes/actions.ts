@@ -8,7 +8,7 @@
  */
 import { errorText } from '#base/mod.ts';
 import type { Container, HttpGetAction, LifecycleHandler, Probe } from '#platform/api/mod.ts';
-import type { Child, PlainNet, ProbeNet, Timers } from '#platform/io/mod.ts';
+import type { Child, PlainConnection, PlainNet, ProbeNet, Timers } from '#platform/io/mod.ts';
 import type { ContainerKey } from '../runtimes/types.ts';
 
 export interface ActionResult {
@@ -36,6 +36,7 @@ export interface ActionDependencies {
 }
 
 const outputBytesMax = 4 * 1024;
+const closeWithinMs = 1_000;
 const httpOkMin = 200;
 const httpOkMax = 399;
 
@@ -55,9 +56,7 @@ export async function performAction(
       if (plainNet === undefined) return failed('this node cannot open connections to its pods');
       const { host, port } = action.tcpSocket;
       const address = addressOf(host, port, target);
-      const connection = await plainNet.connect({ address, timeoutMs });
-      connection.onClose(() => {});
-      connection.destroy();
+      closeGently(await plainNet.connect({ address, timeoutMs }), dependencies.timers);
       return { isSuccess: true, message: '' };
     }
     if (action.grpc !== undefined) {
@@ -79,6 +78,14 @@ export async function performAction(
   } catch (error) {
     return failed(errorText(error));
   }
+}
+
+/** In good order where the workload closes its side too. */
+function closeGently(connection: PlainConnection, timers: Timers): void {
+  const timer = timers.after(closeWithinMs, () => connection.destroy());
+  connection.onClose(() => timer.cancel());
+  connection.onData(() => {});
+  connection.end();
 }
 
 async function askHttp(
