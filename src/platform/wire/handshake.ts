@@ -14,8 +14,11 @@ import type { StreamFailure } from './types.ts';
 
 /** Raised when a change on the wire cannot be understood by the version before. */
 export const protocolVersion = 2;
-/** Version 1 had its heartbeats on a stream. */
-export const protocolVersionOldest = 2;
+/**
+ * Parents are upgraded before their children, so they speak what the children did: version
+ * 1 had its heartbeats on a stream, `node.heartbeat`.
+ */
+export const protocolVersionOldest = { parent: 1, child: 2 } as const;
 
 const magic = utf8('SLVG');
 const productLengthMax = 200;
@@ -44,7 +47,7 @@ export function encodeHello(
 ): Uint8Array {
   const hello: Hello = {
     role,
-    versionOldest: protocolVersionOldest,
+    versionOldest: protocolVersionOldest[role],
     versionNewest: protocolVersion,
     product: product.slice(0, productLengthMax),
     messageBytesMax: limits.messageBytesMax,
@@ -91,12 +94,13 @@ export function decodeHello(payload: Uint8Array): Hello {
 }
 
 /** The version both speak. Throws LinkError LINK_VERSION where there is none. */
-export function agreeVersion(remote: Hello): number {
+export function agreeVersion(role: 'parent' | 'child', remote: Hello): number {
+  const oldest = protocolVersionOldest[role];
   const newest = Math.min(protocolVersion, remote.versionNewest);
-  if (newest >= Math.max(protocolVersionOldest, remote.versionOldest)) return newest;
+  if (newest >= Math.max(oldest, remote.versionOldest)) return newest;
   throw new LinkError(
     'LINK_VERSION',
-    `this side speaks link versions ${protocolVersionOldest} to ${protocolVersion}, ` +
+    `this side speaks link versions ${oldest} to ${protocolVersion}, ` +
       `${remote.product} speaks ${remote.versionOldest} to ${remote.versionNewest}`,
   );
 }

@@ -230,7 +230,7 @@ test('a parent of an unknown newer version is asked again, ever less often, and 
   const fleet = await openFleet(world);
   const text = new TextDecoder().decode(encodeHello('parent', 'p', defaultLinkLimits, undefined));
   const newer = text
-    .replace(`"versionOldest":${protocolVersionOldest}`, '"versionOldest":90')
+    .replace(`"versionOldest":${protocolVersionOldest.parent}`, '"versionOldest":90')
     .replace(`"versionNewest":${protocolVersion}`, '"versionNewest":91,"novelty":{"a":[1]}');
   fleet.treatWith((connection) => {
     connection.write(encodeFrame('hello', 'control', 0, new TextEncoder().encode(newer)));
@@ -241,7 +241,10 @@ test('a parent of an unknown newer version is asked again, ever less often, and 
   const meanMs = later.reduce((sum, gapMs) => sum + gapMs, 0) / later.length;
   assert.ok(meanMs > 4_000, `${later.length} gaps of ${meanMs} ms`);
   // The next one knows this version too.
-  const both = newer.replace('"versionOldest":90', `"versionOldest":${protocolVersionOldest}`);
+  const both = newer.replace(
+    '"versionOldest":90',
+    `"versionOldest":${protocolVersionOldest.parent}`,
+  );
   fleet.treatWith((connection) => {
     connection.write(encodeFrame('hello', 'control', 0, new TextEncoder().encode(both)));
   });

@@ -85,7 +85,7 @@ export function openLink(
       if (remote.role === options.role) {
         throw new LinkError('LINK_PROTOCOL', `both sides are the ${remote.role}`);
       }
-      const protocolVersion = agreeVersion(remote);
+      const protocolVersion = agreeVersion(options.role, remote);
       if (remote.comeBackAfterMs !== undefined) {
         const text = `the parent asks to come back after ${remote.comeBackAfterMs} ms`;
         giveUp(new LinkError('LINK_REFUSED', text, remote.comeBackAfterMs), false);

@@ -233,7 +233,7 @@ test('too old a version, a wrong role and an overloaded parent end the handshake
   const text = new TextDecoder().decode(encodeHello('child', 'p', defaultLinkLimits, undefined));
   const encode = (changed: string): Uint8Array => new TextEncoder().encode(changed);
   const future = text.replace(
-    `"versionOldest":${protocolVersionOldest},"versionNewest":${protocolVersion}`,
+    `"versionOldest":${protocolVersionOldest.child},"versionNewest":${protocolVersion}`,
     '"versionOldest":8,"versionNewest":9',
   );
   assert.notEqual(future, text);

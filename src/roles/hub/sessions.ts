@@ -30,6 +30,7 @@ import { Strangers } from './strangers.ts';
 import type { HubDependencies } from './types.ts';
 
 const nodeSubjectPrefix = 'system:node:';
+const heartbeatBytes = 4;
 /** Looks at the links of all nodes, in the time in which a silent one must have been heard of. */
 const looksPerLivenessTimeout = 3;
 
@@ -82,7 +83,17 @@ export class Sessions {
     this.strangers =
       history === undefined
         ? undefined
-        : new Strangers({ ...dependencies, ...history, slices: this.#slices });
+        : new Strangers({
+            ...dependencies,
+            ...history,
+            slices: this.#slices,
+            onKnown: (nodeName, session) => this.#opened(nodeName, session),
+            serve: (nodeName, method, parameters, stream) => {
+              if (store.get(nodeKey(nodeName)) !== undefined) {
+                this.#serve(nodeName, method, parameters, stream);
+              } else stream.fail({ code: 'NODE_UNKNOWN', message: `node ${nodeName} is unknown` });
+            },
+          });
   }
 
   session(nodeName: string): LinkSession | undefined {
@@ -158,7 +169,7 @@ export class Sessions {
       message: `node ${nodeName} has opened a newer link`,
     });
     this.#sessions.set(nodeName, session);
-    this.#hear(nodeName, session);
+    session.onBeat(this.#heard(nodeName));
     logger.log('info', 'node connected', { node: nodeName, agent: session.remote.product });
     session.onClose((failure) => {
       if (this.#sessions.get(nodeName) === session) this.#sessions.delete(nodeName);
@@ -166,21 +177,33 @@ export class Sessions {
     });
   }
 
-  /** Keeps when the node was heard of, in one place that stays the same over its sessions. */
-  #hear(nodeName: string, session: LinkSession): void {
+  /** To be called for every heartbeat on one session of the node. */
+  #heard(nodeName: string): () => void {
     const { clock, onAlive } = this.#dependencies;
     let heard: Heard | undefined;
-    session.onBeat(() => {
-      if (heard !== undefined) {
-        heard.monotonicMs = clock.monotonicMs();
-        heard.wallMs = clock.wallMs();
-        return;
-      }
-      heard = this.#heartbeats.get(nodeName) ?? { monotonicMs: 0, wallMs: 0 };
+    return () => {
+      const isFirst = heard === undefined;
+      // One place for the node, which stays the same over its sessions.
+      heard ??= this.#heartbeats.get(nodeName) ?? { monotonicMs: 0, wallMs: 0 };
       heard.monotonicMs = clock.monotonicMs();
       heard.wallMs = clock.wallMs();
+      if (!isFirst) return;
       this.#heartbeats.set(nodeName, heard);
       onAlive(nodeName);
+    };
+  }
+
+  /** Heartbeats of an agent of link version 1: a counter of four bytes, to be sent back. */
+  #serveHeartbeats(nodeName: string, stream: LinkStream): void {
+    const heard = this.#heard(nodeName);
+    stream.onClose(() => {});
+    stream.onMessage((message) => {
+      if (message.length !== heartbeatBytes) {
+        stream.fail({ code: 'HEARTBEAT_MALFORMED', message: 'a heartbeat has four bytes' });
+        return;
+      }
+      heard();
+      void stream.send(message);
     });
   }
 
@@ -192,6 +215,9 @@ export class Sessions {
   ): void {
     const { reports, logger } = this.#dependencies;
     switch (method) {
+      case 'node.heartbeat':
+        this.#serveHeartbeats(nodeName, stream);
+        return;
       case 'slice.follow':
         this.#slices.serve(stream, parameters, nodeName);
         return;
