@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildBundles } from '../tools/build/bundles.ts';
 import { buildExecutable } from '../tools/build/executable.ts';
-import { agentNodeFlags } from '../src/apps/main/agent-node-flags.ts';
+import { agentEnvironment, agentNodeFlags } from '../src/apps/main/agent-node-flags.ts';
 import {
   type Benchmark,
   environmentFacts,
@@ -151,7 +151,7 @@ export const benchmark: Benchmark = async (commandLine) => {
       const log = join(folder, 'agent.log');
       writeFileSync(log, '');
       const startedAt = performance.now();
-      const agent = startProcess([...form.command, ...options], log);
+      const agent = startProcess([...form.command, ...options], log, agentEnvironment);
       running.push(agent);
       await until('the agent has started', 20_000, () =>
         readFileSync(log, 'utf8').includes('"agent started"'),

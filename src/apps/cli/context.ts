@@ -89,6 +89,8 @@ export interface CliContext {
   readonly selfCommand: readonly [string, ...string[]];
   /** Program and first arguments that run the agent's own program; its options follow. */
   readonly agentCommand: readonly [string, ...string[]];
+  /** What stands in its environment beside what every role gets. */
+  readonly agentEnvironment: Readonly<Record<string, string>>;
   /** The folder of the package: examples lie below it. */
   readonly packageFolder: string;
   readonly productVersion: string;

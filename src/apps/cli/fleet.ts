@@ -160,6 +160,7 @@ export class Fleet {
       environment: {
         PATH: this.context.environment['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
         LANG: 'C.UTF-8',
+        ...(name === 'server' ? {} : this.context.agentEnvironment),
       },
       workingDirectory: this.stateFolder,
       stdoutPath: logPath,

@@ -13,16 +13,23 @@
  */
 import { pathToFileURL } from 'node:url';
 import { constants, Script } from 'node:vm';
-import { agentNodeFlags } from './agent-node-flags.ts';
+import { agentEnvironment, agentNodeFlags } from './agent-node-flags.ts';
 
 const runModule = 'run-module';
 const runAgent = 'run-agent';
 
-function become(flags: readonly string[], words: readonly string[]): never {
+function become(
+  flags: readonly string[],
+  words: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): never {
   // The one option of a single executable that Node.js itself reads, in its own quotes.
   const quoted = flags.map((flag) => `"${flag.replaceAll(/["\\]/g, String.raw`\$&`)}"`);
   const options = `--node-options=${quoted.join(' ')}`;
-  process.execve?.(process.execPath, [process.execPath, options, ...words], process.env);
+  process.execve?.(process.execPath, [process.execPath, options, ...words], {
+    ...process.env,
+    ...environment,
+  });
   throw new Error(`Node.js ${process.version} cannot replace a process`);
 }
 
@@ -45,7 +52,7 @@ async function main(words: readonly string[]): Promise<void> {
   }
   const isCalledNode = process.execPath.endsWith('/node');
   if (!isCalledNode && mode?.startsWith('--permission') !== true) {
-    return become(agentNodeFlags, [runAgent, ...words]);
+    return become(agentNodeFlags, [runAgent, ...words], agentEnvironment);
   }
   const flagsEnd = words.findIndex((word) => !word.startsWith('-'));
   if (flagsEnd === -1) {

@@ -13,7 +13,7 @@ import {
   createNodeSpawn,
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
-import { agentNodeFlags } from './agent-node-flags.ts';
+import { agentEnvironment, agentNodeFlags } from './agent-node-flags.ts';
 import { productVersion } from './product.ts';
 
 const columnsDefault = 100;
@@ -68,6 +68,7 @@ async function main(): Promise<number> {
     workingDirectory: process.cwd(),
     selfCommand: [node, '--disable-warning=ExperimentalWarning', import.meta.filename],
     agentCommand,
+    agentEnvironment,
     packageFolder: packageFolderOf(import.meta.dirname),
     productVersion,
     nodeVersion: process.version,
@@ -81,7 +82,7 @@ async function main(): Promise<number> {
     runServer: async (options) =>
       (await import('./server-process.ts')).runServerProcess(options, productVersion),
     becomeAgent(words) {
-      process.execve?.(node, [...agentCommand, ...words], process.env);
+      process.execve?.(node, [...agentCommand, ...words], { ...process.env, ...agentEnvironment });
       throw new Error(`Node.js ${process.version} cannot replace a process; it takes 24`);
     },
   };
