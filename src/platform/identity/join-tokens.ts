@@ -106,7 +106,20 @@ const mend = 'ask an administrator for a new join token';
 const unknownToken = (): StatusError =>
   new StatusError('Unauthorized', `the join token is not valid here; ${mend}`);
 
+/** Every join looks at all tokens and nodes; a version of an object is read once. */
+const readStates = new WeakMap<StoredObject, TokenState>();
+const readRanges = new WeakMap<StoredObject, string>();
+
 function stateOf(object: StoredObject): TokenState {
+  let state = readStates.get(object);
+  if (state === undefined) {
+    state = readState(object);
+    readStates.set(object, state);
+  }
+  return state;
+}
+
+function readState(object: StoredObject): TokenState {
   const facet = object.facets.intent;
   const parsed: unknown = facet === undefined ? undefined : JSON.parse(textOf(facet.bytes));
   if (!isJsonObject(parsed) || !isJsonObject(parsed['spec'])) {
@@ -164,12 +177,19 @@ function endedTokens(tokens: readonly StoredObject[], nowMs: number): readonly S
 function takenRanges(view: StoreView): ReadonlySet<string> {
   const taken = new Set<string>();
   for (const node of view.list('nodes')) {
-    const bytes = node.facets.assignment?.bytes;
-    const assignment: unknown = bytes === undefined ? undefined : JSON.parse(textOf(bytes));
-    const range = isJsonObject(assignment) ? assignment['podCIDR'] : undefined;
-    if (typeof range === 'string') taken.add(range);
+    const range = readRanges.get(node) ?? readRange(node);
+    if (range === undefined) continue;
+    readRanges.set(node, range);
+    taken.add(range);
   }
   return taken;
+}
+
+function readRange(node: StoredObject): string | undefined {
+  const bytes = node.facets.assignment?.bytes;
+  const assignment: unknown = bytes === undefined ? undefined : JSON.parse(textOf(bytes));
+  const range = isJsonObject(assignment) ? assignment['podCIDR'] : undefined;
+  return typeof range === 'string' ? range : undefined;
 }
 
 /** The two facets of a new node. */
