@@ -140,6 +140,7 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   'roles/agent': ['node:crypto'],
   'apps/cli': ['commander', 'node:crypto', 'yaml'],
   'apps/main': [
+    'node:child_process',
     'node:crypto',
     'node:fs',
     'node:os',
