@@ -94,6 +94,8 @@ test('a service has an address and a port on every node; kubectl tells of them',
   const described = await fleet.kubectl.ok(['describe', 'service', 'shelf']);
   assert.match(described, /NodePort: +http +30180\/TCP/u);
   assert.match(described, /Endpoints: +127\.\d+\.\d+\.\d+:8080/u);
+  const endpoints = await fleet.kubectl.ok(['get', 'endpoints', 'shelf']);
+  assert.match(endpoints, /shelf +127\.\d+\.\d+\.\d+:8080,.* \+ 1 more\.\.\./u);
   const rival = manifestOf('nearest-service')
     .split('---')
     .find((part) => part.includes('nodePort: 30180'))

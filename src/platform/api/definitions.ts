@@ -6,6 +6,7 @@ import { cronJobDefinition } from './batch/cron-job.ts';
 import { jobDefinition } from './batch/job.ts';
 import { leaseDefinition } from './coordination/lease.ts';
 import { configMapDefinition } from './core/config-map.ts';
+import { endpointsDefinition } from './core/endpoints.ts';
 import { eventDefinition } from './core/event.ts';
 import { namespaceDefinition } from './core/namespace.ts';
 import { nodeDefinition } from './core/node.ts';
@@ -24,6 +25,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   configMapDefinition,
   secretDefinition,
   serviceDefinition,
+  endpointsDefinition,
   eventDefinition,
   deploymentDefinition,
   replicaSetDefinition,

@@ -124,6 +124,7 @@ export {
 export { scaleSchema } from './autoscaling/scale.ts';
 export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
 export { type ConfigMap } from './core/config-map.ts';
+export { type EndpointAddress, type Endpoints, type EndpointSubset } from './core/endpoints.ts';
 export { type Event, type ObjectReference } from './core/event.ts';
 export { type Namespace, namespaceFinalizer } from './core/namespace.ts';
 export { type NodeAssignment, type NodeReport, type NodeVerdict } from './core/node-facets.ts';

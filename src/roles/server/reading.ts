@@ -1,15 +1,15 @@
 /**
  * Reading objects of any kind: from the main store, from the events ring, or made
- * on the spot (Leases).
+ * on the spot (Leases, Endpoints).
  *
  * Invariant: a list and its revision are of one view; nothing awaits in between.
  */
 import { type ResourceDefinition, resourceName, StatusError } from '#platform/api/mod.ts';
 import type { ObjectKey, StoredObject } from '#platform/store/mod.ts';
 import { type ServerParts, storeOf } from './dependencies.ts';
-import { leaseOf, listLeases } from './leases.ts';
 import type { Selection } from './selection.ts';
 import { serve, type ServedObject } from './served-objects.ts';
+import { synthesizedSource } from './synthesized.ts';
 
 export function keyOf(definition: ResourceDefinition, namespace: string, name: string): ObjectKey {
   return { resource: resourceName(definition), namespace, name };
@@ -32,9 +32,9 @@ export function readObject(
   name: string,
 ): ServedObject {
   if (definition.storage === 'synthesized') {
-    const lease = leaseOf(parts, namespace, name);
-    if (lease === undefined) throw notFoundError(definition, name);
-    return serve(lease);
+    const made = synthesizedSource(definition).get(parts, namespace, name);
+    if (made === undefined) throw notFoundError(definition, name);
+    return serve(made);
   }
   const stored = storeOf(parts, definition).get(keyOf(definition, namespace, name));
   if (stored === undefined) throw notFoundError(definition, name);
@@ -55,8 +55,9 @@ export function listObjects(
   selection: Selection,
 ): Listing {
   if (definition.storage === 'synthesized') {
-    const leases = listLeases(parts, namespace).filter((lease) => selection.matches(lease));
-    return { revision: parts.store.revision, items: leases.map((lease) => () => serve(lease)) };
+    const all = synthesizedSource(definition).list(parts, namespace);
+    const made = all.filter((object) => selection.matches(object));
+    return { revision: parts.store.revision, items: made.map((object) => () => serve(object)) };
   }
   const store = storeOf(parts, definition);
   const stored = candidates(parts, definition, namespace, selection);

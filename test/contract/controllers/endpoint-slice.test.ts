@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type ApiObject, type EndpointSlice, type Pod, resources } from '#platform/api/mod.ts';
+import {
+  type ApiObject,
+  type Endpoints,
+  type EndpointSlice,
+  type Pod,
+  resources,
+} from '#platform/api/mod.ts';
 import { type ControlPlane, openControlPlane } from './control-plane.ts';
 
 function pod(name: string, nodeName: string, port = 8080): ApiObject {
@@ -68,6 +74,14 @@ test('slices tell where the pods of a service are, and follow what becomes of th
   const one = (await plane.act(client.get(resources.pods, 'default', 'one'))) as Pod;
   await plane.report(one, { ...one.status, conditions: [{ type: 'Ready', status: 'False' }] });
   await plane.until('not ready', async () => (await told(plane)).includes('one@site-of-a:8080!'));
+  const endpoints = { group: '', version: 'v1', plural: 'endpoints' };
+  const older = (await plane.act(client.get(endpoints, 'default', 'web'))) as Endpoints;
+  const counts = (older.subsets ?? []).map(
+    ({ addresses = [], notReadyAddresses = [], ports = [] }) =>
+      `${ports[0]?.port}: ${addresses.length} and ${notReadyAddresses.length}`,
+  );
+  assert.deepEqual(new Set(counts), new Set(['8080: 1 and 1', '9090: 1 and 0']));
+  assert.equal((await plane.list(endpoints)).length, 1);
   // On its way out it is still there, and takes nothing new.
   await plane.act(client.delete(resources.pods, 'default', 'two'));
   await plane.until('leaving', async () => {

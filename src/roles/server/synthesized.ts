@@ -1,0 +1,22 @@
+/** Kinds that are in no store: made on read, each from what it is about. */
+import type { ApiObject, ResourceDefinition } from '#platform/api/mod.ts';
+import type { ServerParts } from './dependencies.ts';
+import { endpointsOf, listEndpoints } from './endpoints.ts';
+import { leaseOf, listLeases } from './leases.ts';
+
+interface Source {
+  readonly get: (parts: ServerParts, namespace: string, name: string) => ApiObject | undefined;
+  /** Sorted by namespace and name; `namespace` empty means all of them. */
+  readonly list: (parts: ServerParts, namespace: string) => readonly ApiObject[];
+}
+
+const sources: Readonly<Record<string, Source>> = {
+  Lease: { get: leaseOf, list: listLeases },
+  Endpoints: { get: endpointsOf, list: listEndpoints },
+};
+
+export function synthesizedSource({ kind }: ResourceDefinition): Source {
+  const source = sources[kind];
+  if (source === undefined) throw new RangeError(`nothing makes a ${kind}`);
+  return source;
+}
