@@ -13,6 +13,7 @@ import type { Fleet } from './fleet.ts';
 import { watchSignals } from './invariants/absence-never-deletes.ts';
 import { checkAcknowledgedSurvives, watchLostWrites } from './invariants/acknowledged-survives.ts';
 import { CopyIsPast } from './invariants/copy-is-past.ts';
+import { EventsArrive } from './invariants/events-arrive.ts';
 import type { Violate } from './invariants/invariants.ts';
 import { checkOneOrder } from './invariants/one-order.ts';
 import { watchWriter } from './invariants/one-writer.ts';
@@ -58,6 +59,7 @@ export class Checkers {
   /** The server that runs is one that another has replaced. */
   isServerSuperseded = false;
   readonly #epochs: EpochsObeyed;
+  readonly #events: EventsArrive;
   #isReplaced = false;
   #watches: readonly WatchObserver[] = [];
   #tally: Tally | undefined;
@@ -73,6 +75,7 @@ export class Checkers {
     this.#outboxes = new OutboxDelivers(this.truth, violate);
     this.#copies = new CopyIsPast(this.truth, violate);
     this.#epochs = new EpochsObeyed(violate);
+    this.#events = new EventsArrive(this.truth, violate);
     this.revoked = new RevokedIsRefused(violate);
   }
 
@@ -114,6 +117,7 @@ export class Checkers {
   /** The machine's disk is made empty: nothing more comes of what was on it. */
   machineEmptied(node: Host): void {
     this.#outboxes.forget(node.name);
+    this.#events.forget(node.name);
     this.#copies.forget(node.name);
     this.#epochs.forget(node.name);
   }
@@ -135,9 +139,11 @@ export class Checkers {
       get pendingCount() {
         return watched.pendingCount;
       },
-      put: (entry) => {
+      put: async (entry) => {
         checkEnded(entry, host, this.#violate);
-        return watched.put(entry);
+        const taken = entry.type === 'event' ? this.#events.take(entry, host.name) : undefined;
+        await watched.put(entry);
+        taken?.();
       },
       deliver: (session) => watched.deliver(session),
       close: () => watched.close(),
@@ -171,7 +177,10 @@ export class Checkers {
     this.#copies.requireSame();
   }
 
-  async end(): Promise<void> {
+  async end(fleet: Fleet): Promise<void> {
+    // In a long life, and where the server is one of an earlier time, events are gone.
+    const areThere = this.#pace.stretch === 1 && this.#tally !== undefined;
+    if (areThere) await this.#events.requireAll(fleet);
     await this.#tally?.requireSum();
     this.#tally?.close();
     for (const watch of this.#watches) watch.close();

@@ -56,3 +56,25 @@ test('a store whose log lost its end is found out', async () => {
   await world.settle(damage(), limitMs);
   await assert.rejects(world.settle(requireSameStateFromLog(fleet), limitMs));
 });
+
+test('a link whose greeting comes late replaces none that was opened after it', async () => {
+  // Found by seed 500260: an agent died after it had connected and connected again; its first
+  // greeting had been held up, and the hub took that link for the newer one.
+  for (let seed = 1; seed <= 3; seed += 1) {
+    const world = createWorld({ seed, drainMicrotasks });
+    const fleet = new Fleet(world, 1);
+    await world.settle(fleet.found(), limitMs);
+    await world.settle(requireConvergence(fleet, undefined), limitMs);
+    const [node] = fleet.nodes;
+    assert.ok(node !== undefined);
+    world.faults.weather.delayRate = 0.3;
+    for (let round = 0; round < 60; round += 1) {
+      await world.run(world.clock.monotonicMs() + 300);
+      node.crash();
+      fleet.startAgent(node);
+    }
+    world.faults.weather.delayRate = 0;
+    await world.settle(requireConvergence(fleet, undefined), limitMs);
+    assert.equal(fleet.processFailure, undefined);
+  }
+});

@@ -97,7 +97,7 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     options.onPhase?.('healing');
     await scenario.heal();
     await requireConvergence(fleet, scenario.declared);
-    await fleet.checkers.end();
+    await fleet.checkers.end(fleet);
     return requireSameStateFromLog(fleet);
   };
   const objects = await world.settle(

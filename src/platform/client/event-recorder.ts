@@ -20,6 +20,7 @@ const messageLengthMax = 1_024;
 /** Names of objects have at most 253 characters; this leaves room for the rest of the name. */
 const objectNameLengthMax = 236;
 const hashLength = 16;
+const raiseAttemptsMax = 8;
 
 export interface EventReport {
   /** The object that it happened to, as it was read. */
@@ -113,6 +114,62 @@ export function createEventRecorder(
       for (let current = draining; current !== undefined; current = draining) await current;
     },
   };
+}
+
+/** Where an event stands in what its teller delivers: in one incarnation numbers rise. */
+export interface EventPosition {
+  readonly incarnation: string;
+  readonly sequence: number;
+}
+
+export const eventPositionAnnotation = 'selvage.dev/delivered';
+
+/**
+ * Writes one event of somebody who delivers in order and perhaps again: what the Event of
+ * that name has counted already, by its position, is not counted twice. Resolves when it
+ * is durable. Throws what the server answers; StatusError where it will not have it.
+ */
+export async function deliverEvent(
+  client: Client,
+  report: EventReport,
+  options: EventRecorderOptions,
+  { incarnation, sequence }: EventPosition,
+  happenedAt: string,
+): Promise<void> {
+  const { namespace, name, event } = describe(report, options, happenedAt);
+  const position = `${incarnation}/${sequence}`;
+  const annotations = { [eventPositionAnnotation]: position };
+  const metadata = { name, namespace, annotations };
+  try {
+    await client.create(resources.events, {
+      ...(event as unknown as ApiObject),
+      metadata,
+      lastTimestamp: happenedAt,
+      count: 1,
+    });
+    return;
+  } catch (error) {
+    if (!isReason(error, 'AlreadyExists')) throw error;
+  }
+  for (let attempt = 1; ; attempt += 1) {
+    const existing = await client.get(resources.events, namespace, name);
+    const known = existing.metadata.annotations?.[eventPositionAnnotation] ?? '';
+    const [knownIncarnation, knownSequence] = known.split('/');
+    if (knownIncarnation === incarnation && Number(knownSequence) >= sequence) return;
+    const count = typeof existing['count'] === 'number' ? existing['count'] : 1;
+    try {
+      // With the version that was read: the same teller may be heard twice at a time.
+      await client.update(resources.events, {
+        ...existing,
+        metadata: { ...existing.metadata, annotations },
+        lastTimestamp: happenedAt,
+        count: count + 1,
+      } as ApiObject);
+      return;
+    } catch (error) {
+      if (!isReason(error, 'Conflict') || attempt === raiseAttemptsMax) throw error;
+    }
+  }
 }
 
 function describe(report: EventReport, options: EventRecorderOptions, now: string): Known {

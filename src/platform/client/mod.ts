@@ -2,6 +2,8 @@ export { createClient, type ClientOptions } from './client.ts';
 export { type ClientErrorCode } from './errors.ts';
 export {
   createEventRecorder,
+  deliverEvent,
+  type EventPosition,
   type EventRecorder,
   type EventRecorderOptions,
   type EventReport,

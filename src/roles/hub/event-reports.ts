@@ -1,7 +1,13 @@
 /** Events of the hub and of the agents that speak through it. */
-import type { ApiObject } from '#platform/api/mod.ts';
-import { type Client, createEventRecorder, type EventRecorder } from '#platform/client/mod.ts';
-import type { Clock } from '#platform/io/mod.ts';
+import { type ApiObject, StatusError } from '#platform/api/mod.ts';
+import {
+  type Client,
+  createEventRecorder,
+  deliverEvent,
+  type EventPosition,
+  type EventRecorder,
+} from '#platform/client/mod.ts';
+import { type Clock, timestampOf } from '#platform/io/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
 import { metadataOf } from './stored-facets.ts';
 
@@ -16,20 +22,24 @@ export interface EventReports {
     reason: string,
     message: string,
   ): void;
-  /** What the agent of that node has seen. */
-  recordOfAgent(
-    nodeName: string,
-    regarding: StoredObject,
-    severity: 'Normal' | 'Warning',
-    reason: string,
-    message: string,
-  ): void;
-  forgetNode(nodeName: string): void;
+  /**
+   * What the agent of that node has seen, when it stands there in its outbox. Resolves when
+   * it is durable, also where it was before; false where the server will not have it.
+   */
+  deliver(nodeName: string, position: EventPosition, event: AgentEvent): Promise<boolean>;
+}
+
+export interface AgentEvent {
+  readonly regarding: StoredObject;
+  readonly severity: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+  /** By the node's clock, which may be wrong: it is told as no later than now. */
+  readonly atWallMs: number;
 }
 
 export function createEventReports(client: Client, clock: Clock): EventReports {
   const components = new Map<string, EventRecorder>();
-  const agents = new Map<string, EventRecorder>();
   const recorderOf = (
     known: Map<string, EventRecorder>,
     name: string,
@@ -51,16 +61,19 @@ export function createEventReports(client: Client, clock: Clock): EventReports {
         message,
       });
     },
-    recordOfAgent(nodeName, regarding, severity, reason, message) {
-      recorderOf(agents, nodeName, { component: 'agent', host: nodeName }).record({
-        regarding: subjectOf(regarding),
-        severity,
-        reason,
-        message,
-      });
-    },
-    forgetNode(nodeName) {
-      agents.delete(nodeName);
+    async deliver(nodeName, position, { regarding, severity, reason, message, atWallMs }) {
+      const report = { regarding: subjectOf(regarding), severity, reason, message };
+      const happenedAt = timestampOf(Math.min(atWallMs, clock.wallMs()));
+      const teller = { component: 'agent', host: nodeName };
+      try {
+        await deliverEvent(client, report, teller, position, happenedAt);
+        return true;
+      } catch (thrown) {
+        // A namespace that ends, say: it will not be better later. A disk that is full or
+        // has failed will: until then the outbox keeps what comes after it as well.
+        if (thrown instanceof StatusError && thrown.httpStatus < 500) return false;
+        throw thrown;
+      }
     },
   };
 }

@@ -43,6 +43,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
   const reports = new Reports({
     store,
     random,
+    clock,
     logger,
     events,
     definitions,
@@ -94,7 +95,6 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
         continue;
       }
       sessions.forget(name);
-      events.forgetNode(name);
       store
         .transact((view) => ({ changes: forgetCursor(view, name), result: undefined }))
         .catch((error: unknown) => {

@@ -32,8 +32,7 @@ async function openHub() {
   const said: string[] = [];
   const events: EventReports = {
     record: (_component, { key }, _severity, reason) => said.push(`${reason} ${key.name}`),
-    recordOfAgent() {},
-    forgetNode() {},
+    deliver: () => Promise.resolve(true),
   };
   const heard = new Map<string, number>();
   const dependencies = { store, clock, timers, random, logger, events };

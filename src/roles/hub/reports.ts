@@ -9,10 +9,10 @@
  */
 import type { JsonObject, Uid } from '#base/mod.ts';
 import { conforms, type ResourceDefinition, validateAgainstSchema } from '#platform/api/mod.ts';
-import type { Logger, Random } from '#platform/io/mod.ts';
+import type { Clock, Logger, Random } from '#platform/io/mod.ts';
 import type { Change, ObjectKey, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { SequencedEntry, UpwardEntry } from '#platform/sync/mod.ts';
-import type { EventReports } from './event-reports.ts';
+import type { AgentEvent, EventReports } from './event-reports.ts';
 import { nodeKey, nodeNameOf, putFacet, readFacet } from './stored-facets.ts';
 
 const reportBytesMax = 64 * 1024;
@@ -21,6 +21,7 @@ const cursorResource = 'outboxcursors.selvage.dev';
 export interface ReportsDependencies {
   readonly store: Store;
   readonly random: Random;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly events: EventReports;
   readonly definitions: readonly ResourceDefinition[];
@@ -64,6 +65,8 @@ export class Reports {
     lastSequence: number,
   ): Promise<void> {
     const { store, random, events, logger, onNodeReport } = this.#dependencies;
+    // Before the sequence is noted as applied: an entry is acknowledged once it is there.
+    await this.#deliverEvents(nodeName, incarnation, entries);
     const cursorUid = random.uuid() as Uid;
     const { result } = await store.transact((view) => {
       const refusals: Refusal[] = [];
@@ -97,7 +100,6 @@ export class Reports {
     let hasNodeReport = false;
     for (const { entry } of result.fresh) {
       if (entry.type === 'report') hasNodeReport ||= entry.key.resource === 'nodes';
-      else this.#recordEvent(nodeName, entry);
     }
     if (hasNodeReport) onNodeReport(nodeName);
   }
@@ -123,17 +125,42 @@ export class Reports {
       : `the report on ${what} is not valid: ${first.field}: ${first.message}`;
   }
 
-  #recordEvent(nodeName: string, entry: UpwardEntry & { type: 'event' | 'gap' }): void {
-    const { store, events } = this.#dependencies;
-    if (entry.type === 'gap') {
-      const node = store.get(nodeKey(nodeName));
-      const message = `${entry.droppedCount} events of this node were dropped for want of space while it was cut off`;
-      if (node !== undefined) events.record('hub', node, 'Warning', 'EventsDropped', message);
-      return;
+  /** In the order in which they were told; each is durable, or refused and said to be. */
+  async #deliverEvents(
+    nodeName: string,
+    incarnation: string,
+    entries: readonly SequencedEntry[],
+  ): Promise<void> {
+    const { store, events, logger } = this.#dependencies;
+    const applied = appliedOf(store, nodeName, incarnation);
+    let refused = 0;
+    for (const { sequence, entry } of entries) {
+      if (sequence <= applied || entry.type === 'report') continue;
+      const event = this.#eventOf(nodeName, entry);
+      if (event === undefined) continue;
+      if (!(await events.deliver(nodeName, { incarnation, sequence }, event))) refused += 1;
     }
-    const object = subjectIn(store, nodeName, entry.regarding.key, entry.regarding.uid);
-    if (object === undefined) return;
-    events.recordOfAgent(nodeName, object, entry.severity, entry.reason, entry.message);
+    if (refused === 0) return;
+    logger.log('warn', 'events were refused', { node: nodeName, refused });
+    const node = store.get(nodeKey(nodeName));
+    const message = `${refused} events of this node were refused by the server`;
+    if (node !== undefined) events.record('hub', node, 'Warning', 'EventsDropped', message);
+  }
+
+  #eventOf(
+    nodeName: string,
+    entry: UpwardEntry & { readonly type: 'event' | 'gap' },
+  ): AgentEvent | undefined {
+    const { store, clock } = this.#dependencies;
+    if (entry.type === 'gap') {
+      const regarding = store.get(nodeKey(nodeName));
+      const message = `${entry.droppedCount} events of this node were dropped for want of space while it was cut off`;
+      const what = { severity: 'Warning', reason: 'EventsDropped', message } as const;
+      return regarding && { regarding, ...what, atWallMs: clock.wallMs() };
+    }
+    const { severity, reason, message, atWallMs } = entry;
+    const regarding = subjectIn(store, nodeName, entry.regarding.key, entry.regarding.uid);
+    return regarding && { regarding, severity, reason, message, atWallMs };
   }
 }
 

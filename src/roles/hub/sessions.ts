@@ -57,6 +57,9 @@ interface Heard {
 export class Sessions {
   readonly #dependencies: SessionsDependencies;
   readonly #sessions = new Map<string, LinkSession>();
+  /** Connections so far, and which one was the newest with which a node was heard. */
+  #accepted = 0;
+  readonly #newest = new Map<string, number>();
   readonly #heartbeats = new Map<string, Heard>();
   readonly #slices: SliceServer;
   readonly #serviceRelay: ServiceRelay;
@@ -87,7 +90,10 @@ export class Sessions {
             ...dependencies,
             ...history,
             slices: this.#slices,
-            onKnown: (nodeName, session) => this.#opened(nodeName, session),
+            onKnown: (nodeName, session) => {
+              this.#accepted += 1;
+              this.#opened(nodeName, session, this.#accepted);
+            },
             serve: (nodeName, method, parameters, stream) => {
               if (store.get(nodeKey(nodeName)) !== undefined) {
                 this.#serve(nodeName, method, parameters, stream);
@@ -107,6 +113,7 @@ export class Sessions {
   /** Ends the session of a node that is no more. */
   forget(nodeName: string): void {
     this.#heartbeats.delete(nodeName);
+    this.#newest.delete(nodeName);
     this.#sessions
       .get(nodeName)
       ?.close({ code: 'NODE_DELETED', message: `node ${nodeName} is no longer part of the fleet` });
@@ -140,13 +147,18 @@ export class Sessions {
       connection.destroy();
       return;
     }
+    this.#accepted += 1;
+    const number = this.#accepted;
     openLink(
       { connection, clock, timers, logger, liveness: this.#liveness },
       {
         role: 'parent',
         product,
         limits: { livenessTimeoutMs: this.#livenessTimeoutMs },
-        onOpen: (session) => this.#opened(nodeName, session),
+        onOpen: (session) => {
+          if (this.#isLate(nodeName, number)) connection.destroy();
+          else this.#opened(nodeName, session, number);
+        },
         onStream: (method, parameters, stream) => {
           this.#serve(nodeName, method, parameters, stream);
         },
@@ -156,7 +168,12 @@ export class Sessions {
     });
   }
 
-  #opened(nodeName: string, session: LinkSession): void {
+  /** The order of connections counts, not that of greetings: one may have been held up. */
+  #isLate(nodeName: string, number: number): boolean {
+    return !isSabotaged('forget-a-fence') && number < (this.#newest.get(nodeName) ?? 0);
+  }
+
+  #opened(nodeName: string, session: LinkSession, number: number): void {
     const { logger, store } = this.#dependencies;
     // The handshake took its time: the node may have been deleted meanwhile.
     if (this.#isClosed || store.get(nodeKey(nodeName)) === undefined) {
@@ -169,6 +186,7 @@ export class Sessions {
       message: `node ${nodeName} has opened a newer link`,
     });
     this.#sessions.set(nodeName, session);
+    this.#newest.set(nodeName, number);
     session.onBeat(this.#heard(nodeName));
     logger.log('info', 'node connected', { node: nodeName, agent: session.remote.product });
     session.onClose((failure) => {
