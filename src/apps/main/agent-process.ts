@@ -1,6 +1,5 @@
 /** Composition root of the agent: real ports, a real identity, the agent role. */
 import { readFileSync } from 'node:fs';
-import { arch, availableParallelism, release, totalmem } from 'node:os';
 import {
   type AgentProcessOptions,
   CommandFailure,
@@ -40,12 +39,12 @@ import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { requireKnownFormat } from './state-format.ts';
 import { controlGroupsHere } from './control-groups.ts';
+import { machineFacts, sampleMachine } from './machine.ts';
 import { machineAddress } from './machine-address.ts';
 import { untilToldToStop } from './stop-signals.ts';
 
 const joinAttemptsMax = 10;
 const joinPauseMs = 1_000;
-const podsMax = 110;
 
 /** Runs an agent until SIGTERM (pods stay) or SIGINT (pods are stopped first). */
 export async function runAgentProcess(
@@ -90,6 +89,7 @@ export async function runAgentProcess(
       javascriptRuntimePath: process.execPath,
       wasmHostText,
       controlGroups: controlGroupsHere(),
+      sampleMachine: async () => sampleMachine(options.stateFolder),
     },
     {
       nodeName: identity.nodeName,
@@ -101,7 +101,10 @@ export async function runAgentProcess(
       sharesMachine: options.sharesMachine,
       resolvers: machineResolvers(),
       version,
-      facts: machineFacts(options.machineAddress ?? machineAddress(identity.hubAddress)),
+      facts: machineFacts(
+        options.machineAddress ?? machineAddress(identity.hubAddress),
+        options.stateFolder,
+      ),
       certificateRequest: () => readCertificateRequest(disk),
     },
   );
@@ -182,28 +185,4 @@ function machineResolvers(): readonly Address[] {
     // A machine without the file resolves nothing, and so do its pods.
     return [];
   }
-}
-
-/** What this machine is, as far as every Linux tells it. */
-function machineFacts(hostAddress: string) {
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, 'utf8').trim();
-    } catch {
-      // Not every system has every file; an empty fact is served as unknown.
-      return '';
-    }
-  };
-  const osRelease = /^PRETTY_NAME="?([^"\n]*)"?/m.exec(read('/etc/os-release'));
-  return {
-    architecture: arch() === 'x64' ? 'amd64' : arch(),
-    osImage: osRelease?.[1] ?? 'Linux',
-    kernelVersion: release(),
-    cpuMillis: availableParallelism() * 1_000,
-    memoryBytes: totalmem(),
-    podsMax,
-    hostAddress,
-    bootId: read('/proc/sys/kernel/random/boot_id'),
-    machineId: read('/etc/machine-id'),
-  };
 }

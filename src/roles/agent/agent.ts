@@ -30,7 +30,9 @@ import { AgentError } from './errors.ts';
 import { createBlobFetcher } from './images/blob-fetch.ts';
 import { openImageCache } from './images/image-cache.ts';
 import { keepLogs } from './log-keeper.ts';
-import { createNodeReporter, type MachineFacts } from './node-report.ts';
+import type { MachineFacts, SampleMachine } from './machine.ts';
+import { watchMachine } from './machine-watch.ts';
+import { createNodeReporter } from './node-report.ts';
 import { createPodExec } from './pod-exec.ts';
 import { createPodForward } from './pod-forward.ts';
 import { createPodLogs } from './pod-logs.ts';
@@ -64,6 +66,8 @@ export interface AgentDependencies {
   readonly children?: Children;
   /** What volumes are made with; absent: pods that have some wait, and say so. */
   readonly files?: FileTree;
+  /** Absent: the machine is never found to be short of anything. */
+  readonly sampleMachine?: SampleMachine;
   /** Absolute path of the JavaScript runtime that bundles are run by. */
   readonly javascriptRuntimePath: string;
   /** Program that runs WebAssembly modules; absent where none are run here. */
@@ -264,6 +268,20 @@ export async function createAgent(
   });
   // What an earlier session brought may not have been reported yet.
   await reporter.lookAgain();
+  const { sampleMachine } = dependencies;
+  const machineWatch =
+    sampleMachine === undefined
+      ? undefined
+      : watchMachine(
+          { clock, timers, logger },
+          {
+            sample: sampleMachine,
+            diskBytes: options.facts.diskBytes ?? 0,
+            pods: () => supervisor.pods(),
+            evict: (uid, message) => supervisor.evict(uid, message),
+            onChanged: (now) => reporter.changed(now),
+          },
+        );
 
   return {
     state: () => ({
@@ -279,6 +297,7 @@ export async function createAgent(
     }),
     async stop({ pods }) {
       gate.close();
+      machineWatch?.close();
       connection.close();
       images.close();
       keeper.close();

@@ -1,6 +1,6 @@
 export { createAgent, type Agent, type AgentDependencies, type AgentOptions } from './agent.ts';
 export { type AgentErrorCode } from './errors.ts';
-export { type MachineFacts } from './node-report.ts';
+export { type MachineFacts, type MachineSample, type SampleMachine } from './machine.ts';
 export {
   type ContainerExit,
   type ContainerKey,

@@ -1,22 +1,9 @@
-/** What the agent reports of its own node: facts of the machine, not of the moment. */
+/** What the agent reports of its own node: facts of the machine, and what it is short of. */
 import { isJsonObject } from '#base/mod.ts';
-import type { NodeReport } from '#platform/api/mod.ts';
+import type { Condition, NodeReport } from '#platform/api/mod.ts';
 import type { Outbox, Replica } from '#platform/sync/mod.ts';
+import type { MachineFacts } from './machine.ts';
 import { facetOf } from './pods/desired-pod.ts';
-
-export interface MachineFacts {
-  /** As images name it: `amd64`, `arm64`. */
-  readonly architecture: string;
-  readonly osImage: string;
-  readonly kernelVersion: string;
-  readonly cpuMillis: number;
-  readonly memoryBytes: number;
-  readonly podsMax: number;
-  /** Where pods' hostIP and the node's InternalIP point. */
-  readonly hostAddress: string;
-  readonly bootId: string;
-  readonly machineId: string;
-}
 
 export interface NodeReportOptions {
   readonly nodeName: string;
@@ -29,9 +16,17 @@ export interface NodeReportOptions {
 /** Kept for the agent itself, so that pods never take all of a small facts. */
 const reservedMemoryBytes = 128 * 1024 * 1024;
 
-export function nodeReportOf(options: NodeReportOptions): NodeReport {
+/** What changes while the machine runs, seldom enough to be reported. */
+export interface NodeCondition {
+  readonly conditions: readonly Condition[];
+  readonly power: 'mains' | 'battery' | undefined;
+}
+
+export function nodeReportOf(options: NodeReportOptions, now?: NodeCondition): NodeReport {
   const { nodeName, facts, version, runtimes, platforms } = options;
-  const amounts = (memoryBytes: number): { cpu: string; memory: string; pods: string } => ({
+  const { diskBytes = 0, features = [], serialPorts = [], accelerators = [] } = facts;
+  const amounts = (memoryBytes: number): Record<string, string> => ({
+    ...(diskBytes === 0 ? {} : { 'ephemeral-storage': `${Math.floor(diskBytes / 1024)}Ki` }),
     cpu: facts.cpuMillis % 1000 === 0 ? String(facts.cpuMillis / 1000) : `${facts.cpuMillis}m`,
     memory: `${Math.floor(memoryBytes / 1024)}Ki`,
     pods: String(facts.podsMax),
@@ -54,6 +49,13 @@ export function nodeReportOf(options: NodeReportOptions): NodeReport {
         operatingSystem: 'linux',
         osImage: facts.osImage,
       },
+      ...(features.length === 0 ? {} : { machineFeatures: [...features] }),
+      ...(serialPorts.length === 0 ? {} : { serialPorts: [...serialPorts] }),
+      ...(accelerators.length === 0 ? {} : { accelerators: [...accelerators] }),
+      ...(now === undefined || now.conditions.length === 0
+        ? {}
+        : { conditions: [...now.conditions] }),
+      ...(now?.power === undefined ? {} : { power: now.power }),
     },
     labels: {
       'kubernetes.io/arch': facts.architecture,
@@ -65,18 +67,23 @@ export function nodeReportOf(options: NodeReportOptions): NodeReport {
   };
 }
 
+export interface NodeReporter {
+  lookAgain(): Promise<void>;
+  /** The machine is short of something, or no longer; or its power changed. */
+  changed(now: NodeCondition): Promise<void>;
+}
+
 /** Puts the report into the outbox whenever the owner, as the replica has it, does not have it yet. */
 export function createNodeReporter(
   dependencies: { readonly replica: Replica; readonly outbox: Outbox },
   options: NodeReportOptions,
-): { lookAgain(): Promise<void> } {
+): NodeReporter {
   const { replica, outbox } = dependencies;
-  const report = nodeReportOf(options);
-  const text = JSON.stringify(report);
+  let text = JSON.stringify(nodeReportOf(options));
   const key = { resource: 'nodes', namespace: '', name: options.nodeName };
-  /** Uid of the Node that the report was put for by this agent. */
+  /** Uid of the Node that this text was put for by this agent. */
   let reportedUid: string | undefined;
-  return {
+  const reporter: NodeReporter = {
     async lookAgain() {
       const node = replica.get(key);
       if (node === undefined || node.uid === reportedUid) return;
@@ -92,5 +99,13 @@ export function createNodeReporter(
         throw error;
       }
     },
+    async changed(now) {
+      const next = JSON.stringify(nodeReportOf(options, now));
+      if (next === text) return;
+      text = next;
+      reportedUid = undefined;
+      await reporter.lookAgain();
+    },
   };
+  return reporter;
 }

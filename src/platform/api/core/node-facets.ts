@@ -5,8 +5,8 @@
  * 1. Labels that placement may rely on are never taken from users: discovery
  *    labels come from the agent's report, topology labels from the hub's
  *    assignment, and both win over anything else of the same key.
- * 2. An agent can set the three discovery labels and runtime labels only,
- *    whatever else its report contains.
+ * 2. An agent can set the three discovery labels and those for runtimes, features of
+ *    the machine and its power only, whatever else its report contains.
  * 3. The taints of the hub follow from its verdict; a write of the whole object
  *    does not store them among the users'.
  */
@@ -15,7 +15,7 @@ import type { FacetLayout } from '../definition.ts';
 import type { ApiObject } from '../object.ts';
 import { intentMetadata } from '../meta/intent-metadata.ts';
 import type { ConditionStatus } from '../meta/condition.ts';
-import { isOwnedTaintKey, taintsOfIntent, taintsOfVerdict } from './node-taints.ts';
+import { isOwnedTaintKey, taintsOfIntent, taintsOfReport, taintsOfVerdict } from './node-taints.ts';
 import type { NodeStatus, Taint } from './node-types.ts';
 
 export type NodeAssignment = { region: string; site: string; podCIDR: string };
@@ -46,11 +46,16 @@ const topologyLabels = [
   'selvage.dev/site',
 ];
 const runtimeLabelPrefix = 'selvage.dev/runtime.';
-const ownedLabels = new Set([...discoveryLabels, ...topologyLabels]);
+const featureLabelPrefix = 'selvage.dev/feature.';
+const featureLabelsMax = 64;
+const powerLabel = 'selvage.dev/power';
+const ownedLabels = new Set([...discoveryLabels, ...topologyLabels, powerLabel]);
 
 /** Whether only the agent or the hub may say what this label is. */
 export function isOwnedNodeLabel(key: string): boolean {
-  return ownedLabels.has(key) || key.startsWith(runtimeLabelPrefix);
+  return (
+    ownedLabels.has(key) || key.startsWith(runtimeLabelPrefix) || key.startsWith(featureLabelPrefix)
+  );
 }
 
 export const nodeFacets: FacetLayout = {
@@ -87,7 +92,11 @@ export const nodeFacets: FacetLayout = {
       ...labelsOfTopology(topology),
     };
     const { taints: _stored, ...spec } = (intent?.['spec'] ?? {}) as JsonObject;
-    const taints = [...taintsOfIntent(intent), ...taintsOfVerdict(verdict)];
+    const taints = [
+      ...taintsOfIntent(intent),
+      ...taintsOfVerdict(verdict),
+      ...taintsOfReport(report),
+    ];
     return {
       ...stored,
       metadata: {
@@ -111,6 +120,12 @@ function labelsOfReport(report: NodeReport | undefined): Record<string, string> 
     if (typeof value === 'string') labels[key] = value;
   }
   for (const runtime of report?.runtimes ?? []) labels[`${runtimeLabelPrefix}${runtime}`] = 'true';
+  for (const feature of (report?.status?.machineFeatures ?? []).slice(0, featureLabelsMax)) {
+    if (/^[a-z0-9][a-z0-9-]{0,40}$/.test(feature))
+      labels[`${featureLabelPrefix}${feature}`] = 'true';
+  }
+  const power = report?.status?.power;
+  if (power === 'mains' || power === 'battery') labels[powerLabel] = power;
   return labels;
 }
 

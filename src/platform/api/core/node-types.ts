@@ -27,6 +27,10 @@ export type NodeStatus = {
   conditions?: Condition[];
   runtimes?: string[];
   platforms?: string[];
+  machineFeatures?: string[];
+  serialPorts?: string[];
+  accelerators?: string[];
+  power?: 'mains' | 'battery';
 };
 
 export interface Node extends ApiObject {

@@ -65,6 +65,13 @@ const statusSchema = record('What is known about the node now.', {
   conditions: conditionsSchema('What holds for the node, since when, and why.'),
   runtimes: setList('The runtimes that the node offers.', text('Name of a runtime.')),
   platforms: setList('The image platforms that it can run.', text('Name of a platform.')),
+  machineFeatures: setList('What its kernel and its hardware can do.', text('Name of a feature.')),
+  serialPorts: setList('Its serial lines.', text('Path of the device.')),
+  accelerators: setList('Its graphics and inference hardware.', text('Name of the device.')),
+  power: oneOf('What it runs on now; left out where the machine does not say.', [
+    'mains',
+    'battery',
+  ]),
 });
 
 export const nodeDefinition: ResourceDefinition = {

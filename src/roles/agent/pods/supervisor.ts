@@ -51,6 +51,10 @@ export interface Supervisor {
   hasPod(uid: string): boolean;
   /** Undefined for a pod that it has not taken up. */
   addressOf(uid: string): string | undefined;
+  /** Pods that are here and are to stay, as they were declared. */
+  pods(): readonly DesiredPod[];
+  /** Ends a pod that the machine has no room for, with these words; another node may have it. */
+  evict(uid: string, message: string): void;
   /** `stop` ends what runs, within `stopGraceMs`; `leave` lets it run. */
   close(pods: 'leave' | 'stop'): Promise<void>;
 }
@@ -80,6 +84,8 @@ export async function openSupervisor(
     resolverFor: dependencies.resolverFor ?? (() => undefined),
   });
   const workers = new Map<string, PodWorker>();
+  /** Pods that the machine has no room for, and why. */
+  const evictions = new Map<string, string>();
   let desired = new Map<string, DesiredPod>();
   /** What the node has for pods, as the hub has it. */
   let allocatable: ResourceList | undefined;
@@ -139,12 +145,13 @@ export async function openSupervisor(
       if (free !== undefined) addresses.set(uid, free);
       return free;
     },
-    overuse: (uid) => care.overuse(uid),
+    overuse: (uid) => evictions.get(uid) ?? care.overuse(uid),
     removeVolumes: (uid) => volumes.remove(uid),
     finished(uid) {
       workers.delete(uid);
       addresses.delete(uid);
       care.forget(uid);
+      evictions.delete(uid);
     },
   };
 
@@ -210,6 +217,14 @@ export async function openSupervisor(
     },
     hasPod: (uid) => addresses.has(uid),
     addressOf: (uid) => addresses.get(uid),
+    pods: () =>
+      [...desired.values()].filter(
+        ({ uid, isDeleting }) => addresses.has(uid) && !isDeleting && !evictions.has(uid),
+      ),
+    evict(uid, message) {
+      evictions.set(uid, message);
+      workers.get(uid)?.nudge();
+    },
     async close(pods) {
       isClosed = true;
       care.close();
