@@ -2,7 +2,8 @@
  * Durable writes of 1 KB objects through the whole HTTPS API, and batched status
  * reports from agents, against Debian's etcd over TLS through its JSON gateway
  * with its fsync on: ours and the peer in turn, the same load generator outside
- * both. `npm run bench -- store [--rounds 5] [--seconds 3] [--only TEXT]`
+ * both. `npm run bench -- store [--rounds 5] [--seconds 3] [--only TEXT]
+ * [--server-flags 'FLAGS OF NODE FOR OURS']`
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -217,11 +218,13 @@ async function withServers<Result>(
   folder: string,
   wrapper: (system: System) => readonly string[],
   body: (servers: Servers) => Promise<Result>,
+  nodeFlags: readonly string[] = [],
 ): Promise<Result> {
   const started: Started[] = [];
   try {
     const selvage = await startSelvage(join(folder, 'selvage'), apiPort, {
       wrapper: wrapper('selvage'),
+      nodeFlags,
     });
     started.push(selvage);
     const etcd = await startEtcd(join(folder, 'etcd'), etcdPort, wrapper('etcd'));
@@ -352,12 +355,14 @@ export const benchmark: Benchmark = async (commandLine) => {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '3' },
       only: { type: 'string', default: '' },
+      'server-flags': { type: 'string', default: '' },
     },
   });
   const rounds = Number(values.rounds);
   const timing: Timing = { measureMs: Number(values.seconds) * 1000 };
   const etcd = requireEtcd();
-  const facts = { ...environmentFacts(), etcd };
+  const serverFlags = values['server-flags'].split(' ').filter((flag) => flag !== '');
+  const facts = { ...environmentFacts(), etcd, serverFlags };
   console.log(JSON.stringify(facts));
   const pairs = scenarioPairs().filter(([first]) => first?.name.startsWith(values.only) === true);
 
@@ -386,6 +391,7 @@ export const benchmark: Benchmark = async (commandLine) => {
           }
         }
       },
+      serverFlags,
     );
     // After every round: an interrupted run has measured something too.
     keep({});

@@ -34,9 +34,21 @@ export function nodeDnsNames(nodeName: string): readonly string[] {
   return name.length > dnsNameLengthMax ? [] : [name];
 }
 
+/** A connection brings one peer, and asks with it again and again. */
+const users = new WeakMap<PeerIdentity, User>();
+
 /** The user behind a connection; `peer` is undefined where it brought no certificate. */
 export function userOf(peer: PeerIdentity | undefined): User {
   if (peer === undefined) return anonymousUser;
+  let user = users.get(peer);
+  if (user === undefined) {
+    user = userIn(peer);
+    users.set(peer, user);
+  }
+  return user;
+}
+
+function userIn(peer: PeerIdentity): User {
   const name = peer.commonName;
   // A certificate cannot make its holder one that nobody knows.
   const given = peer.organizations.filter(

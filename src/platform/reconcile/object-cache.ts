@@ -108,10 +108,9 @@ export class ObjectCache<Kind extends ApiObject> {
         this.#remove(previous);
         return this.#store(object);
       }
-      this.#index(previous, key, 'remove');
     }
     this.#objects.set(key, object);
-    this.#index(object, key, 'add');
+    this.#index(previous, object, key);
     this.#onChange(
       previous === undefined
         ? { type: 'added', object, previous }
@@ -122,18 +121,30 @@ export class ObjectCache<Kind extends ApiObject> {
   #remove(known: Kind): void {
     const key = keyOf(known);
     this.#objects.delete(key);
-    this.#index(known, key, 'remove');
+    this.#index(known, undefined, key);
     this.#onChange({ type: 'deleted', object: known, previous: known });
   }
 
-  #index(object: Kind, key: string, action: 'add' | 'remove'): void {
+  /** Most changes leave what an object is found by as it was. */
+  #index(before: Kind | undefined, after: Kind | undefined, key: string): void {
     for (const { of, keys } of this.#indexes.values()) {
-      for (const value of of(object)) {
-        if (action === 'add') addKey(keys, value, key);
-        else removeKey(keys, value, key);
-      }
+      const old = before === undefined ? nothing : of(before);
+      const values = after === undefined ? nothing : of(after);
+      if (isSame(old, values)) continue;
+      for (const value of old) removeKey(keys, value, key);
+      for (const value of values) addKey(keys, value, key);
     }
   }
+}
+
+const nothing: readonly string[] = [];
+
+function isSame(left: readonly string[], right: readonly string[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index += 1) {
+    if (left[index] !== right[index]) return false;
+  }
+  return true;
 }
 
 function addKey(keys: Keys, value: string, key: string): void {
