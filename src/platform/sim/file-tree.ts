@@ -158,12 +158,26 @@ function setName(names: Map<string, TreeNode>, name: string, node: TreeNode | un
   else names.set(name, node);
 }
 
+/** Paths whose node is remembered until a name changes. */
+const rememberedPathsMax = 1_000;
+
 /** Paths are `/`-separated and already checked; the empty one is the root. */
 export class FileTree {
   readonly #root = new FolderNode();
   #pending: NameChange[] = [];
+  readonly #found = new Map<string, TreeNode>();
 
   find(path: string): FileNode | FolderNode | undefined {
+    const known = this.#found.get(path);
+    if (known !== undefined) return known;
+    const node = this.#walk(path);
+    if (node === undefined) return undefined;
+    if (this.#found.size === rememberedPathsMax) this.#found.clear();
+    this.#found.set(path, node);
+    return node;
+  }
+
+  #walk(path: string): TreeNode | undefined {
     let node: TreeNode | undefined = this.#root;
     if (path === '') return node;
     for (const segment of path.split('/')) {
@@ -276,6 +290,7 @@ export class FileTree {
     let tornWrites = 0;
     // A file may be seen under two names where half a rename was kept: once is enough.
     const visited = new Set<FileNode>();
+    this.#found.clear();
     const restore = (folder: FolderNode): void => {
       folder.seen.clear();
       for (const [name, node] of folder.durable) {
@@ -306,6 +321,7 @@ export class FileTree {
   }
 
   #change(change: NameChange): void {
+    this.#found.clear();
     for (const { folder, name, node } of change.sets) setName(folder.seen, name, node);
     this.#pending.push(change);
   }

@@ -146,6 +146,9 @@ export class MachineDisk {
   }
 }
 
+/** Paths of one folder that were judged already. */
+const resolvedPathsMax = 1_000;
+
 /** Refuses what leaves the root; gives the path below the machine's root. */
 function resolvePath(root: string, path: string): string {
   const segments = path.split('/').filter((segment) => segment !== '' && segment !== '.');
@@ -159,6 +162,7 @@ class SimDisk implements Disk {
   readonly #machine: MachineDisk;
   readonly #process: Lifetime;
   readonly #root: string;
+  readonly #resolved = new Map<string, string>();
 
   constructor(machine: MachineDisk, process: Lifetime, root: string) {
     this.#machine = machine;
@@ -166,8 +170,17 @@ class SimDisk implements Disk {
     this.#root = root;
   }
 
-  async open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
+  #resolve(path: string): string {
+    const known = this.#resolved.get(path);
+    if (known !== undefined) return known;
     const whole = resolvePath(this.#root, path);
+    if (this.#resolved.size === resolvedPathsMax) this.#resolved.clear();
+    this.#resolved.set(path, whole);
+    return whole;
+  }
+
+  async open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
+    const whole = this.#resolve(path);
     const node = await this.#do('disk.open', `${whole} ${mode}`, () => {
       const { tree } = this.#machine;
       const found = tree.find(whole);
@@ -183,7 +196,7 @@ class SimDisk implements Disk {
   }
 
   async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
-    const whole = resolvePath(this.#root, path);
+    const whole = this.#resolve(path);
     return await this.#do('disk.read', whole, () => {
       const found = this.#machine.tree.find(whole);
       if (found === undefined) return undefined;
@@ -196,7 +209,7 @@ class SimDisk implements Disk {
   }
 
   async writeFileAtomic(path: string, bytes: Uint8Array): Promise<void> {
-    const whole = resolvePath(this.#root, path);
+    const whole = this.#resolve(path);
     const copy = bytes.slice();
     const detail = `${whole} ${bytesDigest(copy)}`;
     const latencyMs = this.#machine.syncLatencyMs() * 2;
@@ -207,30 +220,30 @@ class SimDisk implements Disk {
   }
 
   async list(path: string) {
-    const whole = resolvePath(this.#root, path);
+    const whole = this.#resolve(path);
     return await this.#do('disk.list', whole, () => this.#machine.tree.list(whole));
   }
 
   async makeDirectory(path: string): Promise<void> {
-    const whole = resolvePath(this.#root, path);
+    const whole = this.#resolve(path);
     await this.#do('disk.mkdir', whole, () => this.#machine.tree.makeDirectory(whole));
   }
 
   async rename(from: string, to: string): Promise<void> {
-    const [source, target] = [resolvePath(this.#root, from), resolvePath(this.#root, to)];
+    const [source, target] = [this.#resolve(from), this.#resolve(to)];
     await this.#do('disk.rename', `${source} ${target}`, () =>
       this.#machine.tree.rename(source, target),
     );
   }
 
   async remove(path: string): Promise<void> {
-    const whole = resolvePath(this.#root, path);
+    const whole = this.#resolve(path);
     if (whole === this.#root) throw new DiskError('DISK_PATH', 'a folder cannot remove itself');
     await this.#do('disk.remove', whole, () => this.#machine.tree.remove(whole));
   }
 
   async syncDirectory(path: string): Promise<void> {
-    const whole = resolvePath(this.#root, path);
+    const whole = this.#resolve(path);
     const latencyMs = this.#machine.syncLatencyMs();
     await this.#machine.submit(this.#process, 'disk.syncdir', whole, latencyMs, () =>
       this.#machine.tree.syncDirectory(whole),
@@ -242,11 +255,11 @@ class SimDisk implements Disk {
   }
 
   absolute(path: string): string {
-    return `/${resolvePath(this.#root, path)}`;
+    return `/${this.#resolve(path)}`;
   }
 
   within(path: string): Disk {
-    return new SimDisk(this.#machine, this.#process, resolvePath(this.#root, path));
+    return new SimDisk(this.#machine, this.#process, this.#resolve(path));
   }
 
   #do<Result>(kind: string, detail: string, work: () => Result): Promise<Result> {
