@@ -164,7 +164,7 @@ export async function deliverEvent(
         metadata: { ...existing.metadata, annotations },
         lastTimestamp: happenedAt,
         count: count + 1,
-      } as ApiObject);
+      });
       return;
     } catch (error) {
       if (!isReason(error, 'Conflict') || attempt === raiseAttemptsMax) throw error;

@@ -59,12 +59,11 @@ export class EventsArrive {
     const counts = new Map<string, number>();
     const dropped = new Map<string, number>();
     for (const event of items) {
-      const { uid, host, text, count } = factsOf(event);
+      const { uid, name, host, text, count } = factsOf(event);
       const key = `${host} ${uid} ${text}`;
       counts.set(key, (counts.get(key) ?? 0) + count);
       const many = droppedPattern.exec(String(event['message']))?.[1];
-      const about = String(factsOf(event).name);
-      if (many !== undefined) dropped.set(about, (dropped.get(about) ?? 0) + Number(many) * count);
+      if (many !== undefined) dropped.set(name, (dropped.get(name) ?? 0) + Number(many) * count);
     }
     for (const [key, taken] of this.#taken) {
       const { nodeName, uid, what, durable, all } = taken;
@@ -88,12 +87,16 @@ function factsOf(event: ApiObject) {
     string,
     unknown
   >;
-  const about = isJsonObject(involvedObject) ? involvedObject : {};
   return {
-    uid: String(about['uid']),
-    name: about['name'],
-    host: isJsonObject(source) ? String(source['host']) : '',
+    uid: textIn(involvedObject, 'uid'),
+    name: textIn(involvedObject, 'name'),
+    host: textIn(source, 'host'),
     text: `${String(reason)}: ${String(message)}`,
     count: typeof count === 'number' ? count : 1,
   };
+}
+
+function textIn(value: unknown, field: string): string {
+  const found = isJsonObject(value) ? value[field] : undefined;
+  return typeof found === 'string' ? found : '';
 }
