@@ -21,6 +21,7 @@ import type { Backend, KnownService, ServiceTable } from './service-table.ts';
 export const clusterDomain = 'cluster.local';
 /** Names follow the fleet closely; nobody should remember them for long. */
 const ttlSeconds = 5;
+const labelLengthMax = 63;
 /** More addresses help nobody, and do not fit into an answer. */
 const addressesMax = 24;
 
@@ -67,6 +68,10 @@ function answerService(
   if (spec.type === 'ExternalName') {
     const target = (spec.externalName ?? '').toLowerCase();
     if (before.length > 0) return answered(nothing(false));
+    // There is no way to say such a name.
+    if (target.split('.').some((label) => label.length > labelLengthMax)) {
+      return answered(nothing(true));
+    }
     const record: DnsRecord = { type: 'CNAME', name, ttlSeconds, target };
     return { type: 'alias', record, target };
   }

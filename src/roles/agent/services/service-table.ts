@@ -115,6 +115,12 @@ function readServices(replica: Replica): ReadonlyMap<string, KnownService> {
   return services;
 }
 
+/** What another version of the hub may send is looked at before it is used. */
+function hasAddress(endpoint: Endpoint): boolean {
+  const { addresses } = (isJsonObject(endpoint) ? endpoint : {}) as Partial<Endpoint>;
+  return Array.isArray(addresses) && typeof addresses[0] === 'string';
+}
+
 function podOf({ targetRef = {} }: Endpoint): Backend['pod'] {
   const { kind, namespace, name, uid } = targetRef;
   if (kind !== 'Pod' || namespace === undefined || name === undefined || uid === undefined) {
@@ -132,9 +138,8 @@ function backendsOf(
     for (const { name = '', port } of slicePorts) {
       const backends = byPort.get(name);
       if (backends === undefined || port === undefined) continue;
-      for (const endpoint of endpoints) {
-        const [address] = endpoint.addresses;
-        if (address === undefined) continue;
+      for (const endpoint of endpoints.filter(hasAddress)) {
+        const [address = ''] = endpoint.addresses;
         const { conditions = {}, nodeName, zone, hostname, deprecatedTopology } = endpoint;
         const isReady = conditions.ready !== false;
         backends.push({

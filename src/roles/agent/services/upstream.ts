@@ -17,6 +17,7 @@ const answerWithinMs = 2_000;
 const waitingMax = 1_000;
 const wholeWithinMs = 5_000;
 
+/** Neither way of asking rejects. */
 export interface Upstream {
   /** The answer with the id of `query`; undefined where nobody gave one in time. */
   ask(query: Uint8Array): Promise<Uint8Array | undefined>;
@@ -51,6 +52,10 @@ export function createUpstream(
     opening ??= datagrams.bind({ address: { host: '0.0.0.0', port: 0 } }).then((socket) => {
       socket.onMessage(take);
       return socket;
+    });
+    // One that could not be opened now may be later.
+    opening.catch(() => {
+      opening = undefined;
     });
     return opening;
   }
@@ -117,7 +122,8 @@ export function createUpstream(
       assert(query.length >= 2, 'a query has an id');
       for (const resolver of resolvers) {
         if (waiting.size >= waitingMax) return undefined;
-        const socket = await open();
+        const socket = await open().catch(() => undefined);
+        if (socket === undefined) return undefined;
         const answer = await askOne(socket, resolver, query);
         if (answer !== undefined) return answer;
       }
@@ -137,7 +143,8 @@ export function createUpstream(
         resolve(undefined);
       }
       waiting.clear();
-      await (await opening)?.close();
+      const socket = await opening?.catch(() => undefined);
+      await socket?.close();
     },
   };
 }
