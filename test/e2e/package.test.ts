@@ -173,46 +173,57 @@ test('installed into an empty folder, npx starts a fleet that runs the example',
     [],
   );
 
-  await t.test('a machine with nothing but the executable joins, and runs a pod', async (t) => {
-    await buildExecutable(projectFolder, folder);
-    const executable = join(folder, 'selvage-agent');
-    assert.equal((await run(executable, ['--version'])).stdout.trim(), '0.1.0');
-    const joinFile = join(folder, 'join.json');
-    const token = await run(
-      'npx',
-      ['selvage', 'join-token', '--site', 'harbour', '--file', joinFile],
-      { cwd: home },
-    );
-    assert.equal(token.status, 0, token.stderr);
-    const alone = start(executable, [
-      ...['--name', 'alone', '--state', join(folder, 'alone'), '--join-file', joinFile],
-    ]);
-    t.after(async () => {
-      await alone.interrupt();
-    });
-    await eventually('the node is ready', 30_000, async () => {
-      assert.equal(alone.child.exitCode, null, alone.output());
-      return / Ready /.test(await kubectl.ok(['get', 'node', 'alone'])) ? true : undefined;
-    });
-    const pod = {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'on-alone', labels: { app: 'on-alone' } },
-      spec: {
-        nodeSelector: { 'kubernetes.io/hostname': 'alone' },
-        containers: [{ name: 'main', image: 'edge-service-image:latest' }],
-      },
-    };
-    await kubectl.ok(['apply', '-f', '-'], JSON.stringify(pod));
-    const [address = ''] = await runningPods(kubectl, 'app=on-alone', 1);
-    const answer = await eventually(`an answer of ${address}`, 20_000, async () => {
-      const response = await fetch(`http://${address}:8080/`);
-      return response.ok ? ((await response.json()) as { node: string }) : undefined;
-    });
-    assert.equal(answer.node, 'alone');
-    assert.equal(await alone.interrupt(), 0, alone.output());
-    assert.deepEqual(processesIn(join(folder, 'alone')), []);
-  });
+  await t.test(
+    'machines with nothing but the executable join, and run scripts and modules',
+    async (t) => {
+      await buildExecutable(projectFolder, folder);
+      const executable = join(folder, 'selvage-agent');
+      assert.equal((await run(executable, ['--version'])).stdout.trim(), '0.1.0');
+      await runsOn('script');
+      await runsOn('wasm');
+
+      /** A machine whose only runtime is the given one joins, and the example runs there. */
+      async function runsOn(runtime: 'script' | 'wasm'): Promise<void> {
+        const node = `alone-${runtime}`;
+        const joinFile = join(folder, `${node}.json`);
+        const token = await run(
+          'npx',
+          ['selvage', 'join-token', '--site', 'harbour', '--file', joinFile],
+          { cwd: home },
+        );
+        assert.equal(token.status, 0, token.stderr);
+        const alone = start(executable, [
+          ...['--name', node, '--state', join(folder, node), '--join-file', joinFile],
+          ...['--runtimes', runtime],
+        ]);
+        t.after(async () => {
+          await alone.interrupt();
+        });
+        await eventually('the node is ready', 30_000, async () => {
+          assert.equal(alone.child.exitCode, null, alone.output());
+          return / Ready /.test(await kubectl.ok(['get', 'node', node])) ? true : undefined;
+        });
+        const pod = {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: node, labels: { app: node } },
+          spec: {
+            nodeSelector: { 'kubernetes.io/hostname': node },
+            containers: [{ name: 'main', image: 'edge-service-image:latest' }],
+          },
+        };
+        await kubectl.ok(['apply', '-f', '-'], JSON.stringify(pod));
+        const [address = ''] = await runningPods(kubectl, `app=${node}`, 1);
+        const answer = await eventually(`an answer of ${address}`, 20_000, async () => {
+          const response = await fetch(`http://${address}:8080/`);
+          return response.ok ? ((await response.json()) as { node: string }) : undefined;
+        });
+        assert.equal(answer.node, node);
+        assert.equal(await alone.interrupt(), 0, alone.output());
+        assert.deepEqual(processesIn(join(folder, node)), []);
+      }
+    },
+  );
 
   // npm, which stands before it, ends by the signal itself.
   await up.interrupt();
