@@ -3,6 +3,8 @@
 // 1, so that none is chosen to fit. Only fleets that live for days cost so much more
 // that theirs is shorter.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { invariants, invariantText, sabotages } from '#apps/simulator/mod.ts';
 import { runSimulator } from './run-simulator.ts';
@@ -39,6 +41,17 @@ test('the promised bugs are there, their names differ, and every invariant has o
   const { exitCode, output } = await runSimulator(['--sabotage', 'list']);
   assert.equal(exitCode, 0);
   for (const name of names) assert.match(output, new RegExp(`^${name} `, 'm'));
+  const reference = readFileSync(
+    join(import.meta.dirname, '../../docs/reference/invariants.md'),
+    'utf8',
+  );
+  for (const { name, what, invariant } of sabotages) {
+    const row = `\\| \`${name}\` +\\| ${what} +\\| ${invariant.number} +\\|`;
+    assert.match(reference, new RegExp(row), 'the reference has a row for it');
+  }
+  for (const { number, name } of Object.values(invariants)) {
+    assert.match(reference, new RegExp(`\\| ${number} +\\| \`${name}\` `));
+  }
 });
 
 test('without a planted bug the same seeds pass', async () => {
