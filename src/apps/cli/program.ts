@@ -422,7 +422,7 @@ function parsePort(text: string): number {
 
 function parseAddress(text: string): { host: string; port: number } {
   const colon = text.lastIndexOf(':');
-  if (colon <= 0) throw new InvalidArgumentError('It takes HOST:PORT, e.g. 0.0.0.0:7443.');
+  if (colon <= 0) throw new InvalidArgumentError('It takes HOST:PORT, e.g. 192.0.2.10:7443.');
   return {
     host: text.slice(0, colon).replace(/^\[|\]$/g, ''),
     port: parsePort(text.slice(colon + 1)),
