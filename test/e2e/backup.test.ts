@@ -291,8 +291,11 @@ test('adopt takes over what nodes hold: pods go on, and a node that joined after
     const nothing = await selvage(['restore', 'impose', ...kubeconfig]);
     assert.match(nothing.stderr, /nothing is to be settled/);
   } finally {
-    late.kill('SIGINT');
-    await new Promise((resolve) => late.once('close', resolve));
+    if (late.exitCode === null) {
+      const closed = new Promise((resolve) => late.once('close', resolve));
+      late.kill('SIGINT');
+      await closed;
+    }
   }
 });
 

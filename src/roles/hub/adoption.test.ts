@@ -344,6 +344,7 @@ test('a Deployment is raised to what runs of it, never lowered, and not for what
   const { changes, remarks } = run(2);
   assert.deepEqual(remarks, [
     'deployments.apps/default/web was raised from 2 to 4 replicas: so many run',
+    'replicasets.apps/default/web-1 was raised from 2 to 4 replicas: so many run',
   ]);
   const [change] = changes;
   assert.ok(change?.type === 'put');
@@ -351,5 +352,7 @@ test('a Deployment is raised to what runs of it, never lowered, and not for what
     metadata: { generation: 5 },
     spec: { replicas: 4 },
   });
-  assert.deepEqual(run(9).changes, []);
+  assert.deepEqual(run(9).remarks, [
+    'replicasets.apps/default/web-1 was raised from 2 to 4 replicas: so many run',
+  ]);
 });

@@ -149,7 +149,7 @@ function placeOf(key: ObjectKey, facet: Facet): string {
 }
 
 /**
- * Deployments that declare fewer replicas than run now, raised to those: how many there were
+ * Deployments, and their ReplicaSets, that declare fewer replicas than run now, raised to those: how many there were
  * to be is not known to any node, and what runs was declared once. `taken`: keys of pods;
  * `nodeNames`: whose copies were looked at.
  */
@@ -173,14 +173,16 @@ export function raisedReplicas(
     const set = view.get({ resource: 'replicasets.apps', namespace, name: owner.name });
     if (set === undefined || set.uid !== owner.uid || replicasOf(set) === 0) continue;
     const above = controllerOf(set);
-    const target =
+    const deployment =
       above?.kind === 'Deployment'
         ? view.get({ resource: 'deployments.apps', namespace, name: above.name })
-        : set;
-    if (target === undefined) continue;
-    const text = keyText(target.key);
-    counts.set(text, (counts.get(text) ?? 0) + 1);
-    if (isTaken) touched.add(text);
+        : undefined;
+    // Both at once: else one of them would be obeyed before it hears of the other.
+    for (const target of deployment === undefined ? [set] : [deployment, set]) {
+      const text = keyText(target.key);
+      counts.set(text, (counts.get(text) ?? 0) + 1);
+      if (isTaken) touched.add(text);
+    }
   }
   const changes: Change[] = [];
   const remarks: string[] = [];
