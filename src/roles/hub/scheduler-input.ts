@@ -29,20 +29,25 @@ export interface PodFacts {
 
 const factsOf = new WeakMap<StoredObject, PodFacts>();
 
-export function podFacts(pod: StoredObject): PodFacts {
+function podFacts(pod: StoredObject): PodFacts {
   let facts = factsOf.get(pod);
   if (facts === undefined) {
     const { cpuMilli, memoryBytes } = requestsOf(pod);
-    const phase = objectIn(readFacet(pod, 'report'), 'status')['phase'];
     facts = {
       cpuMilli,
       memoryBytes,
       ownerUid: ownerOf(pod),
-      isFinished: phase === 'Succeeded' || phase === 'Failed',
+      isFinished: isFinished(pod),
     };
     factsOf.set(pod, facts);
   }
   return facts;
+}
+
+/** Ended for good, as its agent reports it. */
+export function isFinished(pod: StoredObject): boolean {
+  const { phase } = objectIn(readFacet(pod, 'report'), 'status');
+  return phase === 'Succeeded' || phase === 'Failed';
 }
 
 /**

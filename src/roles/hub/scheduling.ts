@@ -25,7 +25,7 @@ import type {
   StoredObject,
 } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
-import { podFacts, schedulerNode, schedulerPod } from './scheduler-input.ts';
+import { isFinished, schedulerNode, schedulerPod } from './scheduler-input.ts';
 import {
   imagesOf,
   isBeingDeleted,
@@ -316,7 +316,7 @@ function mayHelp({ type, object, previous }: ObjectEvent): boolean {
   if (object.key.resource === 'nodes') return true;
   if (object.key.resource !== 'pods') return false;
   if (type === 'delete') return nodeNameOf(object) !== undefined;
-  return previous !== undefined && podFacts(object).isFinished && !podFacts(previous).isFinished;
+  return previous !== undefined && isFinished(object) && !isFinished(previous);
 }
 
 /** A pod that is new, or whose wishes have changed, and that has no place yet. */

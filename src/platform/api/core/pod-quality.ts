@@ -7,9 +7,22 @@ import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import { compareQuantities, tryParseQuantity } from '../quantity.ts';
 import type { Container, PodSpec, QualityClass } from './pod-types.ts';
 
+/** A facet is read once in its life, and a pod is served anew with each of its reports. */
+const classes = new WeakMap<JsonObject, QualityClass>();
+
 /** `intent` is the stored facet of a pod. */
 export function qualityClassOf(intent: JsonObject | undefined): QualityClass {
-  const spec = intent?.['spec'];
+  if (intent === undefined) return 'BestEffort';
+  let found = classes.get(intent);
+  if (found === undefined) {
+    found = classOf(intent);
+    classes.set(intent, found);
+  }
+  return found;
+}
+
+function classOf(intent: JsonObject): QualityClass {
+  const { spec } = intent;
   if (!isJsonObject(spec)) return 'BestEffort';
   const { containers = [], initContainers = [] } = spec as unknown as Partial<PodSpec>;
   const all = [...containers, ...initContainers];
@@ -18,6 +31,7 @@ export function qualityClassOf(intent: JsonObject | undefined): QualityClass {
 }
 
 const counted = ['cpu', 'memory'] as const;
+const zero = tryParseQuantity('0');
 
 function asksForNothing({ resources = {} }: Container): boolean {
   return counted.every(
@@ -38,6 +52,5 @@ function asksForItsLimits({ resources = {} }: Container): boolean {
 
 function isNothing(amount: string | undefined): boolean {
   const quantity = amount === undefined ? undefined : tryParseQuantity(amount);
-  const zero = tryParseQuantity('0');
   return quantity === undefined || zero === undefined || compareQuantities(quantity, zero) === 0;
 }
