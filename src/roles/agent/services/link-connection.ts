@@ -115,8 +115,9 @@ export class LinkConnection implements PlainConnection {
 
   destroy(): void {
     if (this.#isClosed) return;
-    this.#stream.fail({ code: 'CONNECTION_RESET', message: 'the connection was reset' });
+    // First, so that our own word for it does not come back as a failure.
     this.#close(undefined);
+    this.#stream.fail({ code: 'CONNECTION_RESET', message: 'the connection was reset' });
   }
 
   #queue(step: () => Promise<void>): void {
