@@ -142,6 +142,20 @@ export function storeContract(name: string, open: () => Promise<StoreHarness>): 
     await store.close();
   });
 
+  check('snapshots come less often as the store grows', async ({ open, machine }) => {
+    const store = await open({ snapshotEveryBytes: 2_000 });
+    const seen = new Set<string>();
+    for (let count = 1; count <= 120; count += 1) {
+      await write(store, put(`n${count}`, 'x'.repeat(500)));
+      for (const { name } of await machine.disk.list('log')) {
+        if (name.startsWith('snapshot-')) seen.add(name);
+      }
+    }
+    // With one for every 2,000 bytes there would be thirty.
+    assert.ok(seen.size >= 3 && seen.size <= 10, `${seen.size} snapshots`);
+    await store.close();
+  });
+
   check('a watch of one resource has every transaction that touches it, once', async ({ open }) => {
     const store = await open();
     const other: Change = { ...put('o', '1'), key: { ...key('o'), resource: 'others' } };
