@@ -180,7 +180,21 @@ test('a server restored from an older backup disturbs nothing until an operator 
   });
   assert.deepEqual(workloads(), overtaken);
 
+  await eventually('every node is back', 20_000, async () =>
+    /not connected/.test(await ok(['restore', 'impose', '--dry-run', ...kubeconfig]))
+      ? undefined
+      : true,
+  );
   await ok(['restore', 'impose', ...kubeconfig]);
+  // What only the nodes knew of is written down, for people.
+  const kept = readdirSync(join(server, 'history'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.jsonl'))
+    .map((name) => readFileSync(join(server, 'history', name), 'utf8'))
+    .join('');
+  for (const line of overtaken) {
+    const pod = line.split(' ')[1] ?? '';
+    if (!first.includes(line)) assert.ok(kept.includes(`"pods/default/${pod}"`), pod);
+  }
   assert.deepEqual(await atRest(2), first);
   assert.equal((await raw.send('GET', '/readyz', { certificate: 'none' })).status, 200);
   await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=3']);

@@ -114,7 +114,10 @@ async function runForNode(
     judged.push(...planAdoption(store, copy, chunk, { ...context, isNodeTaken }).outcomes);
   }
   if (mode === 'try') return judged;
-  await keepHistory(dependencies, epoch, copy, mode === 'keep' ? 'all' : judged);
+  const kept = judged.filter(({ outcome }) =>
+    mode === 'keep' ? outcome !== 'present' : outcome === 'refused',
+  );
+  await keepHistory(dependencies, epoch, copy, kept);
   if (mode === 'keep') return judged;
   const outcomes: AdoptionOutcome[] = [];
   for (const chunk of chunksOf(objects)) {
@@ -191,16 +194,10 @@ async function keepHistory(
   { disk, clock }: AdoptionDependencies,
   epoch: number,
   { nodeName, objects, cursor }: NodeCopy,
-  judged: readonly AdoptionOutcome[] | 'all',
+  left: readonly AdoptionOutcome[],
 ): Promise<void> {
-  const why = new Map(
-    judged === 'all'
-      ? []
-      : judged.flatMap(({ object, outcome, remark }) =>
-          outcome === 'refused' ? [[object, remark]] : [],
-        ),
-  );
-  const kept = objects.filter(({ key }) => judged === 'all' || why.has(keyText(key)));
+  const why = new Map(left.map(({ object, outcome, remark }) => [object, remark ?? outcome]));
+  const kept = objects.filter(({ key }) => why.has(keyText(key)));
   if (kept.length === 0) return;
   const folder = `${historyFolder}/${epoch}`;
   await disk.makeDirectory(folder, 0o700);
@@ -208,7 +205,7 @@ async function keepHistory(
     JSON.stringify({
       object: keyText(object.key),
       uid: object.uid,
-      ...(why.has(keyText(object.key)) ? { refused: why.get(keyText(object.key)) } : {}),
+      why: why.get(keyText(object.key)) ?? '',
       facets: Object.fromEntries(
         Object.entries(object.facets).map(([facet, { revision, bytes }]) => [
           facet,

@@ -289,6 +289,8 @@ test('a node that joined after the backup comes in with its pods, where its plac
   assert.match(nowhere.told[0] ?? '', /the server knows no site mill in region north/);
   const forged = judge([node('forged', '127.1.2.0/24')], usual, 'forged');
   assert.deepEqual(forged.told, ['refused | nodes//forged | its key is not proved']);
+  const moved = judge([node('n1', '127.1.7.0/24')]);
+  assert.deepEqual([moved.told, moved.changes], [['present | nodes//n1'], []]);
   const again = judge([node('n1', '127.1.1.0/24', { uid: 'uid-older' })]);
   assert.deepEqual(again.told, [
     'refused | nodes//n1 | the server has another object of that name',

@@ -7,7 +7,8 @@
  * 1. A node gives back only what its slice can hold: itself, pods that are assigned to it, and
  *    what those name. Everything must be valid, as if it were created now.
  * 2. What the server has under another uid stays. Of what both have, each facet is taken
- *    that is newer in the copy; a report is always the node's own word, a verdict never.
+ *    that is newer in the copy; a report is always the node's own word, a verdict never, and
+ *    where a node belongs neither.
  * 3. A pod that the server has given to another node meanwhile stays there.
  * 4. What is not there in a copy is never deleted here.
  */
@@ -298,8 +299,10 @@ function broughtUpToDate(
     if (theirs === undefined || facet === 'verdict') continue;
     if (own !== undefined && equalBytes(own.bytes, theirs.bytes)) continue;
     if (own !== undefined && facet === 'assignment') {
+      // Where a node belongs it does not say itself.
+      if (present.key.resource === 'nodes') continue;
       const other = nodeNameOf(present);
-      if (present.key.resource === 'pods' && other !== facetIn(offered, facet)?.['nodeName']) {
+      if (other !== facetIn(offered, facet)?.['nodeName']) {
         throw new Refusal(`the server has given it to node ${other ?? 'none'} meanwhile`);
       }
     }
