@@ -13,6 +13,7 @@ import { projectFolder } from './helpers/fleet.ts';
 import { type Operation, violationsOf } from './helpers/history.ts';
 
 const clients = 8;
+const watchers = 2;
 const keys = ['a', 'b', 'c'];
 const kills = 4;
 const betweenKillsMs = 1_500;
@@ -42,6 +43,8 @@ function startServer(): ChildProcess {
 
 interface Access {
   call(method: string, target: string, body?: unknown): Promise<{ status: number; text: string }>;
+  /** Resolves when the stream has ended, however; 0 where it never began. */
+  lines(target: string, onLine: (line: string) => void): Promise<number>;
   close(): void;
 }
 
@@ -91,8 +94,64 @@ function accessOf(): Access {
         sent.on('timeout', () => sent.destroy(new Error('timed out')));
         sent.end(bytes);
       }),
+    lines: (target, onLine) =>
+      new Promise((resolve) => {
+        let status = 0;
+        const sent = request(
+          { host: '127.0.0.1', port: apiPort, path: target, agent },
+          (answer) => {
+            status = answer.statusCode ?? 0;
+            let rest = '';
+            answer.setEncoding('utf8').on('data', (part: string) => {
+              const parts = (rest + part).split('\n');
+              rest = parts.pop() ?? '';
+              for (const line of parts) onLine(line);
+            });
+            answer.on('close', () => resolve(status));
+            answer.on('error', () => resolve(status));
+          },
+        );
+        sent.on('error', () => resolve(status));
+        sent.end();
+      }),
     close: () => agent.destroy(),
   };
+}
+
+interface Watched {
+  readonly revisions: number[];
+  /** What it was told to read again in place of events: after the first, up to the last. */
+  readonly gaps: [number, number][];
+  connections: number;
+}
+
+/** Watches from a revision, over every kill, as a client library does. */
+async function runWatcher(from: number, watched: Watched, isOver: () => boolean): Promise<void> {
+  const access = accessOf();
+  let revision = from;
+  while (!isOver()) {
+    watched.connections += 1;
+    let isGone = false;
+    const query = `watch=true&allowWatchBookmarks=true&resourceVersion=${revision}&timeoutSeconds=2`;
+    await access.lines(`${path}?${query}`, (line) => {
+      const { type, object } = JSON.parse(line) as { type: string; object: ConfigMap };
+      if (type === 'ERROR') {
+        isGone = true;
+        return;
+      }
+      revision = Number(object.metadata.resourceVersion);
+      if (type !== 'BOOKMARK') watched.revisions.push(revision);
+    });
+    if (isGone) {
+      const { status, text } = await access.call('GET', path);
+      if (status !== 200) continue;
+      const list = JSON.parse(text) as { metadata: { resourceVersion: string } };
+      watched.gaps.push([revision, Number(list.metadata.resourceVersion)]);
+      revision = Number(list.metadata.resourceVersion);
+    }
+    await wait(20);
+  }
+  access.close();
 }
 
 async function untilReady(access: Access): Promise<void> {
@@ -232,6 +291,14 @@ test('histories over a server that is killed again and again are linearizable', 
   const running = Array.from({ length: clients }, (_, client) =>
     runClient(client, history, () => isOver),
   );
+  let isWatchingOver = false;
+  const begun = Math.max(...history.map(({ revision = 0 }) => revision));
+  const watched = Array.from({ length: watchers }, (): Watched => ({
+    revisions: [],
+    gaps: [],
+    connections: 0,
+  }));
+  const watching = watched.map((one) => runWatcher(begun, one, () => isWatchingOver));
   for (let kill = 0; kill < kills; kill += 1) {
     await wait(betweenKillsMs);
     const ended = new Promise((resolve) => server?.once('close', resolve));
@@ -261,6 +328,29 @@ test('histories over a server that is killed again and again are linearizable', 
     });
   }
   access.close();
+  // What was written last is still on its way to them.
+  await wait(1_000);
+  isWatchingOver = true;
+  await Promise.all(watching);
+  const acknowledged = history
+    .filter(
+      ({ kind, outcome, revision = 0 }) => kind !== 'read' && outcome === 'ok' && revision > begun,
+    )
+    .map(({ revision = 0 }) => revision);
+  for (const { revisions, gaps, connections } of watched) {
+    assert.ok(connections > kills, 'a watch was begun again after every kill');
+    const risen = revisions.filter(
+      (revision, at) => at === 0 || revision > (revisions[at - 1] ?? 0),
+    );
+    assert.deepEqual(revisions, risen, 'a watch has no duplicate and no step back');
+    const shown = new Set(revisions);
+    const missing = acknowledged.filter(
+      (revision) =>
+        !shown.has(revision) && !gaps.some(([after, to]) => revision > after && revision <= to),
+    );
+    assert.deepEqual(missing, [], 'a watch shows every write that was acknowledged');
+    assert.ok(revisions.length > acknowledged.length / 2, `${revisions.length} were shown`);
+  }
 
   const count = (outcome: Operation['outcome']): number =>
     history.filter((operation) => operation.outcome === outcome).length;
