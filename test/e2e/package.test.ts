@@ -219,6 +219,18 @@ test('installed into an empty folder, npx starts a fleet that runs the example',
           return response.ok ? ((await response.json()) as { node: string }) : undefined;
         });
         assert.equal(answer.node, node);
+        if (runtime === 'script') {
+          const exec = (...words: string[]): Promise<string> =>
+            kubectl.ok(['exec', node, '--', 'node', ...words]);
+          assert.equal(await exec('-v'), `${process.version}\n`);
+          assert.equal(await exec('-p', '6 * 7'), '42\n');
+          const text = 'console.log(require("node:os").hostname(), process.argv.slice(1))';
+          assert.equal(await exec('-e', text, 'one'), `${node} [ 'one' ]\n`);
+          // Read by the executable's own Node.js, before any permission counts.
+          const options = '--node-options=--require=/app/server.mjs';
+          const refused = await kubectl.attempt(['exec', node, '--', 'node', '-v', options]);
+          assert.match(refused.stderr, /no command is given the word --node-options/);
+        }
         assert.equal(await alone.interrupt(), 0, alone.output());
         assert.deepEqual(processesIn(join(folder, node)), []);
       }

@@ -143,6 +143,7 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
     'node:child_process',
     'node:crypto',
     'node:fs',
+    'node:module',
     'node:os',
     'node:path',
     'node:perf_hooks',

@@ -11,6 +11,7 @@
  */
 import type { ChildSpec, ProcessIdentity } from '#platform/io/mod.ts';
 import { AgentError } from '../../errors.ts';
+import { nodeOptionsWordOf } from './launch.ts';
 import { runtimeProgram, workloadCommand } from './workload.ts';
 
 /** Words: pid, start time, user, folder, then the command. */
@@ -104,6 +105,10 @@ export function programOf(command: readonly string[], flags: readonly string[]):
     command.some((word) => word.includes('\0'))
   ) {
     throw new AgentError('EXEC_REFUSED', 'the command is too long, or has a NUL in it');
+  }
+  const optionsWord = nodeOptionsWordOf(command);
+  if (optionsWord !== undefined) {
+    throw new AgentError('EXEC_REFUSED', `no command is given the word ${optionsWord}`);
   }
   if (program === 'node' || program === runtimeProgram) {
     const wider = rest.find((word) => /^--(allow-|(no-)?(experimental-)?permission)/.test(word));

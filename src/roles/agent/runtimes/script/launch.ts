@@ -55,8 +55,18 @@ const bundleRoot = '/app';
 /** Names that the shell which sets the environment keeps for itself. */
 const reservedVariables: readonly string[] = ['OPTIND'];
 
+/**
+ * The word by which a single executable would take options for its own Node.js, wherever
+ * it stands and before any permission counts. To any other program it means nothing.
+ */
+export function nodeOptionsWordOf(words: readonly string[]): string | undefined {
+  return words.find((word) => word.startsWith('--node-options'));
+}
+
 /** Names of variables are letters, digits and `_`. Throws RUNTIME_BAD_COMMAND for what cannot be handed over. */
 export function encodeLaunch(launch: Launch): Uint8Array {
+  const optionsWord = nodeOptionsWordOf(launch.command);
+  if (optionsWord !== undefined) throw refused(`no container is given the word ${optionsWord}`);
   const exports = Object.entries(launch.environment).map(([name, value]) => {
     assert(/^[A-Za-z_][A-Za-z0-9_]*$/.test(name), `${name} is no name of a variable`);
     if (reservedVariables.includes(name)) {
