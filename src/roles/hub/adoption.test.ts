@@ -1,7 +1,7 @@
 // What a node may give back to a server that was restored, and what it may not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type JsonObject, type Revision, textOf, type Uid, utf8 } from '#base/mod.ts';
+import { type Json, type JsonObject, type Revision, textOf, type Uid, utf8 } from '#base/mod.ts';
 import { builtInDefinitions, StatusError } from '#platform/api/mod.ts';
 import type { Change, Facet, ObjectKey, StoredObject, StoreView } from '#platform/store/mod.ts';
 import { type AdoptionContext, planAdoption, raisedReplicas } from './adoption.ts';
@@ -270,6 +270,46 @@ test('what is not the node own, not valid, or another one by now is refused with
   assert.deepEqual(written(changes), [
     'pods/default/twice intent',
     'pods/default/twice assignment',
+  ]);
+});
+
+test('whatever is in what a node offers, it is refused and harms nothing', () => {
+  const odd: Json[] = [null, 7, 'x', [], {}, [null], { a: { b: [] } }];
+  const offered = odd.flatMap((value, index) =>
+    ['spec', 'metadata', 'status', 'containers', 'images', 'conditions', 'lost'].map((place) => {
+      const good = pod(`p${index}-${place}`);
+      const intent = JSON.parse(textOf(good.facets.intent?.bytes ?? utf8('{}'))) as JsonObject;
+      const assignment: JsonObject = { nodeName: 'n1', images: {} };
+      const report: JsonObject = { status: {} };
+      const verdict: JsonObject = {};
+      if (place === 'spec') intent['spec'] = value;
+      else if (place === 'metadata') intent['metadata'] = value;
+      else if (place === 'containers') intent['spec'] = { containers: value };
+      else if (place === 'images') assignment['images'] = value;
+      else if (place === 'status') report['status'] = value;
+      else verdict[place] = value;
+      const revision = 50 as Revision;
+      const bytesOf = (part: JsonObject) => ({ revision, bytes: utf8(JSON.stringify(part)) });
+      return {
+        ...good,
+        facets: {
+          intent: bytesOf(intent),
+          assignment: bytesOf(assignment),
+          report: bytesOf(report),
+          verdict: bytesOf(verdict),
+        },
+      };
+    }),
+  );
+  const { told } = judge(offered);
+  assert.equal(told.length, offered.length);
+  const taken = told.filter((line) => line.startsWith('taken in'));
+  // What is nothing odd in its place: no conditions, no images, fields that nobody knows.
+  assert.deepEqual(taken, [
+    'taken in | pods/default/p3-conditions',
+    'taken in | pods/default/p4-status',
+    'taken in | pods/default/p4-images',
+    'taken in | pods/default/p6-status',
   ]);
 });
 

@@ -15,6 +15,7 @@
 import { equalBytes, isJsonObject, type JsonObject, textOf, type Uid, utf8 } from '#base/mod.ts';
 import {
   type ApiObject,
+  type FieldError,
   prepareForCreate,
   type ResourceDefinition,
   resourceName,
@@ -271,14 +272,41 @@ function requireValid(definition: ResourceDefinition, offered: StoredObject): vo
   if (!isIts) throw new Refusal('what it declares is not of its name, kind and uid');
   const sizeBytes = offered.facets.intent?.bytes.length ?? 0;
   if (sizeBytes > (definition.intentBytesMax ?? sizeBytes)) throw new Refusal('it is too large');
-  const object = definition.facets.fold(parsed);
-  const [first] = [
-    ...validateAgainstSchema(definition.schema, object, { errorsMax: 1 }),
-    ...validateMetadata(definition, object, asItIs(object)),
-    // A node as served carries labels that users may not write.
-    ...(key.resource === 'nodes' ? [] : (definition.validate?.(object, asItIs(object)) ?? [])),
-  ];
+  if (parsed.report !== undefined && !isJsonObject(parsed.report['status'])) {
+    throw new Refusal('its report has no status');
+  }
+  if (!isVerdict(parsed.verdict)) throw new Refusal('its verdict is none');
+  const [first] = problemsOf(definition, parsed);
   if (first !== undefined) throw new Refusal(`it is not valid: ${first.field}: ${first.message}`);
+}
+
+/** What the fold of a verdict does not show is looked at here. */
+function isVerdict(verdict: JsonObject | undefined): boolean {
+  const { lost, status, conditions } = verdict ?? {};
+  return (
+    (lost === undefined || (isJsonObject(lost) && typeof lost['id'] === 'string')) &&
+    (status === undefined || isJsonObject(status)) &&
+    (conditions === undefined || (Array.isArray(conditions) && conditions.every(isJsonObject)))
+  );
+}
+
+/** Each rule sees only what has satisfied the one before. */
+function problemsOf(
+  definition: ResourceDefinition,
+  parsed: Partial<Record<Facet, JsonObject>>,
+): readonly FieldError[] {
+  let object: ApiObject;
+  try {
+    object = definition.facets.fold(parsed);
+  } catch {
+    throw new Refusal('its parts do not make an object');
+  }
+  const bySchema = validateAgainstSchema(definition.schema, object, { errorsMax: 1 });
+  if (bySchema.length > 0) return bySchema;
+  const byMetadata = validateMetadata(definition, object, asItIs(object));
+  // A node as served carries labels that users may not write.
+  if (byMetadata.length > 0 || definition.kind === 'Node') return byMetadata;
+  return definition.validate?.(object, asItIs(object)) ?? [];
 }
 
 /** It was accepted once: only what it is counts, not how it came to be. */
@@ -325,7 +353,9 @@ function takenIn(
   let remark: string | undefined;
   for (const facet of facets) {
     const bytes = offered.facets[facet]?.bytes;
-    if (bytes === undefined) continue;
+    // What is to be concluded of a node is concluded anew, as of one that has just joined.
+    const isConcluded = facet === 'verdict' && offered.key.resource === 'nodes';
+    if (bytes === undefined || isConcluded) continue;
     const orphaned = facet === 'intent' ? withoutLostOwner(view, offered, context) : undefined;
     if (orphaned !== undefined) remark = orphaned.remark;
     made.push(
