@@ -37,6 +37,7 @@ import {
 } from '#platform/io/node/mod.ts';
 import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
+import { checkIdentity } from './damaged-identity.ts';
 import { requireKnownFormat } from './state-format.ts';
 import { controlGroupsHere } from './control-groups.ts';
 import { machineFacts, sampleMachine } from './machine.ts';
@@ -143,6 +144,7 @@ async function ensureIdentity(
   options: AgentProcessOptions,
   logger: Logger,
 ): Promise<NodeIdentity> {
+  await checkIdentity(disk, logger);
   const existing = await loadNodeIdentity(disk);
   if (existing !== undefined) {
     if (existing.nodeName !== options.nodeName) {

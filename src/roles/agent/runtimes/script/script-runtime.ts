@@ -10,7 +10,7 @@
  *    is in exit.json, and a run without one was killed together with its shim.
  * 3. A process is named by pid and start time; a pid alone is never trusted.
  */
-import { assert, errorText } from '#base/mod.ts';
+import { assert, errorText, textOf, utf8 } from '#base/mod.ts';
 import {
   sleep,
   type Child,
@@ -24,8 +24,8 @@ import {
   type Timers,
 } from '#platform/io/mod.ts';
 import { hash } from 'node:crypto';
-import { utf8 } from '#base/mod.ts';
 import { AgentError } from '../../errors.ts';
+import { readOrSetAside } from '../../set-aside.ts';
 import type {
   ContainerExit,
   ContainerKey,
@@ -119,12 +119,17 @@ const readableFile = 0o644;
 /** By content: shells that run read on in the text that they were started with. */
 async function keepText(
   disk: Disk,
+  logger: Logger,
   name: string,
   ending: 'sh' | 'mjs',
   text: string,
 ): Promise<string> {
   const path = `${name}-${hash('sha256', text, 'hex').slice(0, 16)}.${ending}`;
-  if ((await disk.readFile(path, keptBytesMax)) === undefined) {
+  // A damaged one would keep everything from starting; who runs it keeps what was moved.
+  const kept = await readOrSetAside(disk, path, keptBytesMax, logger, (bytes) =>
+    textOf(bytes) === text ? text : undefined,
+  );
+  if (kept === undefined) {
     await disk.writeFileAtomic(path, utf8(text), ending === 'sh' ? ownerOnlyFile : readableFile);
   }
   return path;
@@ -145,13 +150,15 @@ export async function openProcessRuntimes(
   let isPolling = false;
 
   await disk.makeDirectory('pods', ownerOnlyFolder);
-  const shimPath = await keepText(disk, 'shim', 'sh', shimText);
+  const shimPath = await keepText(disk, logger, 'shim', 'sh', shimText);
   const execPath =
-    dependencies.children === undefined ? undefined : await keepText(disk, 'exec', 'sh', execText);
+    dependencies.children === undefined
+      ? undefined
+      : await keepText(disk, logger, 'exec', 'sh', execText);
 
   const flavours: Flavour[] = [scriptFlavour];
   if (options.wasmHostText !== undefined) {
-    const path = await keepText(disk, 'wasm-host', 'mjs', options.wasmHostText);
+    const path = await keepText(disk, logger, 'wasm-host', 'mjs', options.wasmHostText);
     flavours.push(wasmFlavour(disk.absolute(path)));
   }
 
