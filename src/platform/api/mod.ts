@@ -22,6 +22,7 @@ export { decodeFacet, encodeFacet, facetsOf, foldObject } from './facets.ts';
 export { equalJson, invalidError, refuseInvalid } from './field-errors.ts';
 export { dnsSubdomainProblem } from './formats.ts';
 export { applyJsonPatch, type JsonPatchLimits } from './json-patch.ts';
+export { parseKubernetesProtobuf } from './protobuf/kubernetes-protobuf.ts';
 export { applyMergePatch, createMergePatch } from './merge-patch.ts';
 export { validateMetadata } from './metadata.ts';
 export {

@@ -1,11 +1,12 @@
 /**
- * Bodies of requests: bounded, strict, JSON or YAML.
+ * Bodies of requests: bounded, strict; JSON, YAML or protobuf.
  *
  * Invariants:
  * 1. Nothing larger than the limit is held in memory.
  * 2. YAML passes the same strict reader as JSON: same depth, same names, same numbers.
  */
 import {
+  parseKubernetesProtobuf,
   parseStrictJson,
   parseStrictYaml,
   type ParsedJson,
@@ -40,16 +41,12 @@ export async function readParsed(request: HttpRequest): Promise<ParsedJson | und
     case 'text/yaml':
       return parseStrictYaml(bytes);
     case 'application/vnd.kubernetes.protobuf':
-      throw new StatusError(
-        'UnsupportedMediaType',
-        'this server does not read protobuf bodies yet: send JSON, for instance with ' +
-          '"kubectl create -f FILE" instead of a kubectl generator',
-      );
+      return parseKubernetesProtobuf(bytes);
     default:
       throw new StatusError(
         'UnsupportedMediaType',
         `the body of the request is of the type ${JSON.stringify(contentType.slice(0, 100))}; ` +
-          'accepted are application/json and application/yaml',
+          'accepted are application/json, application/yaml and application/vnd.kubernetes.protobuf',
       );
   }
 }

@@ -1,0 +1,242 @@
+/**
+ * The messages of the Kubernetes API that clients send as protobuf, by their field
+ * numbers (k8s.io/api, generated.proto). Only what the kinds here have: a field that is
+ * set and is not in the table is refused by its number, never dropped.
+ */
+
+export type ScalarType =
+  | 'string'
+  | 'integer'
+  | 'boolean'
+  | 'bytes'
+  | 'time'
+  | 'quantity'
+  | 'int-or-string';
+
+export interface MessageField {
+  readonly name: string;
+  /** A scalar, or the name of a message below. */
+  readonly type: string;
+  readonly shape: 'single' | 'list' | 'map';
+  /** A pointer in Go: that it is there counts, also where it is zero. */
+  readonly isPointer: boolean;
+}
+
+export type Message = Readonly<Record<number, MessageField>>;
+
+/**
+ * `1 name string`, one field a line. `[]` before the type: a list; `{}`: a map from
+ * texts; `*`: a pointer.
+ */
+function message(text: string): Message {
+  const fields: Record<number, MessageField> = {};
+  for (const line of text.trim().split('\n')) {
+    const [number = '', name = '', words = ''] = line.trim().split(' ');
+    const prefix = /^(\[\]|\{\}|\*)?/.exec(words)?.[1] ?? '';
+    fields[Number(number)] = {
+      name,
+      type: words.slice(prefix.length),
+      shape: prefix === '[]' ? 'list' : prefix === '{}' ? 'map' : 'single',
+      isPointer: prefix === '*',
+    };
+  }
+  return fields;
+}
+
+export const messages: Readonly<Record<string, Message>> = {
+  ObjectMeta: message(`
+    1 name string
+    2 generateName string
+    3 namespace string
+    5 uid string
+    6 resourceVersion string
+    7 generation integer
+    8 creationTimestamp time
+    9 deletionTimestamp *time
+    10 deletionGracePeriodSeconds *integer
+    11 labels {}string
+    12 annotations {}string
+    13 ownerReferences []OwnerReference
+    14 finalizers []string`),
+  OwnerReference: message(`
+    1 kind string
+    3 name string
+    4 uid string
+    5 apiVersion string
+    6 controller *boolean
+    7 blockOwnerDeletion *boolean`),
+  LabelSelector: message(`
+    1 matchLabels {}string
+    2 matchExpressions []LabelSelectorRequirement`),
+  LabelSelectorRequirement: message(`
+    1 key string
+    2 operator string
+    3 values []string`),
+  DeleteOptions: message(`
+    1 gracePeriodSeconds *integer
+    2 preconditions *Preconditions
+    3 orphanDependents *boolean
+    4 propagationPolicy *string
+    5 dryRun []string`),
+  Preconditions: message(`
+    1 uid *string
+    2 resourceVersion *string`),
+  Eviction: message(`
+    1 metadata ObjectMeta
+    2 deleteOptions *DeleteOptions`),
+  Namespace: message(`
+    1 metadata ObjectMeta
+    2 spec NamespaceSpec
+    3 status -`),
+  NamespaceSpec: message(`
+    1 finalizers []string`),
+  ConfigMap: message(`
+    1 metadata ObjectMeta
+    2 data {}string
+    3 binaryData {}bytes
+    4 immutable *boolean`),
+  Secret: message(`
+    1 metadata ObjectMeta
+    2 data {}bytes
+    3 type string
+    4 stringData {}string
+    5 immutable *boolean`),
+  Service: message(`
+    1 metadata ObjectMeta
+    2 spec ServiceSpec
+    3 status -`),
+  ServiceSpec: message(`
+    1 ports []ServicePort
+    2 selector {}string
+    3 clusterIP string
+    4 type string
+    7 sessionAffinity string
+    10 externalName string
+    13 publishNotReadyAddresses boolean
+    17 ipFamilyPolicy *string
+    18 clusterIPs []string
+    19 ipFamilies []string
+    22 internalTrafficPolicy *string`),
+  ServicePort: message(`
+    1 name string
+    2 protocol string
+    3 port integer
+    4 targetPort int-or-string
+    5 nodePort integer
+    6 appProtocol *string`),
+  Deployment: message(`
+    1 metadata ObjectMeta
+    2 spec DeploymentSpec
+    3 status -`),
+  DeploymentSpec: message(`
+    1 replicas *integer
+    2 selector *LabelSelector
+    3 template PodTemplate
+    4 strategy DeploymentStrategy
+    5 minReadySeconds integer
+    6 revisionHistoryLimit *integer
+    7 paused boolean
+    9 progressDeadlineSeconds *integer`),
+  DeploymentStrategy: message(`
+    1 type string
+    2 rollingUpdate *RollingUpdate`),
+  RollingUpdate: message(`
+    1 maxUnavailable *int-or-string
+    2 maxSurge *int-or-string`),
+  Job: message(`
+    1 metadata ObjectMeta
+    2 spec JobSpec
+    3 status -`),
+  JobSpec: message(`
+    1 parallelism *integer
+    2 completions *integer
+    3 activeDeadlineSeconds *integer
+    4 selector *LabelSelector
+    5 manualSelector *boolean
+    6 template PodTemplate
+    7 backoffLimit *integer
+    8 ttlSecondsAfterFinished *integer
+    9 completionMode *string
+    10 suspend *boolean`),
+  CronJob: message(`
+    1 metadata ObjectMeta
+    2 spec CronJobSpec
+    3 status -`),
+  CronJobSpec: message(`
+    1 schedule string
+    2 startingDeadlineSeconds *integer
+    3 concurrencyPolicy string
+    4 suspend *boolean
+    5 jobTemplate JobTemplate
+    6 successfulJobsHistoryLimit *integer
+    7 failedJobsHistoryLimit *integer
+    8 timeZone *string`),
+  JobTemplate: message(`
+    1 metadata ObjectMeta
+    2 spec JobSpec`),
+  PodTemplate: message(`
+    1 metadata ObjectMeta
+    2 spec PodSpec`),
+  Pod: message(`
+    1 metadata ObjectMeta
+    2 spec PodSpec
+    3 status -`),
+  PodSpec: message(`
+    2 containers []Container
+    3 restartPolicy string
+    4 terminationGracePeriodSeconds *integer
+    5 activeDeadlineSeconds *integer
+    6 dnsPolicy string
+    7 nodeSelector {}string
+    10 nodeName string
+    14 securityContext *Empty
+    16 hostname string
+    17 subdomain string
+    19 schedulerName string
+    20 initContainers []Container`),
+  Container: message(`
+    1 name string
+    2 image string
+    3 command []string
+    4 args []string
+    5 workingDir string
+    6 ports []ContainerPort
+    7 env []EnvVar
+    8 resources Resources
+    13 terminationMessagePath string
+    14 imagePullPolicy string
+    15 securityContext *Empty
+    20 terminationMessagePolicy string
+    24 restartPolicy *string`),
+  ContainerPort: message(`
+    1 name string
+    3 containerPort integer
+    4 protocol string`),
+  EnvVar: message(`
+    1 name string
+    2 value string`),
+  Resources: message(`
+    1 limits {}quantity
+    2 requests {}quantity`),
+  Scale: message(`
+    1 metadata ObjectMeta
+    2 spec ScaleSpec
+    3 status -`),
+  ScaleSpec: message(`
+    1 replicas integer`),
+  Empty: {},
+};
+
+/** The kinds that may come as protobuf: `apiVersion/kind`, and the message of each. */
+export const messageOfKind: Readonly<Record<string, string>> = {
+  'v1/Namespace': 'Namespace',
+  'v1/ConfigMap': 'ConfigMap',
+  'v1/Secret': 'Secret',
+  'v1/Service': 'Service',
+  'v1/Pod': 'Pod',
+  'apps/v1/Deployment': 'Deployment',
+  'batch/v1/Job': 'Job',
+  'batch/v1/CronJob': 'CronJob',
+  'policy/v1/Eviction': 'Eviction',
+  'autoscaling/v1/Scale': 'Scale',
+};

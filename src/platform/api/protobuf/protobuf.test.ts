@@ -1,0 +1,193 @@
+// Bodies as protobuf: written here field by field, as Go's encoder writes them.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { concatBytes, utf8 } from '#base/mod.ts';
+import { StatusError } from '../status-error.ts';
+import { parseKubernetesProtobuf } from './kubernetes-protobuf.ts';
+
+function varint(value: bigint): number[] {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, value);
+  do {
+    const byte = Number(rest & 0x7fn);
+    rest >>= 7n;
+    bytes.push(rest === 0n ? byte : byte | 0x80);
+  } while (rest !== 0n);
+  return bytes;
+}
+
+type Value = bigint | string | Uint8Array;
+
+/** A message out of `[number, value]` pairs. */
+function message(...fields: readonly (readonly [number, Value])[]): Uint8Array {
+  return concatBytes(
+    fields.map(([number, value]) => {
+      if (typeof value === 'bigint')
+        return Uint8Array.from([...varint(BigInt(number) << 3n), ...varint(value)]);
+      const bytes = typeof value === 'string' ? utf8(value) : value;
+      const head = [...varint((BigInt(number) << 3n) | 2n), ...varint(BigInt(bytes.length))];
+      return concatBytes([Uint8Array.from(head), bytes]);
+    }),
+  );
+}
+
+function body(apiVersion: string, kind: string, raw: Uint8Array): Uint8Array {
+  const unknown = message([1, message([1, apiVersion], [2, kind])], [2, raw], [3, ''], [4, '']);
+  return concatBytes([utf8('k8s\0'), unknown]);
+}
+
+/** As Go writes it: fields that are not set are there, as zeros. */
+const metadata = (name: string): Uint8Array =>
+  message(
+    [1, name],
+    [2, ''],
+    [3, ''],
+    [4, ''],
+    [5, ''],
+    [6, ''],
+    [7, 0n],
+    [8, message()],
+    [11, message([1, 'app'], [2, name])],
+  );
+
+test('what was set arrives as JSON would have brought it, and zeros of Go do not', () => {
+  const container = message(
+    [1, 'main'],
+    [2, 'web:1'],
+    [5, ''],
+    [6, message([1, ''], [2, 0n], [3, 80n], [4, ''])],
+    [8, message([2, message([1, 'memory'], [2, message([1, '64Mi'])])])],
+    [13, ''],
+    [14, ''],
+    [16, 0n],
+    [17, 0n],
+    [18, 0n],
+  );
+  const pod = message(
+    [2, container],
+    [3, ''],
+    [6, ''],
+    [8, ''],
+    [9, ''],
+    [10, ''],
+    [11, 0n],
+    [12, 0n],
+    [14, message()],
+    [19, ''],
+  );
+  const rolling = message(
+    [1, message([1, 1n], [2, 0n], [3, '25%'])],
+    [2, message([1, 0n], [2, 2n], [3, ''])],
+  );
+  const spec = message(
+    [1, 0n],
+    [2, message([1, message([1, 'app'], [2, 'web'])])],
+    [3, message([1, metadata('')], [2, pod])],
+    [4, message([1, ''], [2, rolling])],
+    [5, 0n],
+    [7, 0n],
+  );
+  const bytes = body(
+    'apps/v1',
+    'Deployment',
+    message([1, metadata('web')], [2, spec], [3, message([1, 0n])]),
+  );
+  assert.deepEqual(parseKubernetesProtobuf(bytes).value, {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web', labels: { app: 'web' } },
+    spec: {
+      // A pointer: no replicas at all is a wish.
+      replicas: 0,
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels: { app: '' } },
+        spec: {
+          containers: [
+            {
+              name: 'main',
+              image: 'web:1',
+              ports: [{ containerPort: 80 }],
+              resources: { requests: { memory: '64Mi' } },
+            },
+          ],
+          securityContext: {},
+        },
+      },
+      strategy: { rollingUpdate: { maxUnavailable: '25%', maxSurge: 2 } },
+    },
+  });
+});
+
+test('bytes and negative numbers are what they were', () => {
+  const secret = message(
+    [1, metadata('s')],
+    [2, message([1, 'key'], [2, Uint8Array.from([0, 255, 7])])],
+    [3, 'Opaque'],
+  );
+  assert.deepEqual(parseKubernetesProtobuf(body('v1', 'Secret', secret)).value, {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 's', labels: { app: 's' } },
+    data: { key: 'AP8H' },
+    type: 'Opaque',
+  });
+  const options = parseKubernetesProtobuf(
+    body('policy/v1', 'DeleteOptions', message([1, -1n])),
+  ).value;
+  assert.deepEqual(options, {
+    apiVersion: 'policy/v1',
+    kind: 'DeleteOptions',
+    gracePeriodSeconds: -1,
+  });
+});
+
+test('a field that is not known refuses the body where it says something', () => {
+  const withHostNetwork = (value: bigint): Uint8Array =>
+    body('v1', 'Pod', message([1, metadata('p')], [2, message([11, value])]));
+  assert.doesNotThrow(() => parseKubernetesProtobuf(withHostNetwork(0n)));
+  assert.throws(
+    () => parseKubernetesProtobuf(withHostNetwork(1n)),
+    /field 11 of PodSpec is not known/,
+  );
+  assert.throws(
+    () => parseKubernetesProtobuf(body('rbac.authorization.k8s.io/v1', 'Role', message())),
+    (error) =>
+      error instanceof StatusError && error.httpStatus === 415 && /Role/.test(error.message),
+  );
+});
+
+test('a key that is a name of JavaScript is a key', () => {
+  const data = message([1, metadata('c')], [2, message([1, '__proto__'], [2, 'x'])]);
+  const { value } = parseKubernetesProtobuf(body('v1', 'ConfigMap', data));
+  const read = (value as { data: Record<string, string> }).data;
+  assert.deepEqual(Object.keys(read), ['__proto__']);
+  assert.equal(({} as Record<string, unknown>)['x'], undefined);
+});
+
+test('whatever bytes come, they are read or refused, and nothing else', () => {
+  const kinds = fc.constantFrom(
+    ['v1', 'Pod'],
+    ['apps/v1', 'Deployment'],
+    ['v1', 'Secret'],
+    ['batch/v1', 'CronJob'],
+  );
+  fc.assert(
+    fc.property(
+      kinds,
+      fc.uint8Array({ maxLength: 200 }),
+      fc.boolean(),
+      ([apiVersion = '', kind = ''], bytes, isFramed) => {
+        try {
+          parseKubernetesProtobuf(
+            isFramed ? body(apiVersion, kind, bytes) : concatBytes([utf8('k8s\0'), bytes]),
+          );
+        } catch (error) {
+          assert.ok(error instanceof StatusError, String(error));
+        }
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});

@@ -1,0 +1,67 @@
+// `kubectl create KIND`, which newer clients send as protobuf: what is stored is what the
+// same words give as a manifest.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startFleet, type TestFleet } from './helpers/fleet.ts';
+
+let fleet: TestFleet;
+
+before(async () => {
+  fleet = await startFleet(['--nodes', '1']);
+});
+
+after(() => fleet.remove());
+
+const generators: readonly (readonly [kind: string, words: readonly string[]])[] = [
+  ['namespace', ['namespace', 'shop']],
+  ['configmap', ['configmap', 'settings', '--from-literal=colour=blue', '--from-literal=size=3']],
+  ['secret', ['secret', 'generic', 'password', '--from-literal=word=open sesame']],
+  [
+    'deployment',
+    ['deployment', 'web', '--image=nothing:1', '--replicas=0', '--port=8080', '--', 'a', 'b'],
+  ],
+  ['job', ['job', 'once', '--image=nothing:1', '--', 'main.mjs']],
+  ['cronjob', ['cronjob', 'nightly', '--image=nothing:1', '--schedule=0 3 * * *']],
+  ['service', ['service', 'clusterip', 'web', '--tcp=80:8080']],
+];
+
+/** What a person wrote, without what the server adds. */
+function written(object: Record<string, unknown>): unknown {
+  const { metadata, spec, data, type } = object as {
+    metadata: { name: string; labels?: object };
+    spec?: Record<string, unknown>;
+    data?: object;
+    type?: string;
+  };
+  const { clusterIP: _one, clusterIPs: _all, selector: _selector, ...rest } = spec ?? {};
+  return { name: metadata.name, spec: rest, data, type };
+}
+
+for (const [kind, words] of generators) {
+  test(`kubectl create ${kind} stores what its manifest says`, async () => {
+    const dry = await fleet.kubectl.ok([
+      'create',
+      ...words.slice(0, 1),
+      '--dry-run=client',
+      '-o',
+      'json',
+      ...words.slice(1),
+    ]);
+    const [name = ''] = words.slice(kind === 'secret' || kind === 'service' ? 2 : 1);
+    await fleet.kubectl.ok(['create', ...words]);
+    const stored = await fleet.kubectl.json<Record<string, unknown>>(['get', kind, name]);
+    await fleet.kubectl.ok(['delete', kind, name, '--wait=true']);
+    await fleet.kubectl.ok(['create', '-f', '-'], dry);
+    const again = await fleet.kubectl.json<Record<string, unknown>>(['get', kind, name]);
+    const template = (object: Record<string, unknown>): unknown =>
+      JSON.parse(
+        JSON.stringify(written(object), (field, value: unknown) =>
+          field === 'controller-uid' || field.startsWith('batch.kubernetes.io/')
+            ? undefined
+            : value,
+        ),
+      );
+    assert.deepEqual(template(stored), template(again));
+    await fleet.kubectl.ok(['delete', kind, name, '--wait=false']);
+  });
+}
