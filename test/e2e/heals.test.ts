@@ -450,7 +450,7 @@ test('deleting the Node of a machine that is gone lets its pods go', async () =>
   await wait(2 * heartbeatMs);
   assert.notEqual((await pod('alone')).metadata.deletionTimestamp, undefined, 'it stays');
   await kubectl.ok(['delete', 'node', node]);
-  await eventually('nothing of it is left', 20_000, async () => {
+  await eventually('nothing of it is left', 40_000, async () => {
     const all = await kubectl.json<{ items: Pod[] }>(['get', 'pods']);
     return all.items.length === replicas && all.items.every(isReady) ? true : undefined;
   });
