@@ -5,6 +5,8 @@
 import { StatusError, statusReasons } from '#platform/api/mod.ts';
 import type { SourceFile } from '../tidy/source-files.ts';
 
+/** The same where the words are put together first. */
+const raisedBarePattern = /(?:Error\(|code: )\s*'([A-Z][A-Z0-9]*_[A-Z0-9_]+)'/g;
 /** Raised as `new SomeError('CODE', 'words'`, or passed on as `code: 'CODE'` with a message. */
 const raisedPattern =
   /(?:\(\s*|code: )'([A-Z][A-Z0-9]*_[A-Z0-9_]+)',\s*(?:message:\s*)?(?:'([^'\n]*)'|"([^"\n]*)"|`([^`]*)`)/g;
@@ -39,7 +41,7 @@ function rowsOf(sources: readonly SourceFile[]): string[] {
   const found = new Map<string, { words: string; rooms: Set<string> }>();
   for (const { path, text } of sources) {
     if (path.endsWith('.test.ts') || path.endsWith('.contract.ts')) continue;
-    for (const match of text.matchAll(raisedPattern)) {
+    for (const match of [...text.matchAll(raisedPattern), ...text.matchAll(raisedBarePattern)]) {
       const [, code = '', single, double, template] = match;
       const words = (single ?? double ?? template ?? '').replaceAll(/\$\{[^}]*\}/g, '{…}');
       const room = path.replace(/^src\//, '').replace(/\/[^/]*$/, '');
@@ -52,6 +54,6 @@ function rowsOf(sources: readonly SourceFile[]): string[] {
     .toSorted(([left], [right]) => (left < right ? -1 : 1))
     .map(
       ([code, { words, rooms }]) =>
-        `- \`${code}\` (${[...rooms].toSorted().join(', ')}): ${words.replaceAll(/\s+/g, ' ').trim()}`,
+        `- \`${code}\` (${[...rooms].toSorted().join(', ')})${words === '' ? '' : `: ${words.replaceAll(/\s+/g, ' ').trim()}`}`,
     );
 }
