@@ -223,6 +223,7 @@ test(
       );
       assert.equal(await value('selvage_store_objects{resource="nodes"}'), 3);
       assert.equal(await value('selvage_store_latched{store="main"}'), 0);
+      assert.equal(await value('selvage_hub_connected_nodes'), 3);
       let written = 0;
       await eventually('a rate can be computed', 20_000, async () => {
         // A fleet in which nothing happens writes nothing.

@@ -238,6 +238,7 @@ export async function assembleServer(
     resourceNames: builtInDefinitions
       .filter(({ storage }) => storage === 'main')
       .map(({ group, plural }) => resourceName({ group, plural })),
+    connectedNodes: () => hub.connectedNodes(),
     queues: () => controllers.queues(),
   });
   await controllers.ready();

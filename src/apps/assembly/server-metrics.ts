@@ -1,4 +1,4 @@
-/** What a server tells of itself beyond its requests: stores and controllers. */
+/** What a server tells of itself beyond its requests: stores, nodes and controllers. */
 import { resources } from '#platform/api/mod.ts';
 import type { Metrics } from '#platform/metrics/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
@@ -8,6 +8,7 @@ export interface ObservedServer {
   readonly eventStore: Store;
   /** Stored resources, by the name that the store has for them. */
   readonly resourceNames: readonly string[];
+  readonly connectedNodes: () => number;
   readonly queues: () => Iterable<readonly [controller: string, size: number]>;
 }
 
@@ -39,6 +40,13 @@ export function observeServer(metrics: Metrics, observed: ObservedServer): void 
       [['main'], store.isLatched ? 1 : 0],
       [['events'], eventStore.isLatched ? 1 : 0],
     ],
+  );
+  metrics.observed(
+    'selvage_hub_connected_nodes',
+    'Nodes that hold a link now.',
+    'gauge',
+    [],
+    () => [[[], observed.connectedNodes()]],
   );
   metrics.observed(
     'selvage_controller_queue_keys',

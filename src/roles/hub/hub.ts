@@ -116,6 +116,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
   scheduling.request();
 
   return {
+    connectedNodes: () => sessions.count,
     accept: (connection) => sessions.accept(connection),
     copies: {
       isConnected: (nodeName) => sessionOf(nodeName) !== undefined,

@@ -102,6 +102,11 @@ export class Sessions {
           });
   }
 
+  /** Nodes that hold a link now. */
+  get count(): number {
+    return this.#sessions.size;
+  }
+
   session(nodeName: string): LinkSession | undefined {
     return this.#sessions.get(nodeName);
   }

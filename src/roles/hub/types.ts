@@ -70,6 +70,8 @@ export interface PodStreams {
 }
 
 export interface Hub {
+  /** How many nodes hold a link now. */
+  connectedNodes(): number;
   /** Takes over a connection of a node that has shown its certificate. */
   accept(connection: Connection): void;
   /** What nodes hold of a history that this server may not have. */
