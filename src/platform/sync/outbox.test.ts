@@ -223,6 +223,33 @@ test('what was said to be kept arrives, whenever the power goes', async () => {
   }
 });
 
+test('a disk that lost the end of an outbox hides nothing of what is put later', async () => {
+  const { world, node, parent, open, deliver, fill } = await pair();
+  const first = await open();
+  await deliver(first);
+  await fill(first, ...numbers(1, 20).map(event));
+  await world.until('it is empty', () => first.pendingCount === 0);
+  await world.run(first.close());
+  const disk = await world.disk(node, 'outbox/log');
+  const segment = (await world.run(disk.list(''))).find(({ name }) => name.endsWith('.log'));
+  const file = await world.run(disk.open(segment?.name ?? '', 'write'));
+  await world.run(file.truncate(Math.floor((await world.run(file.sizeBytes())) / 2)));
+  await world.run(file.close());
+  const second = await open();
+  // More than was lost, so that the numbers alone would say nothing.
+  await fill(second, ...numbers(21, 40).map(event));
+  const link = await deliver(second);
+  await world.until('it is empty', () => second.pendingCount === 0);
+  assert.deepEqual(parent.told, numbers(1, 40));
+  link.end();
+  await world.run(second.close());
+  const third = await open();
+  await fill(third, event('41'));
+  await deliver(third);
+  await world.until('it is empty', () => third.pendingCount === 0);
+  assert.deepEqual(parent.told, numbers(1, 41));
+});
+
 test('a full disk refuses what it cannot keep and loses nothing else', async () => {
   const { world, node, parent, open, deliver, fill } = await pair();
   const outbox = await open();

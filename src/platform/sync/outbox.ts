@@ -12,6 +12,9 @@
  * 4. That the parent has an entry is written down with every
  *    `acknowledgementsPerRecord` entries only. Forgetting it is harmless: the
  *    parent says at the start of a session how far it is.
+ * 5. A parent that has more than was on this disk when it was opened knows sequences
+ *    that this disk has lost: then what follows is delivered under a new incarnation,
+ *    as it would be taken for what the parent has.
  */
 import { assert, errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
@@ -64,7 +67,7 @@ export async function openOutbox(
 ): Promise<Outbox> {
   const { disk, random, logger } = dependencies;
   const log = await openLog({ disk, random, logger }, { segmentBytesMax });
-  const outbox = new DiskOutbox(log, logger, { ...defaultLimits, ...limits });
+  const outbox = new DiskOutbox(log, logger, random, { ...defaultLimits, ...limits });
   await outbox.load();
   return outbox;
 }
@@ -72,7 +75,11 @@ export async function openOutbox(
 class DiskOutbox implements Outbox {
   readonly #log: Log;
   readonly #logger: Logger;
+  readonly #random: Random;
   readonly #limits: OutboxLimits;
+  #incarnation: string;
+  /** The last sequence that was on disk when it was opened; undefined once a parent has seen it. */
+  #openedAt: number | undefined;
   /** By sequence, rising. */
   #pending = new Map<number, Pending>();
   readonly #reports = new Map<string, number>();
@@ -91,9 +98,11 @@ class DiskOutbox implements Outbox {
   #snapshotBytes = 0;
   #isCompacting = false;
 
-  constructor(log: Log, logger: Logger, limits: OutboxLimits) {
+  constructor(log: Log, logger: Logger, random: Random, limits: OutboxLimits) {
     this.#log = log;
     this.#logger = logger;
+    this.#random = random;
+    this.#incarnation = log.incarnation;
     this.#limits = limits;
   }
 
@@ -160,7 +169,7 @@ class DiskOutbox implements Outbox {
     this.#isClosed = true;
     this.#stream?.fail({ code: 'SYNC_CLOSED', message: 'the sender has shut down' });
     if (this.#acknowledged > this.#acknowledgedOnDisk) {
-      await this.#log.appendDurably(acknowledgement(this.#acknowledged)).catch(() => undefined);
+      await this.#log.appendDurably(this.#acknowledgement()).catch(() => undefined);
     }
     await this.#log.close();
   }
@@ -177,6 +186,7 @@ class DiskOutbox implements Outbox {
       for await (const record of this.#log.read(oldest))
         this.#replay(record.payload, record.sequence);
     }
+    this.#openedAt = this.#log.head().sequence;
     this.#acknowledgedOnDisk = this.#acknowledged;
     this.#snapshotBytes = this.#log.sizeBytes();
   }
@@ -185,8 +195,9 @@ class DiskOutbox implements Outbox {
   #replay(payload: Uint8Array, recordSequence: number | undefined): void {
     const record: unknown = JSON.parse(strictTextOf(payload));
     assert(isJsonObject(record), 'a record of the outbox is an object');
-    const { acknowledged, dropped, gap } = record;
+    const { acknowledged, dropped, gap, incarnation } = record;
     if (typeof acknowledged === 'number') {
+      if (typeof incarnation === 'string') this.#incarnation = incarnation;
       this.#acknowledge(acknowledged);
       return;
     }
@@ -276,7 +287,7 @@ class DiskOutbox implements Outbox {
 
   #deliverOnce(session: LinkSession, onEnd: (reason: string) => void): void {
     const stream = session.open('status', 'outbox.deliver', {
-      outboxIncarnation: this.#log.incarnation,
+      outboxIncarnation: this.#incarnation,
     });
     this.#stream = stream;
     this.#isReady = false;
@@ -286,6 +297,12 @@ class DiskOutbox implements Outbox {
       const applied = appliedIn(message);
       if (applied === undefined) {
         stream.fail({ code: 'SYNC_MALFORMED', message: 'an acknowledgement names a sequence' });
+        return;
+      }
+      const openedAt = this.#openedAt;
+      this.#openedAt = undefined;
+      if (openedAt !== undefined && applied > openedAt) {
+        this.#beginAnew(stream, openedAt, applied);
         return;
       }
       if (!this.#isReady) this.#sent = Math.max(this.#sent, applied);
@@ -306,10 +323,31 @@ class DiskOutbox implements Outbox {
     });
   }
 
+  /** What was put since goes to the parent under a new incarnation; what was there it has. */
+  #beginAnew(stream: LinkStream, openedAt: number, applied: number): void {
+    this.#logger.log('error', 'the disk has lost the end of the outbox; a new one begins', {
+      found: openedAt,
+      delivered: applied,
+    });
+    this.#acknowledge(openedAt);
+    this.#incarnation = this.#random.uuid();
+    const message = 'the disk has lost the end of this outbox';
+    const again = (): void => stream.fail({ code: 'SYNC_OUTBOX_LOST', message });
+    this.#log.appendDurably(this.#acknowledgement()).then(again, again);
+  }
+
+  #acknowledgement(): Uint8Array {
+    const incarnation = this.#incarnation;
+    const isOwn = incarnation === this.#log.incarnation;
+    return utf8(
+      JSON.stringify({ acknowledged: this.#acknowledged, ...(isOwn ? {} : { incarnation }) }),
+    );
+  }
+
   #noteAcknowledged(): void {
     if (this.#acknowledged - this.#acknowledgedOnDisk < acknowledgementsPerRecord) return;
     this.#acknowledgedOnDisk = this.#acknowledged;
-    this.#log.appendDurably(acknowledgement(this.#acknowledged)).catch((thrown: unknown) => {
+    this.#log.appendDurably(this.#acknowledgement()).catch((thrown: unknown) => {
       this.#logger.log('warn', 'an acknowledgement was not kept', { error: errorText(thrown) });
     });
     this.#compactWhenLarge();
@@ -367,17 +405,13 @@ class DiskOutbox implements Outbox {
 
   async #compact(): Promise<void> {
     const head = this.#log.head().sequence;
-    const blocks = [acknowledgement(this.#acknowledged)];
+    const blocks = [this.#acknowledgement()];
     for (const { sequence, text } of this.#pending.values()) {
       if (sequence <= head) blocks.push(utf8(`{"sequence":${sequence},"entry":${text}}`));
     }
     await this.#log.writeSnapshot(head, blocks);
     await this.#log.compact(head + 1);
   }
-}
-
-function acknowledgement(sequence: number): Uint8Array {
-  return utf8(JSON.stringify({ acknowledged: sequence }));
 }
 
 function reportKey(entry: Extract<UpwardEntry, { type: 'report' }>): string {
