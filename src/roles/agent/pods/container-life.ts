@@ -114,12 +114,19 @@ export class ContainerLife {
   /** For the report: whether the run has started, and does its work. */
   get condition(): { readonly hasStarted: boolean; readonly isReady: boolean } {
     const { run } = this;
-    const care = run === undefined || run.exit !== undefined ? undefined : this.#careOf(run);
-    const isStopping = this.#stopping !== undefined && this.#stopping.runId === run?.containerId;
-    return {
-      hasStarted: care?.hasStarted ?? false,
-      isReady: (care?.isReady ?? false) && !isStopping,
-    };
+    if (run === undefined || run.exit !== undefined) return { hasStarted: false, isReady: false };
+    const { hasStarted, isReady } = this.#knownOf(run);
+    const isStopping = this.#stopping?.runId === run.containerId;
+    return { hasStarted, isReady: isReady && !isStopping };
+  }
+
+  /** A run that this agent does not care for yet is what its last report said of it. */
+  #knownOf(run: ContainerRun): { readonly hasStarted: boolean; readonly isReady: boolean } {
+    const care = this.#careOf(run);
+    if (care !== undefined) return care;
+    const { kept } = this;
+    const isSame = kept?.containerID === run.containerId && kept.state?.running !== undefined;
+    return { hasStarted: isSame && kept.started === true, isReady: isSame && kept.ready };
   }
 
   #careOf(run: ContainerRun): RunCare | undefined {
@@ -173,18 +180,14 @@ export class ContainerLife {
 
   async #takeCare(container: Container, run: ContainerRun): Promise<RunCare> {
     this.#leave();
-    const { kept } = this;
-    const isSame = kept?.containerID === run.containerId && kept.state?.running !== undefined;
+    const known = this.#knownOf(run);
     const begun = this.#pod.record.hooks?.[this.#name]?.postStart === run.containerId;
     const hasHook = container.lifecycle?.postStart !== undefined;
     if (hasHook && !begun) await this.#noteHook({ postStart: run.containerId });
     this.#care = startCare(this.#dependencies, {
       container,
       run,
-      known: {
-        hasStarted: isSame && kept.started === true,
-        isReady: isSame && kept.ready,
-      },
+      known,
       isHookBegun: begun,
       onChange: () => this.#pod.lookAgainIn(0),
     });
