@@ -418,7 +418,8 @@ export class PodWorker {
       };
     });
     const hasFailed = record.failure !== undefined;
-    const status = podStatusOf(
+    const reported = record.report?.status;
+    const computed = podStatusOf(
       {
         containers,
         phase: phaseOf(observed, desired.restartPolicy, { isEnding, hasFailed }),
@@ -429,9 +430,11 @@ export class PodWorker {
         isEnding,
         failure: record.failure,
       },
-      record.report?.status.conditions ?? [],
+      reported?.conditions ?? [],
       clock.wallMs(),
     );
+    // What was done is not undone, should the disk forget how it ended.
+    const status = reported?.phase === 'Succeeded' ? reported : computed;
     const { lossId } = desired;
     const isRunning = containers
       .filter(({ role }) => role === 'main')
