@@ -30,9 +30,11 @@ export class RevokedNodes {
     };
   }
 
-  /** False where that node's key is revoked already. */
+  /** False where that node's key is revoked already, or it has not joined anew yet. */
   async revoke(node: Host): Promise<boolean> {
-    if (this.#revoked.has(node)) return false;
+    const key = { resource: 'nodes', namespace: '', name: node.name };
+    const hasJoined = this.#fleet.checkers.truth.get(key) !== undefined;
+    if (this.#revoked.has(node) || !hasJoined) return false;
     this.#revoked.add(node);
     const body = utf8(JSON.stringify({ nodeName: node.name, reason: 'the machine was lost' }));
     const path = '/apis/selvage.dev/v1/noderevocations';
