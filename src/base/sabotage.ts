@@ -3,7 +3,7 @@
  * Nothing is sabotaged unless the simulator has said so: `armSabotage` is called by
  * the simulator only, and docs/reference/invariants.md lists every place that asks.
  */
-export type SabotageHook = 'forget-a-fence' | 'obey-a-superseded-owner';
+export type SabotageHook = 'forget-a-fence' | 'obey-a-superseded-owner' | 'reuse-a-sequence';
 
 let armed: SabotageHook | undefined;
 

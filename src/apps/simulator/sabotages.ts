@@ -192,6 +192,7 @@ export const sabotages: readonly Sabotage[] = [
     invariant: invariants.outboxDelivers,
     what: 'gives the last sequence of an outbox again after a restart',
     beforeAgent: (host) => cutLastFile(host, outboxLogFolder, tornBytes),
+    hook: 'reuse-a-sequence',
   },
   {
     name: 'forget-a-fence',

@@ -16,7 +16,7 @@
  *    that this disk has lost: then what follows is delivered under a new incarnation,
  *    as it would be taken for what the parent has.
  */
-import { assert, errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
+import { assert, errorText, isJsonObject, isSabotaged, strictTextOf, utf8 } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
@@ -301,7 +301,8 @@ class DiskOutbox implements Outbox {
       }
       const openedAt = this.#openedAt;
       this.#openedAt = undefined;
-      if (openedAt !== undefined && applied > openedAt) {
+      const hasLostEnd = openedAt !== undefined && applied > openedAt;
+      if (hasLostEnd && !isSabotaged('reuse-a-sequence')) {
         this.#beginAnew(stream, openedAt, applied);
         return;
       }
