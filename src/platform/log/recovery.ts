@@ -145,7 +145,7 @@ async function openLast(disk: Disk, logger: Logger, last: Segment): Promise<Disk
   const sizeBytes = await active.sizeBytes();
   if (sizeBytes > last.sizeBytes) {
     logger.log('warn', 'log: a torn tail was cut', {
-      path: last.path,
+      path: disk.absolute(last.path),
       offset: last.sizeBytes,
       cutBytes: sizeBytes - last.sizeBytes,
       head: last.lastSequence,
