@@ -211,12 +211,20 @@ const cases: readonly Case[] = [
     says: /9007199254740993|2\^53|integer/,
   },
   {
-    name: 'protobuf',
+    name: 'protobuf that breaks off',
     path: configMaps,
     body: Buffer.from('k8s\0xx'),
     contentType: 'application/vnd.kubernetes.protobuf',
-    status: 415,
+    status: 400,
     says: /protobuf/,
+  },
+  {
+    name: 'protobuf of a kind that is read as JSON only',
+    path: configMaps,
+    body: Buffer.from('k8s\0\n\r\n\u0002v1\u0012\u0007Unknown'),
+    contentType: 'application/vnd.kubernetes.protobuf',
+    status: 415,
+    says: /read as JSON/,
   },
   {
     name: 'an unknown media type',
