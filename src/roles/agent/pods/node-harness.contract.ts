@@ -35,8 +35,12 @@ import { openScriptRuntime } from '../runtimes/script/script-runtime.ts';
 import type { HubContact } from '../connection.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
 
-/** First numbers of the pods' addresses: other test processes have their own. */
-export const podNetwork = `127.${100 + (process.pid % 100)}.${Math.floor(process.pid / 100) % 250}`;
+/** First numbers of the pods' addresses: other test processes, and other nodes of this one, have their own. */
+let networksUsed = 0;
+function nextPodNetwork(): string {
+  networksUsed += 1;
+  return `127.${100 + (process.pid % 100)}.${(Math.floor(process.pid / 100) * 31 + networksUsed) % 250}`;
+}
 
 /** A slice in memory, written by the test in the place of a hub. */
 class MemoryReplica implements Replica {
@@ -95,6 +99,7 @@ interface Opened {
 }
 
 export async function openNode(programs: Readonly<Record<string, string>>) {
+  const podNetwork = nextPodNetwork();
   const folder = mkdtempSync(join(tmpdir(), 'supervisor-'));
   const disk = createNodeDisk(folder);
   await disk.makeDirectory('');
@@ -201,6 +206,8 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
         },
       });
     },
+    /** First three numbers of its pods' addresses. */
+    podNetwork,
     /** Undefined: the hub answers all the time. */
     setContact(now: HubContact | undefined): void {
       contact = now;

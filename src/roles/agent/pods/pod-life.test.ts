@@ -21,6 +21,8 @@ const programs = {
   'stubborn.mjs': `process.on('SIGTERM', () => console.log('no')); setInterval(() => {}, 1000); console.log('ready');`,
   'ends.mjs': `console.log('done', process.argv.slice(2).join(' ')); process.exit(Number(process.argv[3] ?? 0));`,
   'grpc.mjs': `import { createServer } from 'node:http2';
+    // Whoever asked may be gone before the trailers are sent.
+    process.on('uncaughtException', () => {});
     const status = Number(process.argv[2]);
     createServer((request, response) => {
       request.resume();
@@ -258,6 +260,8 @@ test('hooks run once: after the start, and before the end inside the grace', asy
   const spec = {
     containers: [
       container('main', ['serve.mjs'], {
+        // Before it serves nobody can ask it anything.
+        readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
         lifecycle: {
           postStart: { exec: { command: ['node', '-e', 'console.log(1)'] } },
           preStop: { httpGet: { path: '/bye', port: 8080 } },
@@ -266,7 +270,7 @@ test('hooks run once: after the start, and before the end inside the grace', asy
     ],
   };
   put(node, spec);
-  await node.until('started', () => status(node, 'main')?.started === true);
+  await node.until('it serves', () => status(node, 'main')?.ready === true);
   await node.open();
   put(node, spec, deletion);
   await node.until('over', () => node.reports('uid-1').at(-1)?.terminated === true);

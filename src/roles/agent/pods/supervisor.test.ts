@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { utf8 } from '#base/mod.ts';
 import { createNodeClock } from '#platform/io/node/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
-import { openNode as openNodeWith, podNetwork } from './node-harness.contract.ts';
+import { openNode as openNodeWith } from './node-harness.contract.ts';
 
 const programs = {
   'server.mjs': `import { createServer } from 'node:http';
@@ -43,7 +43,7 @@ test('a pod of the slice runs, answers, is adopted, ends on deletion and is forg
   node.replica.change('put', node.podOf('web', 'uid-1'));
   await node.until('running', () => node.reports('uid-1').at(-1)?.status.phase === 'Running');
   const status = node.reports('uid-1').at(-1)?.status;
-  assert.equal(status?.podIP, `${podNetwork}.1`);
+  assert.equal(status?.podIP, `${node.podNetwork}.1`);
   assert.deepEqual(
     status?.conditions?.map(({ type, status: holds }) => `${type}=${holds}`),
     ['PodScheduled=True', 'Initialized=True', 'ContainersReady=True', 'Ready=True'],
@@ -56,13 +56,13 @@ test('a pod of the slice runs, answers, is adopted, ends on deletion and is forg
     await new Promise((resolve) => {
       setTimeout(resolve, 50);
     });
-    answer = await get(`${podNetwork}.1`).catch(() => ({}));
+    answer = await get(`${node.podNetwork}.1`).catch(() => ({}));
   }
   assert.deepEqual(
     ['POD_IP', 'POD_NAME', 'POD_NAMESPACE', 'NODE_NAME', 'HOST', 'FROM_IMAGE'].map(
       (name) => answer[name],
     ),
-    [`${podNetwork}.1`, 'web', 'default', 'n1', `${podNetwork}.1`, 'yes'],
+    [`${node.podNetwork}.1`, 'web', 'default', 'n1', `${node.podNetwork}.1`, 'yes'],
   );
 
   const count = node.entries.length;
@@ -83,7 +83,7 @@ test('a pod of the slice runs, answers, is adopted, ends on deletion and is forg
   node.replica.change('put', node.podOf('web', 'uid-2'));
   await node.until('its successor', () => node.reports('uid-2').length > 0);
   await node.until('the same address again', () =>
-    node.reports('uid-2').some((report) => report.status.podIP === `${podNetwork}.1`),
+    node.reports('uid-2').some((report) => report.status.podIP === `${node.podNetwork}.1`),
   );
 });
 

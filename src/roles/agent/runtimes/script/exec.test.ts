@@ -68,7 +68,11 @@ test('what is run in a container is confined as its workload is, also for the ne
   ];
   node.replica.change(
     'put',
-    node.podOf('web', 'uid-1', { containers: [{ name: 'main', image: 'app:1', env }] }),
+    // Not started again: how it ended is looked at.
+    node.podOf('web', 'uid-1', {
+      restartPolicy: 'Never',
+      containers: [{ name: 'main', image: 'app:1', env }],
+    }),
   );
   await node.until('running', () => node.reports('uid-1').at(-1)?.status.phase === 'Running');
   const { runtime } = await node.open();
