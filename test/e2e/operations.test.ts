@@ -120,6 +120,18 @@ test('doctor finds nothing wrong with a fleet that is well, and says what to men
   );
 });
 
+test('a revocation is first shown, and then nothing has happened', async () => {
+  const words = ['node', 'revoke', 'mill-1', '--dry-run', '--kubeconfig', fleet.kubeconfig];
+  const { status, stdout } = await selvage(words);
+  assert.equal(status, 0);
+  assert.match(stdout, /would revoke mill-1 for ever[^]*Nothing was changed\./);
+  const revoked = 'jsonpath={.metadata.annotations.selvage\\.dev/revoked}';
+  assert.equal(await fleet.kubectl.ok(['get', 'node', 'mill-1', '-o', revoked]), '');
+  const unknown = await selvage(words.with(2, 'nobody-1'));
+  assert.equal(unknown.status, 1);
+  assert.match(unknown.stderr, /node nobody-1 cannot be revoked: .*not found/);
+});
+
 test('a kubeconfig is merged for its owner alone, beside what was there', async () => {
   const home = mkdtempSync(join(folder, 'home-'));
   const target = join(home, 'config');

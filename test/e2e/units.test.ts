@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually, projectFolder } from './helpers/fleet.ts';
+import { kubectlFor } from './helpers/kubectl.ts';
 
 const units = join(projectFolder, 'packaging/systemd');
 const names = ['selvage-server.service', 'selvage-agent.service'] as const;
@@ -58,7 +59,17 @@ test(
   },
 );
 
-test('the server runs as a user without any capability', async (t) => {
+test('a server that listens at all addresses has to be told by which one nodes reach it', () => {
+  const { status, stderr } = spawnSync(
+    join(projectFolder, 'selvage'),
+    ['server', '--state', '/nonexistent/selvage', '--link', '0.0.0.0:7444'],
+    { encoding: 'utf8' },
+  );
+  assert.equal(status, 2);
+  assert.match(stderr, /--link 0\.0\.0\.0:7444 listens at all addresses.*--advertise/);
+});
+
+test('the server runs as a user without any capability, and is reached as it advertises', async (t) => {
   const text = textOf('selvage-server.service');
   assert.match(text, /^User=selvage$/m);
   assert.match(text, /^CapabilityBoundingSet=$/m);
@@ -78,7 +89,8 @@ test('the server runs as a user without any capability', async (t) => {
       ...['--bounding-set=-all', '--inh-caps=-all', '--'],
       join(projectFolder, 'selvage'),
       ...words.replace('/var/lib/selvage-server', state).split(' '),
-      ...['--api', `127.0.0.1:${port}`, '--link', `127.0.0.1:${port + 1}`],
+      ...['--api', `0.0.0.0:${port}`, '--link', `0.0.0.0:${port + 1}`],
+      ...['--advertise', '127.0.0.9'],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
@@ -101,6 +113,12 @@ test('the server runs as a user without any capability', async (t) => {
   });
   assert.equal(statSync(kubeconfig).mode & 0o777, 0o600);
   assert.match(readFileSync(`/proc/${child.pid}/status`, 'utf8'), /^CapBnd:\s+0+$/m);
+  assert.match(
+    readFileSync(kubeconfig, 'utf8'),
+    new RegExp(`server: https://127\\.0\\.0\\.9:${port}\n`),
+  );
+  // kubectl holds the certificate against that address.
+  assert.match(await kubectlFor(kubeconfig).ok(['get', 'namespaces']), /default/);
   child.kill('SIGTERM');
   assert.equal(await ended, 0, printed);
 });

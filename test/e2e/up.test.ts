@@ -217,6 +217,28 @@ test('started again it is the same fleet; --nodes adds nodes, and takes none awa
   assert.ok(processesOf(state).length > 0);
 });
 
+test('--fresh --dry-run names what would end and be deleted, and changes nothing', async () => {
+  // The agents and the server that the killed `up` has left.
+  const before = processesOf(state).length;
+  const { status, stdout } = await attempt(['up', '--state', state, '--fresh', '--dry-run']);
+  assert.equal(status, 0);
+  assert.match(stdout, /end {4}the agent of mill-1 \(pid \d+\)[^]*end {4}the server \(pid \d+\)/);
+  assert.match(stdout, /delete \S+state\/server: all objects[^]*nodes\/mill-1: key, volumes/);
+  assert.match(stdout, /Nothing was changed\.\n$/);
+  const kill = await attempt(['lab', 'kill', 'mill-1', '--state', state, '--dry-run']);
+  assert.match(
+    kill.stdout,
+    /^would kill node mill-1 \(1 processes: \d+\)\. Nothing was changed\.\n$/,
+  );
+  const stopped = await attempt(['lab', 'stop', 'server', '--state', state, '--dry-run']);
+  assert.match(stopped.stdout, /^would stop the server \(pid \d+\)\. Nothing was changed\.\n$/);
+  assert.equal(processesOf(state).length, before);
+
+  const alone = await attempt(['up', '--state', state, '--dry-run']);
+  assert.equal(alone.status, 2);
+  assert.match(alone.stderr, /--dry-run goes with --fresh/);
+});
+
 test('after a crash of up the next one tidies up and goes on; SIGTERM stops it too', async () => {
   const up = await start([]);
   assert.match(up.output(), /stopping what an earlier run has left behind/);

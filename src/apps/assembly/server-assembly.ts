@@ -57,6 +57,8 @@ export interface ServerPorts {
 export interface ServerAssemblyOptions {
   readonly apiAddress: Address;
   readonly linkAddress: Address;
+  /** By which nodes and people reach this machine; where it listens, if absent. */
+  readonly advertisedHost?: string | undefined;
   /** First two numbers of the pods' addresses, e.g. `127.1`. */
   readonly podNetwork: string;
   /** First two numbers of the addresses of services; by the pods' where absent. */
@@ -198,7 +200,7 @@ export async function assembleServer(
     divergence,
     backup: () =>
       backupOf({ disk, clock, store, eventStore, productVersion: options.version.version }),
-    linkAddress: () => linkAddress,
+    linkAddress: () => ({ ...linkAddress, host: options.advertisedHost ?? linkAddress.host }),
     version: options.version,
     metrics,
   });
@@ -308,7 +310,11 @@ async function serverCredentials(
   options: ServerAssemblyOptions,
 ): Promise<Credentials> {
   const { disk, keys, clock } = ports;
-  const hosts = [...new Set([options.apiAddress.host, options.linkAddress.host, '127.0.0.1'])];
+  const { apiAddress, linkAddress, advertisedHost } = options;
+  const listening = [apiAddress.host, linkAddress.host, '127.0.0.1'];
+  const hosts = [
+    ...new Set([...listening, ...(advertisedHost === undefined ? [] : [advertisedHost])]),
+  ];
   const isAddress = (host: string): boolean => /^[0-9.]+$|:/.test(host);
   const names = JSON.stringify(hosts);
   const stored = await disk.readFile(serverFile, storedCredentialsBytesMax);

@@ -32,6 +32,8 @@ export interface ServerProcessOptions {
   readonly apiPort: number;
   readonly linkHost: string;
   readonly linkPort: number;
+  /** By which nodes and people reach this machine; undefined: where it listens. */
+  readonly advertisedHost: string | undefined;
   /** First two numbers of the pods' addresses, e.g. `127.1`. */
   readonly podNetwork: string;
   /** First two numbers of the addresses of services; undefined: by the pods'. */

@@ -5,8 +5,8 @@
  */
 import type { ProcessIdentity } from '#platform/io/mod.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
-import { type Fleet, openFleet, type ProcessName } from './fleet.ts';
-import { killAlone, killTrees, waitForEnd } from './processes.ts';
+import { type ContainerStateFile, type Fleet, openFleet, type ProcessName } from './fleet.ts';
+import { killAlone, killTrees, processTree, waitForEnd } from './processes.ts';
 
 export type LabAction = 'kill' | 'stop' | 'start';
 
@@ -31,16 +31,22 @@ function processNameOf(target: Target): 'server' | `agent-${string}` {
 
 export async function lab(
   context: CliContext,
-  options: { readonly stateFolder: string; readonly action: LabAction; readonly name: string },
+  options: {
+    readonly stateFolder: string;
+    readonly action: LabAction;
+    readonly name: string;
+    /** Only say which processes would end. */
+    readonly dryRun: boolean;
+  },
 ): Promise<ExitCode> {
   const fleet = await openFleet(context, options.stateFolder);
   const target = targetOf(fleet, options.name);
   switch (options.action) {
     case 'kill':
-      await kill(context, fleet, target);
+      await kill(context, fleet, target, options.dryRun);
       break;
     case 'stop':
-      await stop(context, fleet, target);
+      await stop(context, fleet, target, options.dryRun);
       break;
     case 'start':
       await start(context, fleet, target);
@@ -49,12 +55,22 @@ export async function lab(
   return exitCodes.ok;
 }
 
-async function kill(context: CliContext, fleet: Fleet, target: Target): Promise<void> {
-  const roots: ProcessIdentity[] = [];
-  const run = await fleet.running(processNameOf(target));
-  if (run !== undefined) roots.push(run);
-  if (target.kind === 'node') roots.push(...(await aliveContainers(fleet, target.node)));
-  if (roots.length === 0) throw new CommandFailure(`${describe(target)} does not run.`);
+async function kill(
+  context: CliContext,
+  fleet: Fleet,
+  target: Target,
+  dryRun: boolean,
+): Promise<void> {
+  const roots = await rootsOf(fleet, target);
+  if (dryRun) {
+    const entries = processTree(await context.spawn.table(), roots);
+    const meant = target.kind === 'node' ? entries : roots;
+    const pids = meant.map(({ pid }) => pid).join(', ');
+    context.standardOutput.write(
+      `would kill ${describe(target)} (${meant.length} processes: ${pids}). Nothing was changed.\n`,
+    );
+    return;
+  }
   // Containers are children of the agent that started them, so a whole tree goes
   // only where the node is meant: `agent/NODE` is the one process alone.
   const count =
@@ -65,10 +81,33 @@ async function kill(context: CliContext, fleet: Fleet, target: Target): Promise<
   context.standardOutput.write(`killed ${describe(target)} (${count} processes)\n`);
 }
 
-async function stop(context: CliContext, fleet: Fleet, target: Target): Promise<void> {
+/** The processes that `target` stands for, and from which all of it descends. */
+async function rootsOf(fleet: Fleet, target: Target): Promise<ProcessIdentity[]> {
+  const roots: ProcessIdentity[] = [];
+  const run = await fleet.running(processNameOf(target));
+  if (run !== undefined) roots.push(run);
+  if (target.kind === 'node') roots.push(...(await aliveContainers(fleet, target.node)));
+  if (roots.length === 0) throw new CommandFailure(`${describe(target)} does not run.`);
+  return roots;
+}
+
+async function stop(
+  context: CliContext,
+  fleet: Fleet,
+  target: Target,
+  dryRun: boolean,
+): Promise<void> {
   const name = processNameOf(target);
   const run = await fleet.running(name);
   if (run === undefined) throw new CommandFailure(`${describe(target)} does not run.`);
+  if (dryRun) {
+    const pods = target.kind === 'node' ? (await aliveContainers(fleet, target.node)).length : 0;
+    const words = pods === 0 ? '' : `, and ${pods} containers before it`;
+    context.standardOutput.write(
+      `would stop ${describe(target)} (pid ${run.pid})${words}. Nothing was changed.\n`,
+    );
+    return;
+  }
   await stopProcess(context, fleet, name, target.kind === 'node' ? 'SIGINT' : 'SIGTERM');
   context.standardOutput.write(`stopped ${describe(target)}\n`);
 }
@@ -103,8 +142,8 @@ async function start(context: CliContext, fleet: Fleet, target: Target): Promise
   context.standardOutput.write(`started ${describe(target)} (pid ${run.pid})\n`);
 }
 
-export async function aliveContainers(fleet: Fleet, node: string): Promise<ProcessIdentity[]> {
-  const alive: ProcessIdentity[] = [];
+export async function aliveContainers(fleet: Fleet, node: string): Promise<ContainerStateFile[]> {
+  const alive: ContainerStateFile[] = [];
   for (const container of await fleet.containers(node)) {
     if (await fleet.isAlive(container)) alive.push(container);
   }

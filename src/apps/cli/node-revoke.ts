@@ -1,6 +1,7 @@
 /** `selvage node revoke NAME`: refuses a node's key from now on, and cuts what it has open. */
 import { textOf, utf8 } from '#base/mod.ts';
-import { openApi, requestApi } from './api-access.ts';
+import { resources } from '#platform/api/mod.ts';
+import { type ApiAccess, openApi, requestApi } from './api-access.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
 import { type OutputFormat, printStructured } from './output.ts';
 import { refusalWords } from './refusal.ts';
@@ -10,12 +11,15 @@ export async function revokeNode(
   options: {
     readonly name: string;
     readonly reason: string | undefined;
+    /** Only say what would become of the node. */
+    readonly dryRun: boolean;
     readonly kubeconfigPath: string;
     readonly format: OutputFormat;
   },
 ): Promise<ExitCode> {
   const access = await openApi(context, options.kubeconfigPath);
   const { name, reason } = options;
+  if (options.dryRun) return await previewRevocation(context, access, options);
   const body = { nodeName: name, ...(reason === undefined ? {} : { reason }) };
   const answer = await requestApi(access, 'POST', '/apis/selvage.dev/v1/noderevocations', {
     contentType: 'application/json',
@@ -35,6 +39,38 @@ export async function revokeNode(
       'To let the machine back in, delete the Node and have it join with a new key:',
       `  kubectl delete node ${name}`,
       '  selvage join-token --site SITE',
+      '',
+    ].join('\n'),
+  );
+  return exitCodes.ok;
+}
+
+async function previewRevocation(
+  context: CliContext,
+  access: ApiAccess,
+  options: { readonly name: string; readonly format: OutputFormat },
+): Promise<ExitCode> {
+  const { name, format } = options;
+  const path = `/api/v1/nodes/${encodeURIComponent(name)}`;
+  const answer = await requestApi(access, 'GET', path);
+  if (answer.status !== 200) {
+    throw new CommandFailure(`node ${name} cannot be revoked: ${refusalWords(answer.bytes)}`);
+  }
+  const { items } = await access.client.list(resources.pods, {
+    fieldSelector: `spec.nodeName=${name}`,
+  });
+  const pods = items.map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`);
+  if (format !== 'text') {
+    printStructured(context.standardOutput, format, { nodeName: name, dryRun: true, pods });
+    return exitCodes.ok;
+  }
+  context.standardOutput.write(
+    [
+      `would revoke ${name} for ever: its key refused, its link closed, the node cordoned`,
+      pods.length === 0
+        ? 'no pod is on it'
+        : `these pods would be replaced elsewhere, and run on at the machine without a fleet: ${pods.join(', ')}`,
+      'Nothing was changed.',
       '',
     ].join('\n'),
   );

@@ -11,6 +11,7 @@ import { addEventsCommand } from './events.ts';
 import { addExplainCommand } from './explain.ts';
 import { addKubeconfigCommand } from './kubeconfig.ts';
 import { durationParser } from './durations.ts';
+import { previewFresh } from './fresh-preview.ts';
 import { imageBuild, imagePush } from './image.ts';
 import { joinToken } from './join-token.ts';
 import { lab, type LabAction } from './lab.ts';
@@ -118,6 +119,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     .description('start a whole fleet on this machine and stay in the foreground')
     .addOption(stateOption())
     .option('--fresh', 'forget the fleet in that folder and start over', false)
+    .option('--dry-run', 'with --fresh: only say what would be ended and deleted', false)
     .option('--nodes <count>', 'how many agents (a new fleet has 4)', parseCount)
     .option('--api-port <port>', 'where the API of a new fleet listens (default: 7443)', parsePort)
     .option('--link-port <port>', 'where agents of a new fleet connect (default: 7444)', parsePort)
@@ -134,6 +136,14 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       hostPathsOf,
     )
     .action(async (options) => {
+      if (options.dryRun) {
+        if (!options.fresh) {
+          const words = '--dry-run goes with --fresh: without it, up deletes nothing.';
+          throw new CommandFailure(words, exitCodes.usage);
+        }
+        done(await previewFresh(context, folder(options.state)));
+        return;
+      }
       done(
         await up(context, {
           stateFolder: folder(options.state),
@@ -164,6 +174,11 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
         .default({ host: '127.0.0.1', port: 7444 }, '127.0.0.1:7444'),
     )
     .option(
+      '--advertise <host>',
+      'by which name or address nodes and people reach this machine (default: where it listens)',
+      parseHost,
+    )
+    .option(
       '--pod-network <prefix>',
       "first two numbers of the pods' addresses",
       parseNetwork,
@@ -177,9 +192,16 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     .addOption(heartbeatOption())
     .addOption(certificateLifeOption().default(certificateLifeDefaultMs, '24h'))
     .action(async (options) => {
+      if (isUnspecified(options.link.host) && options.advertise === undefined) {
+        throw new CommandFailure(
+          `--link ${options.link.host}:${options.link.port} listens at all addresses, so nodes cannot be told where to connect: name the one by which they reach this machine with --advertise.`,
+          exitCodes.usage,
+        );
+      }
       done(
         await context.runServer({
           stateFolder: folder(options.state),
+          advertisedHost: options.advertise,
           apiHost: options.api.host,
           apiPort: options.api.port,
           linkHost: options.link.host,
@@ -247,14 +269,17 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     ['start', 'start it again'],
   ];
   for (const [action, description] of labActions) {
-    labCommand
+    const command = labCommand
       .command(action)
       .description(description)
       .argument('<name>', 'a node (agent and pods), agent/NODE (the agent alone) or server')
       .addOption(stateOption())
       .action(async (name: string, options) => {
-        done(await lab(context, { stateFolder: folder(options.state), action, name }));
+        const stateFolder = folder(options.state);
+        const { dryRun = false } = options as { readonly dryRun?: boolean };
+        done(await lab(context, { stateFolder, action, name, dryRun }));
       });
+    if (action !== 'start') command.option('--dry-run', 'only say what would end', false);
   }
 
   program
@@ -353,6 +378,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     .description("refuse a node's key from now on, and close its link")
     .argument('<name>', 'name of the node')
     .option('--reason <text>', 'why, kept with the revocation')
+    .option('--dry-run', 'only say what would become of the node', false)
     .addOption(kubeconfigOption())
     .addOption(outputOption())
     .action(async (name: string, options) => {
@@ -360,6 +386,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
         await revokeNode(context, {
           name,
           reason: options.reason,
+          dryRun: options.dryRun,
           kubeconfigPath: folder(options.kubeconfig),
           format: options.output as OutputFormat,
         }),
@@ -427,6 +454,19 @@ function parseAddress(text: string): { host: string; port: number } {
     host: text.slice(0, colon).replace(/^\[|\]$/g, ''),
     port: parsePort(text.slice(colon + 1)),
   };
+}
+
+/** A name or an address, as certificates can hold it. */
+function parseHost(text: string): string {
+  const host = text.replace(/^\[|\]$/g, '');
+  if (!/^[A-Za-z0-9.:-]{1,253}$/.test(host) || isUnspecified(host)) {
+    throw new InvalidArgumentError('It takes a name or an address, e.g. 192.0.2.10.');
+  }
+  return host;
+}
+
+function isUnspecified(host: string): boolean {
+  return host === '0.0.0.0' || /^[0:]+$/.test(host);
 }
 
 function parseNetwork(text: string): string {

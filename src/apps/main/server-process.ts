@@ -48,6 +48,7 @@ export async function runServerProcess(
     {
       apiAddress: { host: options.apiHost, port: options.apiPort },
       linkAddress: { host: options.linkHost, port: options.linkPort },
+      advertisedHost: options.advertisedHost,
       podNetwork: options.podNetwork,
       serviceNetwork: options.serviceNetwork,
       heartbeatIntervalMs: options.heartbeatIntervalMs,
@@ -62,7 +63,13 @@ export async function runServerProcess(
   ).catch((error: unknown) => {
     throw explainDamage(error);
   });
-  await writeKubeconfig(disk, server);
+  await writeKubeconfig(disk, server, options.advertisedHost);
+  if (isUnspecified(options.apiHost) && options.advertisedHost === undefined) {
+    logger.log(
+      'warn',
+      'the API listens at all addresses, and people and nodes are told 127.0.0.1: name the one by which they reach this machine with --advertise',
+    );
+  }
   logger.log('info', 'server ready', { api: server.apiAddress, link: server.linkAddress });
   const signal = await stop;
   logger.log('info', 'server stopping', { signal });
@@ -70,10 +77,18 @@ export async function runServerProcess(
   return exitCodes.ok;
 }
 
+function isUnspecified(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
 /** The administrator's access, made once and kept while the address is the same. */
-async function writeKubeconfig(disk: Disk, server: AssembledServer): Promise<void> {
+async function writeKubeconfig(
+  disk: Disk,
+  server: AssembledServer,
+  advertisedHost: string | undefined,
+): Promise<void> {
   const { host, port } = server.apiAddress;
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  const reachable = advertisedHost ?? (isUnspecified(host) ? '127.0.0.1' : host);
   const url = `https://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
   const existing = await disk.readFile('kubeconfig', 1024 * 1024);
   if (existing !== undefined && Buffer.from(existing).includes(`server: ${url}\n`)) return;
