@@ -1,4 +1,5 @@
 /** The kinds that the program serves. The one list of them. */
+import { controllerRevisionDefinition } from './apps/controller-revision.ts';
 import { daemonSetDefinition } from './apps/daemon-set.ts';
 import { deploymentDefinition } from './apps/deployment.ts';
 import { replicaSetDefinition } from './apps/replica-set.ts';
@@ -30,6 +31,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   deploymentDefinition,
   replicaSetDefinition,
   daemonSetDefinition,
+  controllerRevisionDefinition,
   jobDefinition,
   cronJobDefinition,
   endpointSliceDefinition,

@@ -95,6 +95,7 @@ export {
   parseStrictJson,
 } from './strict-json.ts';
 export { builtInDefinitions } from './definitions.ts';
+export { type ControllerRevision } from './apps/controller-revision.ts';
 export { type DaemonSet, type DaemonSetSpec, type DaemonSetStatus } from './apps/daemon-set.ts';
 export {
   type CountOrPercent,

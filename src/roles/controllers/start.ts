@@ -124,6 +124,7 @@ function shareInformers(options: ControllersOptions): SharedInformers {
     deployments: of(resources.deployments),
     replicaSets: of(resources.replicaSets),
     daemonSets: of(resources.daemonSets),
+    controllerRevisions: of(resources.controllerRevisions),
     jobs: of(resources.jobs),
     cronJobs: of(resources.cronJobs),
     services: of(resources.services),

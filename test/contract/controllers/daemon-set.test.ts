@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type ApiObject, type DaemonSet, type Pod, resources } from '#platform/api/mod.ts';
+import {
+  type ApiObject,
+  type ControllerRevision,
+  type DaemonSet,
+  type Pod,
+  resources,
+} from '#platform/api/mod.ts';
 import { type ControlPlane, openControlPlane } from './control-plane.ts';
 
 function daemons(spec: object = {}, podSpec: object = {}, image = 'app:1'): ApiObject {
@@ -148,5 +154,43 @@ test('with maxSurge the new pod runs before the old one goes; OnDelete waits for
   await plane.until('that one is new', async () => {
     return Object.values(await podsByNode(plane)).filter((name) => name === 'app:3').length === 1;
   });
+  await plane.close();
+});
+
+test('each template is kept as a revision, one that comes back goes to the top, old ones go', async () => {
+  const plane = await openControlPlane(15);
+  for (const name of ['a', 'b']) await plane.addNode(name);
+  await plane.act(plane.client.create(resources.daemonSets, daemons({ revisionHistoryLimit: 1 })));
+  await settled(plane, 2);
+  const change = async (image: string): Promise<void> => {
+    const template = { spec: { containers: [{ name: 'main', image }] } };
+    await plane.act(
+      plane.client.mergePatch(resources.daemonSets, 'default', 'agent', { spec: { template } }),
+    );
+    await settled(plane, 2);
+  };
+  const history = async (): Promise<readonly string[]> => {
+    const revisions = (await plane.list(resources.controllerRevisions)) as ControllerRevision[];
+    const told = revisions.map(({ revision, data }) => {
+      const { spec } = data as unknown as { spec: DaemonSet['spec'] };
+      return `${revision} ${spec.template.spec.containers[0]?.image}`;
+    });
+    return told.toSorted();
+  };
+  await change('app:2');
+  assert.deepEqual(await history(), ['1 app:1', '2 app:2']);
+  await change('app:1');
+  assert.deepEqual(await history(), ['2 app:2', '3 app:1']);
+  await change('app:3');
+  await plane.until('only one old one is left', async () => (await history()).length === 2);
+  assert.deepEqual(await history(), ['3 app:1', '4 app:3']);
+  const [pod] = await plane.list(resources.pods);
+  const hash = pod?.metadata.labels?.['controller-revision-hash'];
+  const current = (await plane.list(resources.controllerRevisions)).find(
+    ({ metadata }) => metadata.labels?.['controller-revision-hash'] === hash,
+  );
+  assert.equal((current as ControllerRevision | undefined)?.revision, 4);
+  await plane.act(plane.client.delete(resources.daemonSets, 'default', 'agent'));
+  await plane.until('its history goes with it', async () => (await history()).length === 0);
   await plane.close();
 });

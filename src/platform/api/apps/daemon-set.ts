@@ -41,6 +41,7 @@ export type DaemonSetStatus = {
   numberAvailable?: number;
   numberUnavailable?: number;
   conditions?: Condition[];
+  collisionCount?: number;
 };
 
 export interface DaemonSet extends ApiObject {
@@ -68,10 +69,10 @@ const specSchema = record(
       }),
     }),
     minReadySeconds: minReadySecondsSchema,
-    revisionHistoryLimit: integer(
-      'Accepted for clients that send it; older templates are not kept.',
-      { minimum: 0, default: 10 },
-    ),
+    revisionHistoryLimit: integer('How many older templates are kept for undoing a rollout.', {
+      minimum: 0,
+      default: 10,
+    }),
   },
   ['selector', 'template'],
 );
@@ -86,6 +87,7 @@ const statusSchema = record('How far the set is.', {
   numberAvailable: integer('Nodes whose pod has been ready for long enough.'),
   numberUnavailable: integer('Nodes whose pod is missing or not available.'),
   conditions: conditionsSchema('What holds for the set, since when, and why.'),
+  collisionCount: integer('How often the name for a revision was taken; goes into the next one.'),
 });
 
 function count(name: keyof DaemonSetStatus): (object: ApiObject) => number {

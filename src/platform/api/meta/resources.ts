@@ -16,6 +16,7 @@ export const resources = {
   deployments: { group: 'apps', version: 'v1', plural: 'deployments' },
   replicaSets: { group: 'apps', version: 'v1', plural: 'replicasets' },
   daemonSets: { group: 'apps', version: 'v1', plural: 'daemonsets' },
+  controllerRevisions: { group: 'apps', version: 'v1', plural: 'controllerrevisions' },
   jobs: { group: 'batch', version: 'v1', plural: 'jobs' },
   cronJobs: { group: 'batch', version: 'v1', plural: 'cronjobs' },
   endpointSlices: { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' },

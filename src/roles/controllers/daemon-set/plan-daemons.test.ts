@@ -3,7 +3,8 @@ import test from 'node:test';
 import fc from 'fast-check';
 import type { DaemonSetSpec, Node, Pod, PodSpec, Taint } from '#platform/api/mod.ts';
 import { fitOf, nodeNameOf, specForNode } from './node-fit.ts';
-import { planDaemons, revisionLabel } from './plan-daemons.ts';
+import { revisionLabel } from '../shared/plan-revisions.ts';
+import { planDaemons } from './plan-daemons.ts';
 
 const early = '2026-01-01T00:00:00Z';
 const nowMs = 1_767_229_200_000;

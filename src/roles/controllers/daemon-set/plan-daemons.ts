@@ -16,11 +16,11 @@ import type {
   Pod,
 } from '#platform/api/mod.ts';
 import { availableInMs, createdMs, hasEnded, isReady } from '../shared/pod-state.ts';
+import { revisionLabel } from '../shared/plan-revisions.ts';
 import { fitOf, nodeNameOf } from './node-fit.ts';
 
 /** Pods made or deleted in one go; the rest follows in the next. */
 export const changesMax = 250;
-export const revisionLabel = 'controller-revision-hash';
 
 export interface DaemonFacts {
   readonly spec: DaemonSetSpec;

@@ -10,13 +10,15 @@ import {
 import type { ReconcileResult } from '#platform/reconcile/mod.ts';
 import { claim } from '../shared/adopt.ts';
 import type { ControllerContext } from '../shared/context.ts';
+import { hashOfRevision, syncRevisions, trimRevisions } from '../shared/controller-revisions.ts';
 import { keyOfObject, watchOwnedPods } from '../shared/keys.ts';
 import { createOwnedPod, forgetDone, removeOwnedPod } from '../shared/owned-pods.ts';
 import { isDeleting } from '../shared/ownership.ts';
+import { revisionLabel } from '../shared/plan-revisions.ts';
 import { patchStatus } from '../shared/status.ts';
 import { templateHash } from '../shared/template-hash.ts';
 import { specForNode } from './node-fit.ts';
-import { planDaemons, revisionLabel } from './plan-daemons.ts';
+import { planDaemons } from './plan-daemons.ts';
 
 /** After a pod failed on a node: twice as long each time. */
 const retryFirstMs = 1_000;
@@ -69,7 +71,13 @@ async function reconcileSet(
   const { spec } = set;
   const own = (): Promise<Pod[]> =>
     claim(client, resources.pods, informers.pods, set, spec.selector);
-  const hash = templateHash(spec.template, 0);
+  const revisions = isDeleting(set)
+    ? undefined
+    : await syncRevisions(context, resources.daemonSets, informers.daemonSets, set);
+  const hash =
+    revisions === undefined
+      ? templateHash(spec.template, set.status?.collisionCount ?? 0)
+      : hashOfRevision(revisions.update);
   const nowMs = clock.wallMs();
   const plan = async (): Promise<ReturnType<typeof planDaemons>> => {
     const pods = await own();
@@ -105,6 +113,16 @@ async function reconcileSet(
   }
   const { status, againAfterMs, create, remove } = await plan();
   await writeStatus(context, set, status);
+  if (revisions !== undefined) {
+    const hashes = new Set((await own()).map(({ metadata }) => metadata.labels?.[revisionLabel]));
+    const inUse = revisions.all.filter((revision) => hashes.has(hashOfRevision(revision)));
+    await trimRevisions(
+      context,
+      set,
+      revisions,
+      new Set(inUse.map(({ metadata }) => metadata.name)),
+    );
+  }
   if (failure !== undefined) throw failure;
   const hasMore = !isDeleting(set) && create.length + remove.length > 0;
   if (hasMore) return { againAfterMs: 0 };

@@ -1,5 +1,6 @@
 /** What every controller is given. */
 import type {
+  ControllerRevision,
   CronJob,
   DaemonSet,
   Deployment,
@@ -21,6 +22,7 @@ export interface SharedInformers {
   readonly deployments: Informer<Deployment>;
   readonly replicaSets: Informer<ReplicaSet>;
   readonly daemonSets: Informer<DaemonSet>;
+  readonly controllerRevisions: Informer<ControllerRevision>;
   readonly jobs: Informer<Job>;
   readonly cronJobs: Informer<CronJob>;
   readonly services: Informer<Service>;
