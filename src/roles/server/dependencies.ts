@@ -3,6 +3,7 @@ import type { DefinitionRegistry, ResourceDefinition } from '#platform/api/mod.t
 import type { RegistryHandler } from '#platform/blobs/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
+import type { Admission } from './admission/admission.ts';
 import type { DivergencePort } from './divergence.ts';
 import type { ListSessions } from './list-sessions.ts';
 import type { PodLogSource } from './pod-logs.ts';
@@ -30,6 +31,7 @@ export interface ServerParts {
   readonly eventStore: Store;
   readonly registry: DefinitionRegistry;
   readonly served: ServedObjects;
+  readonly admission: Admission;
   readonly listSessions: ListSessions;
   readonly clock: Clock;
   readonly timers: Timers;

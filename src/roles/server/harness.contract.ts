@@ -25,6 +25,7 @@ import {
 } from '#platform/io/node/mod.ts';
 import { createMetrics } from '#platform/metrics/mod.ts';
 import { openStore, type Store } from '#platform/store/mod.ts';
+import type { Admitter } from './admission/types.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
 
@@ -70,7 +71,10 @@ export interface TestServer {
   watch(target: string, options?: CallOptions): Promise<TestWatch>;
 }
 
-export async function withServer(run: (server: TestServer) => Promise<void>): Promise<void> {
+export async function withServer(
+  run: (server: TestServer) => Promise<void>,
+  admitters: readonly Admitter[] = [],
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'server-'));
   const disk = createNodeDisk(folder);
   const [clock, timers, random, keys] = [
@@ -105,6 +109,7 @@ export async function withServer(run: (server: TestServer) => Promise<void>): Pr
     store,
     eventStore,
     definitions: builtInDefinitions,
+    admitters,
     clock,
     timers,
     random,

@@ -28,6 +28,9 @@ import type {
 } from '#platform/io/mod.ts';
 import type { Metrics } from '#platform/metrics/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
+import { createAdmission } from './admission/admission.ts';
+import { builtInAdmitters } from './admission/admitters.ts';
+import type { Admitter } from './admission/types.ts';
 import { statusAnswer, statusErrorOf } from './answers.ts';
 import { authorize } from './authorization.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
@@ -51,6 +54,8 @@ export interface ServerDependencies {
   /** The bounded ring of Events. */
   readonly eventStore: Store;
   readonly definitions: readonly ResourceDefinition[];
+  /** Asked after the built-in ones. */
+  readonly admitters?: readonly Admitter[];
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -107,6 +112,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     eventStore,
     registry: createDefinitionRegistry(dependencies.definitions),
     served: createServedObjects(),
+    admission: createAdmission([...builtInAdmitters, ...(dependencies.admitters ?? [])]),
     listSessions: createListSessions(clock, random),
     clock,
     timers,

@@ -8,6 +8,7 @@ import {
   StatusError,
 } from '#platform/api/mod.ts';
 import type { Random } from '#platform/io/mod.ts';
+import { admissionOf } from '../admission/admission.ts';
 import { requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { generatedNameAttemptsMax, generatedNameBaseLengthMax } from '../limits.ts';
@@ -28,6 +29,7 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
     const fieldValidation = fieldValidationOf(query);
     const { value, duplicates } = await requireParsed(request);
     const { object, warnings } = decodeObject(definition, value, duplicates, fieldValidation);
+    const admission = admissionOf(parts, definition, context, 'create', undefined, dryRun);
     const uid = parts.random.uuid() as Uid;
     const nowMs = parts.clock.wallMs();
     const suffixes = suffixesFor(object, parts.random);
@@ -36,6 +38,7 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
       const given = { uid, nowMs, namespace, generatedSuffix };
       const candidate = prepareForCreate(definition, own, given);
       definition.applyDefaults?.(candidate);
+      admission.shape(candidate, undefined, parts.store);
       return candidate;
     });
     const first = candidates[0] ?? object;
@@ -49,9 +52,12 @@ export function createHandler(parts: ServerParts, definition: ResourceDefinition
       );
       if (free === undefined) throw alreadyExists(definition, first.metadata.name);
       const whole = settled(parts, definition, view, free, undefined);
-      return draftCreate(definition, keyOf(definition, namespace, free.metadata.name), uid, whole);
+      const key = keyOf(definition, namespace, free.metadata.name);
+      return admission.admit(whole, undefined, view, () =>
+        draftCreate(definition, key, uid, whole),
+      );
     });
-    const headers = warningHeaders(warnings);
+    const headers = warningHeaders(warnings.concat(admission.warnings()));
     return objectAnswer(parts, definition, context, 201, written.served, headers);
   };
 }

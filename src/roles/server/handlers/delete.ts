@@ -16,11 +16,13 @@ import {
 } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { StoreView, Transaction } from '#platform/store/mod.ts';
+import { admissionOf, type RequestAdmission } from '../admission/admission.ts';
 import { isPretty, jsonAnswer, successStatus } from '../answers.ts';
 import { type DeletionRequest, deletionRequestOf } from '../delete-options.ts';
 import { isPod, isReadyToGo, mayRun } from '../departure.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { deleteCollectionObjectsMax } from '../limits.ts';
+import { warningHeaders } from '../object-decoding.ts';
 import { keyOf, listObjects, notFoundError } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
 import { selectionOf } from '../selection.ts';
@@ -29,20 +31,29 @@ import { commitDraft, type Draft, draftRemove, draftUpdate } from '../writing.ts
 const podGraceSecondsDefault = 30;
 
 export function deleteHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
-  return async ({ request, query, parameters }) => {
+  return async ({ request, query, parameters, user }) => {
     const { namespace = '', name = '' } = parameters;
     const deletion = await deletionRequestOf(request, query);
-    const { outcome, served } = await deleteObject(parts, definition, namespace, name, deletion);
+    const { dryRun } = deletion;
+    const admission = admissionOf(parts, definition, { user }, 'delete', undefined, dryRun);
+    const { outcome, served } = await deleteObject(
+      parts,
+      definition,
+      namespace,
+      name,
+      deletion,
+      admission,
+    );
     const { object } = served;
-    const pretty = isPretty(query);
-    if (outcome !== 'removed') return jsonAnswer(200, object, { pretty });
+    const answering = { pretty: isPretty(query), headers: warningHeaders(admission.warnings()) };
+    if (outcome !== 'removed') return jsonAnswer(200, object, answering);
     const details = {
       name,
       ...(definition.group === '' ? {} : { group: definition.group }),
       kind: definition.plural,
       uid: object.metadata.uid ?? '',
     };
-    return jsonAnswer(200, successStatus(details), { pretty });
+    return jsonAnswer(200, successStatus(details), answering);
   };
 }
 
@@ -51,9 +62,11 @@ export function deleteCollectionHandler(
   parts: ServerParts,
   definition: ResourceDefinition,
 ): RouteHandler {
-  return async ({ request, query, parameters }) => {
+  return async ({ request, query, parameters, user }) => {
     const namespace = parameters['namespace'] ?? '';
     const deletion = await deletionRequestOf(request, query);
+    const { dryRun } = deletion;
+    const admission = admissionOf(parts, definition, { user }, 'delete', undefined, dryRun);
     const listing = listObjects(parts, definition, namespace, selectionOf(query, definition));
     if (listing.items.length > deleteCollectionObjectsMax) {
       throw new StatusError(
@@ -71,6 +84,7 @@ export function deleteCollectionHandler(
           metadata.namespace ?? '',
           metadata.name,
           { ...deletion, uid: deletion.uid ?? metadata.uid },
+          admission,
         );
         items.push(deleted.served.object);
       } catch (error) {
@@ -88,7 +102,7 @@ export function deleteCollectionHandler(
         metadata: { resourceVersion: String(storeOf(parts, definition).revision) },
         items,
       },
-      { pretty: isPretty(query) },
+      { pretty: isPretty(query), headers: warningHeaders(admission.warnings()) },
     );
   };
 }
@@ -100,10 +114,19 @@ export function deleteObject(
   namespace: string,
   name: string,
   deletion: DeletionRequest,
+  admission: RequestAdmission,
 ): ReturnType<typeof commitDraft> {
   const nowMs = parts.clock.wallMs();
   return commitDraft(parts, definition, deletion.dryRun, (view) =>
-    decideDelete(parts, definition, view, keyOf(definition, namespace, name), deletion, nowMs),
+    decideDelete(
+      parts,
+      definition,
+      view,
+      keyOf(definition, namespace, name),
+      deletion,
+      admission,
+      nowMs,
+    ),
   );
 }
 
@@ -113,6 +136,7 @@ function decideDelete(
   view: StoreView,
   key: ReturnType<typeof keyOf>,
   deletion: DeletionRequest,
+  admission: RequestAdmission,
   nowMs: number,
 ): Transaction<Draft> {
   const stored = view.get(key);
@@ -139,11 +163,13 @@ function decideDelete(
   const finalizers = isMarked ? metadata.finalizers : finalizersFor(metadata.finalizers, deletion);
   if (finalizers === undefined) delete marked.metadata.finalizers;
   else marked.metadata.finalizers = [...finalizers];
-  if (isReadyToGo(definition, marked, stored)) return draftRemove(stored);
-  if (isMarked && !isShortened) {
-    return { changes: [], result: { outcome: 'unchanged', stored } };
-  }
-  return draftUpdate(definition, stored, marked, 'main');
+  return admission.admit(undefined, previous, view, () => {
+    if (isReadyToGo(definition, marked, stored)) return draftRemove(stored);
+    if (isMarked && !isShortened) {
+      return { changes: [], result: { outcome: 'unchanged', stored } };
+    }
+    return draftUpdate(definition, stored, marked, 'main');
+  });
 }
 
 /** The earlier of the old end of the grace and the new one. */

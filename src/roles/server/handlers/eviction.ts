@@ -7,15 +7,17 @@ import {
   StatusError,
   validateAgainstSchema,
 } from '#platform/api/mod.ts';
+import { admissionOf } from '../admission/admission.ts';
 import { isPretty, jsonAnswer, successStatus } from '../answers.ts';
 import { requireParsed } from '../body.ts';
 import { deletionRequest } from '../delete-options.ts';
 import type { ServerParts } from '../dependencies.ts';
+import { warningHeaders } from '../object-decoding.ts';
 import type { RouteHandler } from '../route-table.ts';
 import { deleteObject } from './delete.ts';
 
 export function evictionHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
-  return async ({ request, query, parameters }) => {
+  return async ({ request, query, parameters, user }) => {
     const { namespace = '', name = '' } = parameters;
     const { value } = await requireParsed(request);
     if (!isJsonObject(value) || value['kind'] !== 'Eviction') {
@@ -33,7 +35,12 @@ export function evictionHandler(parts: ServerParts, definition: ResourceDefiniti
     }
     const options = value['deleteOptions'] ?? {};
     const deletion = deletionRequest(isJsonObject(options) ? options : {}, query);
-    await deleteObject(parts, definition, namespace, name, deletion);
-    return jsonAnswer(201, successStatus({ name, kind: 'pods' }), { pretty: isPretty(query) });
+    const { dryRun } = deletion;
+    const admission = admissionOf(parts, definition, { user }, 'delete', 'eviction', dryRun);
+    await deleteObject(parts, definition, namespace, name, deletion, admission);
+    return jsonAnswer(201, successStatus({ name, kind: 'pods' }), {
+      pretty: isPretty(query),
+      headers: warningHeaders(admission.warnings()),
+    });
   };
 }

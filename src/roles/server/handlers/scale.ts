@@ -8,9 +8,11 @@ import {
   StatusError,
   validateAgainstSchema,
 } from '#platform/api/mod.ts';
+import { admissionOf } from '../admission/admission.ts';
 import { isPretty, jsonAnswer } from '../answers.ts';
 import { requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
+import { warningHeaders } from '../object-decoding.ts';
 import { isDryRun } from '../query.ts';
 import { keyOf, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
@@ -39,13 +41,15 @@ export function writeScaleHandler(
     const dryRun = isDryRun(context.query.getAll('dryRun'));
     const wanted = await wantedScale(context, method);
     const key = keyOf(definition, namespace, name);
+    const admission = admissionOf(parts, definition, context, 'update', 'scale', dryRun);
+    const revise = (previous: ApiObject): ApiObject =>
+      withReplicas(definition, previous, wanted(scaleOf(definition, previous)));
     const written = await commitDraft(parts, definition, dryRun, (view) =>
-      decideUpdate(parts, definition, view, key, 'main', (previous) =>
-        withReplicas(definition, previous, wanted(scaleOf(definition, previous))),
-      ),
+      decideUpdate(parts, definition, view, key, 'main', revise, admission),
     );
     return jsonAnswer(200, scaleOf(definition, written.served.object), {
       pretty: isPretty(context.query),
+      headers: warningHeaders(admission.warnings()),
     });
   };
 }

@@ -12,6 +12,7 @@ import {
   StatusError,
 } from '#platform/api/mod.ts';
 import type { StoreView, Transaction } from '#platform/store/mod.ts';
+import { admissionOf, type RequestAdmission } from '../admission/admission.ts';
 import { contentTypeOf, readBytes, requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { isReadyToGo } from '../departure.ts';
@@ -78,10 +79,12 @@ async function answerUpdate(
   const { namespace = '', name = '' } = context.parameters;
   const dryRun = isDryRun(context.query.getAll('dryRun'));
   const key = keyOf(definition, namespace, name);
+  const endpoint = scope === 'main' ? undefined : scope;
+  const admission = admissionOf(parts, definition, context, 'update', endpoint, dryRun);
   const written = await commitDraft(parts, definition, dryRun, (view) =>
-    decideUpdate(parts, definition, view, key, scope, revise),
+    decideUpdate(parts, definition, view, key, scope, revise, admission),
   );
-  const headers = warningHeaders(warnings());
+  const headers = warningHeaders(warnings().concat(admission.warnings()));
   return objectAnswer(parts, definition, context, 200, written.served, headers);
 }
 
@@ -96,6 +99,7 @@ export function decideUpdate(
   key: ReturnType<typeof keyOf>,
   scope: UpdateScope,
   revise: Revise,
+  admission: RequestAdmission,
 ): Transaction<Draft> {
   const stored = view.get(key);
   if (stored === undefined) throw notFoundError(definition, key.name);
@@ -106,6 +110,7 @@ export function decideUpdate(
   const { deletionTimestamp } = previous.metadata;
   if (deletionTimestamp !== undefined) asked.metadata.deletionTimestamp ??= deletionTimestamp;
   definition.applyDefaults?.(asked);
+  admission.shape(asked, previous, view);
   const next = scope === 'status' ? asked : settled(parts, definition, view, asked, previous);
   if (definition.subresources.includes('finalize')) {
     keepOrSetFinalizers(previous, next, scope === 'finalize');
@@ -117,8 +122,11 @@ export function decideUpdate(
     scope === 'status' ? { subresource: 'status' } : {},
   );
   validateObject(definition, updated, { operation: 'update', previous });
-  if (scope !== 'status' && isReadyToGo(definition, updated, stored)) return draftRemove(stored);
-  return draftUpdate(definition, stored, updated, scope === 'status' ? 'status' : 'main');
+  return admission.admit(updated, previous, view, () =>
+    scope !== 'status' && isReadyToGo(definition, updated, stored)
+      ? draftRemove(stored)
+      : draftUpdate(definition, stored, updated, scope === 'status' ? 'status' : 'main'),
+  );
 }
 
 function requireSameName(name: string, next: ApiObject): void {

@@ -1,0 +1,4 @@
+/** The one list of admitters, in the order in which they are asked. */
+import type { Admitter } from './types.ts';
+
+export const builtInAdmitters: readonly Admitter[] = [];
