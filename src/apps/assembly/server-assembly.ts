@@ -7,7 +7,12 @@
  * stores close.
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
-import { builtInDefinitions, resourceName, serviceNetworkFor } from '#platform/api/mod.ts';
+import {
+  builtInDefinitions,
+  type DefinitionRegistry,
+  resourceName,
+  serviceNetworkFor,
+} from '#platform/api/mod.ts';
 import { createImageCatalog, createRegistryHandler, openBlobStore } from '#platform/blobs/mod.ts';
 import { type Client, createClient, handlerTransport } from '#platform/client/mod.ts';
 import {
@@ -237,9 +242,7 @@ export async function assembleServer(
   observeServer(metrics, {
     store,
     eventStore,
-    resourceNames: builtInDefinitions
-      .filter(({ storage }) => storage === 'main')
-      .map(({ group, plural }) => resourceName({ group, plural })),
+    resourceNames: () => storedResourceNames(server.registry),
     connectedNodes: () => hub.connectedNodes(),
     queues: () => controllers.queues(),
   });
@@ -274,6 +277,11 @@ export async function assembleServer(
       await eventStore.close();
     },
   };
+}
+
+function storedResourceNames({ definitions }: DefinitionRegistry): readonly string[] {
+  const stored = definitions.filter(({ storage }) => storage === 'main');
+  return [...new Set(stored.map(resourceName))];
 }
 
 /** The hub records events through the server, which is made after it. */

@@ -7,7 +7,7 @@ export interface ObservedServer {
   readonly store: Store;
   readonly eventStore: Store;
   /** Stored resources, by the name that the store has for them. */
-  readonly resourceNames: readonly string[];
+  readonly resourceNames: () => readonly string[];
   readonly connectedNodes: () => number;
   readonly queues: () => Iterable<readonly [controller: string, size: number]>;
 }
@@ -19,7 +19,7 @@ export function observeServer(metrics: Metrics, observed: ObservedServer): void 
     'Objects in the store, by resource.',
     'gauge',
     ['resource'],
-    () => observed.resourceNames.map((name) => [[name], store.list(name).length] as const),
+    () => observed.resourceNames().map((name) => [[name], store.list(name).length] as const),
   );
   metrics.observed('selvage_events', 'Events that are kept.', 'gauge', [], () => [
     [[], eventStore.list(resources.events.plural).length],

@@ -81,6 +81,16 @@ export type Subresource =
   | 'eviction'
   | 'finalize';
 
+/** How a kind came about that is not one of the program's. */
+export interface DeclaredKind {
+  /** Name of the CustomResourceDefinition. */
+  readonly by: string;
+  /** True for the one version in which its objects are stored. */
+  readonly isStored: boolean;
+  /** True where the kind is on its way out: nothing new is made of it. */
+  readonly isLeaving: boolean;
+}
+
 export interface ResourceDefinition {
   /** Empty for the core group. */
   readonly group: string;
@@ -127,4 +137,6 @@ export interface ResourceDefinition {
     readonly statusReplicasPath: string;
     readonly selector: (object: ApiObject) => string;
   };
+  /** Absent for the kinds of the program. */
+  readonly declared?: DeclaredKind;
 }

@@ -1,6 +1,7 @@
 export { ageText, durationText, wallMsOf } from './age-text.ts';
 export {
   type Column,
+  type DeclaredKind,
   type FacetLayout,
   type FieldError,
   type ResourceDefinition,
@@ -60,6 +61,7 @@ export {
   type DefinitionRegistry,
   type GroupVersion,
   resourceName,
+  type ServedChange,
 } from './registry.ts';
 export { conforms } from './conformance.ts';
 export {

@@ -4,7 +4,8 @@
  * that the server itself validates fields and offers dry runs.
  *
  * Invariants: documents depend on the definitions alone, so their hash names
- * them; metadata is one shared component, everything below it is inlined.
+ * them; metadata is one shared component, everything below it is inlined. A document
+ * is made anew when a definition of its group version has changed, and only then.
  */
 import { hash } from 'node:crypto';
 import { type Json, type JsonObject, unreachable } from '#base/mod.ts';
@@ -38,23 +39,40 @@ const patchMediaTypes = [
   'application/strategic-merge-patch+json',
 ];
 
-/** Makes all documents at once; they are kept as text, a few hundred KiB together. */
+/** Each is made when it is first asked for and kept as text, some ten KiB a kind. */
 export function openApiDocumentsOf(
   registry: DefinitionRegistry,
   serverVersion: string,
 ): OpenApiDocuments {
-  const documents = new Map<string, OpenApiDocument>();
-  const paths: JsonObject = {};
-  for (const served of registry.groupVersions) {
-    const text = JSON.stringify(documentOf(registry, served, serverVersion));
-    const digest = hash('sha256', text, 'hex').toUpperCase();
+  interface Made extends OpenApiDocument {
+    readonly definitions: readonly ResourceDefinition[];
+  }
+  const made = new Map<string, Made>();
+  function documentAt(served: GroupVersion): OpenApiDocument | undefined {
     const root = rootPathOf(served);
-    documents.set(root, { text, hash: digest });
-    paths[root] = { serverRelativeURL: `/openapi/v3/${root}?hash=${digest}` };
+    const definitions = registry.ofGroupVersion(served.group, served.version);
+    if (definitions.length === 0) {
+      made.delete(root);
+      return undefined;
+    }
+    const known = made.get(root);
+    if (known?.definitions === definitions) return known;
+    const text = JSON.stringify(documentOf(definitions, serverVersion));
+    const document = { text, hash: hash('sha256', text, 'hex').toUpperCase(), definitions };
+    made.set(root, document);
+    return document;
   }
   return {
-    index: { paths },
-    document: (group, version) => documents.get(rootPathOf({ group, version })),
+    get index() {
+      const paths: JsonObject = {};
+      for (const served of registry.groupVersions) {
+        const root = rootPathOf(served);
+        const digest = documentAt(served)?.hash ?? '';
+        paths[root] = { serverRelativeURL: `/openapi/v3/${root}?hash=${digest}` };
+      }
+      return { paths };
+    },
+    document: (group, version) => documentAt({ group, version }),
   };
 }
 
@@ -63,14 +81,10 @@ function rootPathOf(served: GroupVersion): string {
   return served.group === '' ? `api/${served.version}` : `apis/${apiVersionOf(served)}`;
 }
 
-function documentOf(
-  registry: DefinitionRegistry,
-  served: GroupVersion,
-  serverVersion: string,
-): JsonObject {
+function documentOf(definitions: readonly ResourceDefinition[], serverVersion: string): JsonObject {
   const paths: JsonObject = {};
   const schemas: JsonObject = { ...sharedComponents() };
-  for (const definition of registry.ofGroupVersion(served.group, served.version)) {
+  for (const definition of definitions) {
     addComponents(schemas, definition);
     addPaths(paths, definition);
   }

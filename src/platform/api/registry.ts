@@ -1,9 +1,13 @@
 /**
- * The kinds that a server serves, found by every name they go by.
+ * The kinds that a server serves, found by every name they go by: those of the
+ * program, which are there for good, and those that people declare, which come and go.
  *
- * Invariants: no two definitions share a (group, version, plural), a (group,
- * version, kind) or a store resource; every schema is well formed. A definition
- * that breaks this is a mistake in the program and refuses to start.
+ * Invariants:
+ * 1. No two definitions share a (group, version, plural) or a (group, version, kind);
+ *    only the versions of one declared kind share a store resource.
+ * 2. Every schema of the program is well formed. A definition that breaks this is a
+ *    mistake in the program and refuses to start.
+ * 3. Lookups read tables that are never changed: a change of what is served makes new ones.
  */
 import type { ResourceDefinition } from './definition.ts';
 import { ApiModelError } from './errors.ts';
@@ -15,10 +19,16 @@ export interface GroupVersion {
   readonly version: string;
 }
 
+/** What a change of the registry took away and brought. */
+export interface ServedChange {
+  readonly removed: readonly ResourceDefinition[];
+  readonly added: readonly ResourceDefinition[];
+}
+
 export interface DefinitionRegistry {
-  /** In the order in which they were given. */
+  /** In the order in which they were given; then the declared ones by their owners' names. */
   readonly definitions: readonly ResourceDefinition[];
-  /** Every served group version, the core group first, then as given. */
+  /** Every served group version, the core group first, then as given, then declared ones. */
   readonly groupVersions: readonly GroupVersion[];
   byResource(group: string, version: string, plural: string): ResourceDefinition | undefined;
   byKind(group: string, version: string, kind: string): ResourceDefinition | undefined;
@@ -26,7 +36,17 @@ export interface DefinitionRegistry {
   byApiVersionKind(apiVersion: string, kind: string): ResourceDefinition | undefined;
   /** By the name under which the store keeps the kind: `pods`, `deployments.apps`. */
   byStoreResource(resource: string): ResourceDefinition | undefined;
+  /** The same list for as long as nothing in it changes. */
   ofGroupVersion(group: string, version: string): readonly ResourceDefinition[];
+  /**
+   * Serves `definitions`, the versions of one declared kind, in place of those that
+   * `owner` had; none takes the kind away. Throws ApiModelError
+   * (API_DEFINITION_INVALID) where another kind has one of their names; then
+   * everything stays as it was.
+   */
+  replaceDeclared(owner: string, definitions: readonly ResourceDefinition[]): void;
+  /** Called after each change with what it was about; returns what forgets the listener. */
+  onChange(listener: (change: ServedChange) => void): () => void;
 }
 
 /** `<plural>` for the core group, else `<plural>.<group>`. */
@@ -43,37 +63,142 @@ export function apiVersionOf(definition: GroupVersion): string {
 export function createDefinitionRegistry(
   definitions: readonly ResourceDefinition[],
 ): DefinitionRegistry {
+  const listeners = new Set<(change: ServedChange) => void>();
+  const declared = new Map<string, readonly ResourceDefinition[]>();
+  for (const definition of definitions) checkDefinition(definition);
+  let tables = tablesOf(definitions, undefined);
+  return {
+    get definitions() {
+      return tables.definitions;
+    },
+    get groupVersions() {
+      return tables.groupVersions;
+    },
+    byResource: (group, version, plural) =>
+      tables.resources.get(`${apiVersionOf({ group, version })}/${plural}`),
+    byKind: (group, version, kind) =>
+      tables.kinds.get(`${apiVersionOf({ group, version })}/${kind}`),
+    byApiVersionKind: (apiVersion, kind) => tables.kinds.get(`${apiVersion}/${kind}`),
+    byStoreResource: (resource) => tables.storeResources.get(resource),
+    ofGroupVersion: (group, version) =>
+      tables.ofGroupVersion.get(apiVersionOf({ group, version })) ?? [],
+    replaceDeclared(owner, versions) {
+      const removed = declared.get(owner) ?? [];
+      const next = new Map(declared);
+      if (versions.length === 0) next.delete(owner);
+      else next.set(owner, versions);
+      tables = tablesOf([...definitions, ...inOrder(next)], tables);
+      if (versions.length === 0) declared.delete(owner);
+      else declared.set(owner, versions);
+      for (const listener of [...listeners]) listener({ removed, added: versions });
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** What is served does not depend on the order in which it was declared. */
+function inOrder(
+  declared: ReadonlyMap<string, readonly ResourceDefinition[]>,
+): ResourceDefinition[] {
+  const owners = [...declared.keys()].sort();
+  return owners
+    .flatMap((owner) => declared.get(owner) ?? [])
+    .map((definition, position) => ({ definition, position }))
+    .sort(
+      (left, right) =>
+        compareText(left.definition.group, right.definition.group) ||
+        compareVersions(left.definition.version, right.definition.version) ||
+        left.position - right.position,
+    )
+    .map(({ definition }) => definition);
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+const versionPattern = /^v(\d{1,9})(?:(alpha|beta)(\d{1,9}))?$/;
+const stageRanks: Readonly<Record<string, number>> = { alpha: 1, beta: 2 };
+
+/**
+ * The order in which clients prefer versions: v2, v1, v2beta1, v1beta2, v1beta1,
+ * v1alpha1, then all others by name.
+ */
+function compareVersions(left: string, right: string): number {
+  const [one, other] = [versionPattern.exec(left), versionPattern.exec(right)];
+  if (one === null || other === null) {
+    if (one === null && other === null) return compareText(left, right);
+    return one === null ? 1 : -1;
+  }
+  const rank = (found: RegExpExecArray): readonly number[] => [
+    stageRanks[found[2] ?? ''] ?? 3,
+    Number(found[1]),
+    Number(found[3] ?? 0),
+  ];
+  const [mine, others] = [rank(one), rank(other)];
+  for (const [position, value] of mine.entries()) {
+    const difference = (others[position] ?? 0) - value;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** Everything that lookups read, made as a whole and never changed. */
+interface Tables {
+  readonly definitions: readonly ResourceDefinition[];
+  readonly groupVersions: readonly GroupVersion[];
+  readonly resources: ReadonlyMap<string, ResourceDefinition>;
+  readonly kinds: ReadonlyMap<string, ResourceDefinition>;
+  readonly storeResources: ReadonlyMap<string, ResourceDefinition>;
+  readonly ofGroupVersion: ReadonlyMap<string, readonly ResourceDefinition[]>;
+}
+
+/** Lists that are as they were in `before` are taken over. */
+function tablesOf(definitions: readonly ResourceDefinition[], before: Tables | undefined): Tables {
   const resources = new Map<string, ResourceDefinition>();
   const kinds = new Map<string, ResourceDefinition>();
   const storeResources = new Map<string, ResourceDefinition>();
-  const ofGroupVersion = new Map<string, ResourceDefinition[]>();
+  const ofGroupVersion = new Map<string, readonly ResourceDefinition[]>();
+  const members = new Map<string, ResourceDefinition[]>();
   const groupVersions: GroupVersion[] = [];
   for (const definition of definitions) {
     const { group, version, plural, kind } = definition;
     const apiVersion = apiVersionOf(definition);
     addOnce(resources, `${apiVersion}/${plural}`, definition);
     addOnce(kinds, `${apiVersion}/${kind}`, definition);
-    addOnce(storeResources, resourceName(definition), definition);
-    checkDefinition(definition);
-    const members = ofGroupVersion.get(apiVersion);
-    if (members !== undefined) {
-      members.push(definition);
+    addStoreResource(storeResources, definition);
+    const known = members.get(apiVersion);
+    if (known !== undefined) {
+      known.push(definition);
       continue;
     }
-    ofGroupVersion.set(apiVersion, [definition]);
+    members.set(apiVersion, [definition]);
     if (group === '') groupVersions.unshift({ group, version });
     else groupVersions.push({ group, version });
   }
-  return {
-    definitions: [...definitions],
-    groupVersions,
-    byResource: (group, version, plural) =>
-      resources.get(`${apiVersionOf({ group, version })}/${plural}`),
-    byKind: (group, version, kind) => kinds.get(`${apiVersionOf({ group, version })}/${kind}`),
-    byApiVersionKind: (apiVersion, kind) => kinds.get(`${apiVersion}/${kind}`),
-    byStoreResource: (resource) => storeResources.get(resource),
-    ofGroupVersion: (group, version) => ofGroupVersion.get(apiVersionOf({ group, version })) ?? [],
-  };
+  for (const [apiVersion, list] of members) {
+    const old = before?.ofGroupVersion.get(apiVersion);
+    const isSame =
+      old?.length === list.length && list.every((definition, at) => old[at] === definition);
+    ofGroupVersion.set(apiVersion, isSame ? old : list);
+  }
+  return { definitions, groupVersions, resources, kinds, storeResources, ofGroupVersion };
+}
+
+/** The versions of one declared kind are stored together, as one of them says. */
+function addStoreResource(
+  into: Map<string, ResourceDefinition>,
+  definition: ResourceDefinition,
+): void {
+  const resource = resourceName(definition);
+  const { declared } = definition;
+  const known = into.get(resource);
+  const isSibling = known !== undefined && known.declared?.by === declared?.by;
+  if (declared === undefined || !isSibling) addOnce(into, resource, definition);
+  else if (declared.isStored) into.set(resource, definition);
 }
 
 function addOnce(

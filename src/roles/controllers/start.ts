@@ -1,17 +1,9 @@
 /** Starts all controllers over one set of shared copies. */
-import {
-  type ApiObject,
-  builtInDefinitions,
-  type GroupVersionResource,
-  type ResourceDefinition,
-  resources,
-} from '#platform/api/mod.ts';
+import { builtInDefinitions, type GroupVersionResource } from '#platform/api/mod.ts';
 import { type Client, createEventRecorder, type EventRecorder } from '#platform/client/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
 import {
-  createInformer,
   createWorkQueue,
-  type Informer,
   type ReconcileResult,
   runController,
   type RunningController,
@@ -26,8 +18,8 @@ import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
 import { jobReconciler, watchForJobs } from './job/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
-import { unmanagedIn, unmanagedIndex } from './shared/adopt.ts';
-import type { ControllerContext, KindInfo, SharedInformers } from './shared/context.ts';
+import type { ControllerContext, SharedInformers } from './shared/context.ts';
+import { createSharedInformers, kindOf } from './shared/shared-informers.ts';
 
 export interface ControllersOptions {
   /** A client that acts as the controller of that name, for the record of who did what. */
@@ -50,7 +42,12 @@ export interface Controllers {
 type Reconcile = (key: string) => Promise<ReconcileResult | void>;
 
 export function startControllers(options: ControllersOptions): Controllers {
-  const informers = shareInformers(options);
+  const informers = createSharedInformers({
+    client: options.clientFor('shared-informers'),
+    timers: options.timers,
+    random: options.random,
+    logger: options.logger.with({ controller: 'shared-informers' }),
+  });
   const recorders: EventRecorder[] = [];
   const queues = new Map<string, WorkQueue>();
 
@@ -72,79 +69,37 @@ export function startControllers(options: ControllersOptions): Controllers {
     return runController({ name, queue, logger, reconcile });
   }
 
-  const manager = runManager(
-    informers.all.map(({ informer }) => informer),
-    () => [
-      run('deployment-controller', watchForDeployments, deploymentReconciler),
-      run('replicaset-controller', watchForReplicaSets, replicaSetReconciler),
-      run('daemonset-controller', watchForDaemonSets, daemonSetReconciler),
-      run('job-controller', watchForJobs, jobReconciler),
-      run('cronjob-controller', watchForCronJobs, cronJobReconciler),
-      run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
-      run('garbage-collector', watchForGarbage, garbageReconciler),
-      run('namespace-controller', watchForNamespaces, (context) =>
-        namespaceReconciler(context, namespaceContents()),
-      ),
-    ],
-  );
+  const manager = runManager(informers.builtIn, () => [
+    run('deployment-controller', watchForDeployments, deploymentReconciler),
+    run('replicaset-controller', watchForReplicaSets, replicaSetReconciler),
+    run('daemonset-controller', watchForDaemonSets, daemonSetReconciler),
+    run('job-controller', watchForJobs, jobReconciler),
+    run('cronjob-controller', watchForCronJobs, cronJobReconciler),
+    run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
+    run('garbage-collector', watchForGarbage, garbageReconciler),
+    run('namespace-controller', watchForNamespaces, (context) =>
+      namespaceReconciler(context, () => namespaceContents(informers)),
+    ),
+  ]);
   return {
     ready: () => manager.ready(),
     queues: () => Array.from(queues, ([name, queue]) => [name, queue.size()] as const),
     async close() {
       await manager.close();
+      informers.close();
       await Promise.all(recorders.map((recorder) => recorder.idle()));
     },
   };
 }
 
-/** One informer per stored kind: garbage may belong to any of them. */
-function shareInformers(options: ControllersOptions): SharedInformers {
-  const { timers, random } = options;
-  const client = options.clientFor('shared-informers');
-  const logger = options.logger.with({ controller: 'shared-informers' });
-  const all = builtInDefinitions
-    .filter((definition) => definition.storage === 'main')
-    .map((definition) => {
-      const kind = kindOf(definition);
-      const indexes = { [unmanagedIndex]: unmanagedIn };
-      const ports = { timers, random, logger };
-      const informer = createInformer(client, kind.resource, { ...ports, indexes });
-      return { kind, informer };
-    });
-  function of<Kind extends ApiObject>(resource: GroupVersionResource): Informer<Kind> {
-    const found = all.find(
-      ({ kind }) =>
-        kind.resource.plural === resource.plural && kind.resource.group === resource.group,
-    );
-    if (found === undefined) throw new RangeError(`no stored kind ${resource.plural}`);
-    return found.informer as Informer<Kind>;
-  }
-  return {
-    all,
-    deployments: of(resources.deployments),
-    replicaSets: of(resources.replicaSets),
-    daemonSets: of(resources.daemonSets),
-    controllerRevisions: of(resources.controllerRevisions),
-    jobs: of(resources.jobs),
-    cronJobs: of(resources.cronJobs),
-    services: of(resources.services),
-    endpointSlices: of(resources.endpointSlices),
-    pods: of(resources.pods),
-    nodes: of(resources.nodes),
-    namespaces: of(resources.namespaces),
-  };
-}
-
-function kindOf({ group, version, plural, kind, namespaced }: ResourceDefinition): KindInfo {
-  return { resource: { group, version, plural }, kind, namespaced };
-}
-
 /** Workloads come before what they would make again. */
-function namespaceContents(): GroupVersionResource[] {
-  return builtInDefinitions
+function namespaceContents({ all }: SharedInformers): GroupVersionResource[] {
+  const builtIn = builtInDefinitions
     .filter(({ namespaced, verbs }) => namespaced && verbs.includes('delete'))
     .map((definition) => kindOf(definition).resource)
     .sort((left, right) => Number(isWorkload(right)) - Number(isWorkload(left)));
+  const declared = all.filter(({ kind, isDeclared }) => isDeclared && kind.namespaced);
+  return [...declared.map(({ kind }) => kind.resource), ...builtIn];
 }
 
 function isWorkload({ group }: GroupVersionResource): boolean {

@@ -68,6 +68,10 @@ interface Branch {
 
 export interface RouteTable {
   readonly rows: readonly RouteRow[];
+  /** From now on requests find these too. */
+  add(rows: readonly RouteRow[]): void;
+  /** Requests that are under way keep the row that they have found. */
+  remove(rows: readonly RouteRow[]): void;
   /**
    * The row for a request; where the path is served but not with this method, the
    * methods that it takes; undefined where nothing has this path.
@@ -80,19 +84,31 @@ export interface RouteTable {
 }
 
 /** Throws a URIError from `find` where a segment is not percent-encoded UTF-8. */
-export function createRouteTable(rows: readonly RouteRow[]): RouteTable {
+export function createRouteTable(initial: readonly RouteRow[]): RouteTable {
   const root = newBranch();
+  /** In the order in which they came. */
   const namesOf = new Map<RouteRow, readonly string[]>();
-  for (const row of rows) {
-    insert(root, row);
-    const names = [...row.pattern.matchAll(/\{(\w+)(?:\.\.\.)?\}/g)];
-    namesOf.set(
-      row,
-      names.map((name) => name[1] ?? ''),
-    );
+  function add(rows: readonly RouteRow[]): void {
+    for (const row of rows) {
+      insert(root, row);
+      const names = [...row.pattern.matchAll(/\{(\w+)(?:\.\.\.)?\}/g)];
+      namesOf.set(
+        row,
+        names.map((name) => name[1] ?? ''),
+      );
+    }
   }
+  add(initial);
   return {
-    rows,
+    get rows() {
+      return [...namesOf.keys()];
+    },
+    add,
+    remove(rows) {
+      for (const row of rows) {
+        if (namesOf.delete(row)) prune(root, row, row.pattern.slice(1).split('/'), 0);
+      }
+    },
     find(method, path, isWatch) {
       const values: string[] = [];
       const found = descend(root, path.slice(1).split('/'), 0, values);
@@ -152,6 +168,30 @@ function insert(root: Branch, row: RouteRow): void {
     branch = next;
   }
   branch.rows.push(row);
+}
+
+/** Takes the row out, and the branches that then lead nowhere. */
+function prune(branch: Branch, row: RouteRow, segments: readonly string[], at: number): void {
+  const segment = segments[at];
+  if (segment === undefined || segment.endsWith('...}')) {
+    const rows = segment === undefined ? branch.rows : branch.rest;
+    const position = rows.indexOf(row);
+    assert(position >= 0, 'a row is in the branch of its pattern');
+    rows.splice(position, 1);
+    return;
+  }
+  const isParameter = segment.startsWith('{');
+  const next = isParameter ? branch.parameter : branch.literals.get(segment);
+  assert(next !== undefined, 'a row has the branches of its pattern');
+  prune(next, row, segments, at + 1);
+  const isUsed =
+    next.rows.length > 0 ||
+    next.rest.length > 0 ||
+    next.literals.size > 0 ||
+    next.parameter !== undefined;
+  if (isUsed) return;
+  if (isParameter) branch.parameter = undefined;
+  else branch.literals.delete(segment);
 }
 
 /** Literal segments win over parameters, those over the rest. Fills in `values`. */

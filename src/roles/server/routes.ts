@@ -3,6 +3,7 @@ import { utf8 } from '#base/mod.ts';
 import {
   apiVersionOf,
   type ResourceDefinition,
+  type ServedChange,
   StatusError,
   type Subresource,
   type Verb,
@@ -28,7 +29,13 @@ import { getHandler, listHandler } from './handlers/read.ts';
 import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
 import { patchHandler, updateHandler } from './handlers/update.ts';
 import { type WatchBudget, watchHandler } from './handlers/watch.ts';
-import type { Method, RouteHandler, RouteRow } from './route-table.ts';
+import {
+  createRouteTable,
+  type Method,
+  type RouteHandler,
+  type RouteRow,
+  type RouteTable,
+} from './route-table.ts';
 
 export interface RouteSources {
   readonly version: VersionInfo;
@@ -40,11 +47,30 @@ export interface RouteSources {
   readonly metrics?: Metrics;
 }
 
-export function allRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
+/** The table of all that is served, which follows the registry for as long as it lives. */
+export function createRoutes(parts: ServerParts, sources: RouteSources): RouteTable {
   const budget: WatchBudget = { open: 0 };
+  const declared = new Map<ResourceDefinition, readonly RouteRow[]>();
+  const table = createRouteTable(fixedRows(parts, sources));
+  function change({ removed, added }: ServedChange): void {
+    for (const definition of removed) {
+      table.remove(declared.get(definition) ?? []);
+      declared.delete(definition);
+    }
+    for (const definition of added) {
+      const rows = kindRows(parts, definition, budget);
+      declared.set(definition, rows);
+      table.add(rows);
+    }
+  }
+  change({ removed: [], added: parts.registry.definitions });
+  parts.registry.onChange(change);
+  return table;
+}
+
+function fixedRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
   return [
     ...descriptionRows(parts, sources.version),
-    ...parts.registry.definitions.flatMap((definition) => kindRows(parts, definition, budget)),
     ...joinRows(parts, sources),
     ...(sources.nodeCertificates === undefined ? [] : certificateRows(sources.nodeCertificates)),
     ...(parts.divergence === undefined

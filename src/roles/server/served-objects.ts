@@ -36,12 +36,13 @@ export interface ServedObjects {
 }
 
 export function createServedObjects(): ServedObjects {
-  const kept = new Map<StoredObject, ServedObject>();
+  const kept = new Map<StoredObject, Served>();
   return {
     of(definition, stored) {
       const known = kept.get(stored);
-      if (known !== undefined) return known;
-      const made = new Served(foldObject(definition, stored), sizeBytesOf(stored));
+      // A declared kind has several versions, and changes.
+      if (known?.definition === definition) return known;
+      const made = new Served(foldObject(definition, stored), sizeBytesOf(stored), definition);
       kept.set(stored, made);
       if (kept.size > servedObjectsKeptMax) {
         for (const oldest of kept.keys()) {
@@ -70,14 +71,17 @@ function sizeBytesOf({ facets }: StoredObject): number {
 
 class Served implements ServedObject {
   readonly object: ApiObject;
+  /** By which it was folded, where it was. */
+  readonly definition: ResourceDefinition | undefined;
   readonly #sizeBytes: number | undefined;
   readonly #lines: WatchLine[] = [];
   #json: Uint8Array | undefined;
 
   /** `sizeBytes`: about that of a line, where it is known without making one. */
-  constructor(object: ApiObject, sizeBytes: number | undefined) {
+  constructor(object: ApiObject, sizeBytes: number | undefined, definition?: ResourceDefinition) {
     this.object = object;
     this.#sizeBytes = sizeBytes;
+    this.definition = definition;
   }
 
   text(): string {

@@ -11,6 +11,7 @@ import { hexOf } from '#base/mod.ts';
 import {
   createDefinitionRegistry,
   decodeFacet,
+  type DefinitionRegistry,
   type ResourceDefinition,
   StatusError,
 } from '#platform/api/mod.ts';
@@ -44,8 +45,8 @@ import type { PodLogSource } from './pod-logs.ts';
 import type { PodStreamSource } from './pod-streams.ts';
 import { flagOf } from './query.ts';
 import { observeRequests } from './request-metrics.ts';
-import { createRouteTable, type RouteRow, type RouteTable } from './route-table.ts';
-import { allRows } from './routes.ts';
+import type { RouteRow, RouteTable } from './route-table.ts';
+import { createRoutes } from './routes.ts';
 import { fieldSelectorOf } from './selection.ts';
 import { createServedObjects } from './served-objects.ts';
 
@@ -87,6 +88,8 @@ export interface Server {
   readonly handler: HttpHandler;
   /** What is served, for tests and for people who want to know. */
   readonly rows: readonly RouteRow[];
+  /** The kinds that are served; a change of them changes the rows. */
+  readonly registry: DefinitionRegistry;
   /** Ends watches and followed logs, so that their clients go on elsewhere. */
   close(): void;
 }
@@ -129,14 +132,17 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     },
   };
   await createInitialNamespaces(parts);
-  const table = createRouteTable(allRows(parts, dependencies));
+  const table = createRoutes(parts, dependencies);
   const { metrics } = dependencies;
   const observe = metrics === undefined ? () => undefined : observeRequests(metrics);
   /** Tells one run's requests from another's. */
   const requestIdPrefix = hexOf(random.bytes(requestIdBytes));
   let requests = 0;
   return {
-    rows: table.rows,
+    get rows() {
+      return table.rows;
+    },
+    registry: parts.registry,
     async handler(request) {
       const startedAtMs = clock.monotonicMs();
       requests += 1;

@@ -20,7 +20,7 @@ import {
 type Dependent = { readonly kind: KindInfo; readonly object: ApiObject };
 
 export function watchForGarbage({ informers, queue }: ControllerContext): void {
-  for (const { kind, informer } of informers.all) {
+  informers.onKind(({ kind, informer, isDeclared }) => {
     informer.onChange(({ type, object, previous }) => {
       const { uid = '', ownerReferences = [], deletionTimestamp } = object.metadata;
       const before = previous?.metadata.ownerReferences ?? [];
@@ -37,6 +37,24 @@ export function watchForGarbage({ informers, queue }: ControllerContext): void {
         for (const owner of before) queueByUid(informers, queue, owner.uid);
       }
     });
+    // Of its objects nothing could be said before.
+    if (isDeclared) queueOwnedByKind(informers, queue, kind);
+  });
+}
+
+function queueOwnedByKind(
+  informers: ControllerContext['informers'],
+  queue: ControllerContext['queue'],
+  owner: KindInfo,
+): void {
+  const apiVersion = apiVersionOfKind(owner);
+  for (const { kind, informer } of informers.all) {
+    for (const object of informer.list()) {
+      const isOwned = object.metadata.ownerReferences?.some(
+        (reference) => reference.kind === owner.kind && reference.apiVersion === apiVersion,
+      );
+      if (isOwned === true) queue.add(queueKey(kind, object));
+    }
   }
 }
 
@@ -50,8 +68,12 @@ function queueByUid(
   }
 }
 
-function queueKey({ resource }: KindInfo, object: ApiObject): string {
-  return `${resource.plural}.${resource.group}|${keyOf(object)}`;
+function queueKey(kind: KindInfo, object: ApiObject): string {
+  return `${resourceKey(kind)}|${keyOf(object)}`;
+}
+
+function resourceKey({ resource }: KindInfo): string {
+  return `${resource.plural}.${resource.group}`;
 }
 
 function dependentsOf(informers: ControllerContext['informers'], uid: string): Dependent[] {
@@ -63,15 +85,10 @@ function dependentsOf(informers: ControllerContext['informers'], uid: string): D
 export function garbageReconciler(
   context: ControllerContext,
 ): (key: string) => Promise<ReconcileResult | void> {
-  const sources = new Map(
-    context.informers.all.map((source) => [
-      `${source.kind.resource.plural}.${source.kind.resource.group}`,
-      source,
-    ]),
-  );
   return async (key) => {
     const bar = key.indexOf('|');
-    const source = sources.get(key.slice(0, bar));
+    const resource = key.slice(0, bar);
+    const source = context.informers.all.find(({ kind }) => resourceKey(kind) === resource);
     const object = source?.informer.get(key.slice(bar + 1));
     if (source !== undefined && object !== undefined) {
       await reconcileObject(context, source.kind, object);

@@ -24,16 +24,16 @@ export function watchForNamespaces({ informers, queue }: ControllerContext): voi
   });
 }
 
-/** `contents`: every kind that lives in namespaces and can be deleted. */
+/** `contents`: every kind that lives in namespaces now and can be deleted. */
 export function namespaceReconciler(
   context: ControllerContext,
-  contents: readonly GroupVersionResource[],
+  contents: () => readonly GroupVersionResource[],
 ): (key: string) => Promise<ReconcileResult | void> {
   return async (name) => {
     const namespace = context.informers.namespaces.get(name);
     if (namespace?.metadata.deletionTimestamp === undefined) return undefined;
     let left = 0;
-    for (const resource of contents) left += await empty(context, resource, name);
+    for (const resource of contents()) left += await empty(context, resource, name);
     if (left > 0) return { againAfterMs: lookAgainMs };
     await letGo(context, namespace);
     return undefined;

@@ -30,8 +30,17 @@ export interface SharedInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
-  /** Of every kind that is stored, those above included. */
-  readonly all: readonly { readonly kind: KindInfo; readonly informer: Informer }[];
+  /** Of every kind that is stored now: those above, and those that people declare. */
+  readonly all: readonly StoredKind[];
+  /** Called for each of `all`, and for each that comes later. */
+  onKind(listener: (stored: StoredKind) => void): void;
+}
+
+export interface StoredKind {
+  readonly kind: KindInfo;
+  readonly informer: Informer;
+  /** True for a kind that came with a CustomResourceDefinition and may go with it. */
+  readonly isDeclared: boolean;
 }
 
 export interface KindInfo {

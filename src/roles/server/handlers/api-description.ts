@@ -8,7 +8,6 @@ import {
   apiResourceListOf,
   coreVersionsOf,
   openApiDocumentsOf,
-  type OpenApiDocuments,
   StatusError,
 } from '#platform/api/mod.ts';
 import { bytesAnswer, isPretty, jsonAnswer, textAnswer } from '../answers.ts';
@@ -25,10 +24,7 @@ const divergedText =
 
 export function descriptionRows(parts: ServerParts, version: VersionInfo): readonly RouteRow[] {
   const { registry } = parts;
-  let made: OpenApiDocuments | undefined;
-  // They take longer to make than all the rest of a server's start, and few clients ask.
-  const documents = (): OpenApiDocuments =>
-    (made ??= openApiDocumentsOf(registry, version.version));
+  const documents = openApiDocumentsOf(registry, version.version);
   const discovery =
     (part: 'core' | 'groups'): RouteHandler =>
     async ({ acceptance, query }) => {
@@ -59,14 +55,14 @@ export function descriptionRows(parts: ServerParts, version: VersionInfo): reado
       bytesAnswer(200, openApiTwoDocument(version.version), openApiTwoContentType),
     ),
     path('/openapi/v3', 'discovery', async ({ query }) =>
-      jsonAnswer(200, documents().index, { pretty: isPretty(query) }),
+      jsonAnswer(200, documents.index, { pretty: isPretty(query) }),
     ),
     path('/openapi/v3/api/{version}', 'discovery', async (context) =>
-      openApi(context, documents().document('', context.parameters['version'] ?? '')),
+      openApi(context, documents.document('', context.parameters['version'] ?? '')),
     ),
     path('/openapi/v3/apis/{group}/{version}', 'discovery', async (context) => {
       const { group = '', version = '' } = context.parameters;
-      return openApi(context, documents().document(group, version));
+      return openApi(context, documents.document(group, version));
     }),
     path('/version', 'version', async ({ query }) =>
       jsonAnswer(200, versionOf(version), { pretty: isPretty(query) }),

@@ -70,9 +70,11 @@ export function watchHandler(
     let watch: Watch | undefined;
     budget.open += 1;
     const forgetClosing = parts.onClosing(() => stream.finish());
+    const forgetRetired = onRetired(parts, definition, () => stream.finish());
     stream.onClosed(() => {
       budget.open -= 1;
       forgetClosing();
+      forgetRetired();
       watch?.close();
     });
     try {
@@ -102,6 +104,18 @@ export function watchHandler(
       body: (sink) => stream.attach(sink),
     };
   };
+}
+
+/** Who watches a declared kind asks again when it changes, and gets what it has become. */
+function onRetired(
+  { registry }: ServerParts,
+  definition: ResourceDefinition,
+  listener: () => void,
+): () => void {
+  if (definition.declared === undefined) return () => undefined;
+  return registry.onChange(({ removed }) => {
+    if (removed.includes(definition)) listener();
+  });
 }
 
 function initialEventsOf(query: URLSearchParams): boolean {
