@@ -1,5 +1,6 @@
 /** The pages that are made from the code, and where they lie. */
 import { sourceFiles } from '../tidy/source-files.ts';
+import { authorizationPage } from './authorization.ts';
 import { commandsPage } from './commands.ts';
 import { errorsPage } from './errors.ts';
 import { kindsPage } from './kinds.ts';
@@ -17,6 +18,7 @@ export async function referencePages(): Promise<readonly Page[]> {
     { path: 'docs/reference/kinds.md', text: made + kindsPage() },
     { path: 'docs/reference/commands.md', text: made + commandsPage() },
     { path: 'docs/reference/errors.md', text: made + errorsPage(sourceFiles(['src'], ['.ts'])) },
+    { path: 'docs/reference/authorization.md', text: made + (await authorizationPage()) },
     { path: 'docs/reference/metrics.md', text: made + (await metricsPage()) },
   ];
 }

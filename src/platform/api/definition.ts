@@ -101,6 +101,8 @@ export interface ResourceDefinition {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
+  /** Of `metadata.name`; one of the names of hosts where absent. */
+  readonly nameForm?: 'path-segment';
   readonly verbs: readonly Verb[];
   readonly subresources: readonly Subresource[];
   /** `main`: the object log. `events`: the bounded ring. `synthesized`: made on read. */

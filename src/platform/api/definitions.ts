@@ -16,6 +16,10 @@ import { secretDefinition } from './core/secret.ts';
 import { serviceDefinition } from './core/service.ts';
 import type { ResourceDefinition } from './definition.ts';
 import { endpointSliceDefinition } from './discovery/endpoint-slice.ts';
+import { clusterRoleBindingDefinition } from './rbac/cluster-role-binding.ts';
+import { clusterRoleDefinition } from './rbac/cluster-role.ts';
+import { roleBindingDefinition } from './rbac/role-binding.ts';
+import { roleDefinition } from './rbac/role.ts';
 import { regionDefinition } from './selvage/region.ts';
 import { siteDefinition } from './selvage/site.ts';
 
@@ -36,6 +40,10 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   cronJobDefinition,
   endpointSliceDefinition,
   leaseDefinition,
+  roleDefinition,
+  clusterRoleDefinition,
+  roleBindingDefinition,
+  clusterRoleBindingDefinition,
   regionDefinition,
   siteDefinition,
 ];

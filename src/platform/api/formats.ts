@@ -33,6 +33,12 @@ export function dnsSubdomainProblem(value: string): string | undefined {
   return "must consist of lower case letters, digits, '-' and '.', and start and end with a letter or digit (such as 'example.com')";
 }
 
+/** Any one segment of a path. */
+export function pathSegmentProblem(value: string): string | undefined {
+  if (value === '.' || value === '..') return "must not be '.' or '..'";
+  return /[/%]/.test(value) ? "must not contain '/' or '%'" : undefined;
+}
+
 export function labelValueProblem(value: string): string | undefined {
   if (value === '') return undefined;
   if (value.length > labelValueLengthMax) {

@@ -17,6 +17,7 @@ import {
   dnsSubdomainLengthMax,
   dnsSubdomainProblem,
   labelValueProblem,
+  pathSegmentProblem,
   qualifiedNameProblem,
 } from './formats.ts';
 import type { ApiObject, ObjectMeta, OwnerReference } from './object.ts';
@@ -48,15 +49,17 @@ export function validateMetadata(
 function nameErrors(definition: ResourceDefinition, metadata: ObjectMeta): FieldError[] {
   const errors: FieldError[] = [];
   const { name, generateName, namespace } = metadata;
+  const nameProblem =
+    definition.nameForm === 'path-segment' ? pathSegmentProblem : dnsSubdomainProblem;
   if (name === '' || name === undefined) {
     errors.push(fieldRequired('metadata.name', 'name or generateName must be given'));
   } else {
-    const problem = dnsSubdomainProblem(name);
+    const problem = nameProblem(name);
     if (problem !== undefined) errors.push(fieldInvalid('metadata.name', name, problem));
   }
   if (generateName !== undefined && generateName !== '') {
     // A dash at its end is what most write; the suffix that follows makes it a name.
-    const problem = dnsSubdomainProblem(`${generateName}x`.slice(0, dnsSubdomainLengthMax));
+    const problem = nameProblem(`${generateName}x`.slice(0, dnsSubdomainLengthMax));
     if (problem !== undefined) {
       errors.push(fieldInvalid('metadata.generateName', generateName, problem));
     }

@@ -207,3 +207,8 @@ export {
   type TableListMetadata,
 } from './table.ts';
 export { validateAgainstSchema, type ValidateOptions } from './validate.ts';
+export { aggregatedRules } from './rbac/aggregation.ts';
+export { type ClusterRole } from './rbac/cluster-role.ts';
+export { type PolicyRule, rbacGroup, type RoleRef, type Subject } from './rbac/policy-rule.ts';
+export { type RoleBinding } from './rbac/role-binding.ts';
+export { type Role } from './rbac/role.ts';

@@ -59,6 +59,7 @@ test('plain and aggregated discovery name the same kinds with their scopes and v
     'batch',
     'discovery.k8s.io',
     'coordination.k8s.io',
+    'rbac.authorization.k8s.io',
     'selvage.dev',
   ]);
   const plain = (apiResourceListOf(registry, 'apps', 'v1') as any).resources;

@@ -15,4 +15,4 @@ export {
 } from './node-identity.ts';
 export { keepRenewed, type RenewedIdentity } from './renewal.ts';
 export { authorityPinOf, parseJoinToken } from './token-text.ts';
-export { nodeSubject, userOf, type User } from './user.ts';
+export { anonymousUser, nodeSubject, userOf, type User } from './user.ts';

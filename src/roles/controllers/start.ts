@@ -10,6 +10,7 @@ import {
   runManager,
   type WorkQueue,
 } from '#platform/reconcile/mod.ts';
+import { clusterRoleReconciler, watchForClusterRoles } from './cluster-role/reconcile.ts';
 import { cronJobReconciler, watchForCronJobs } from './cron-job/reconcile.ts';
 import { daemonSetReconciler, watchForDaemonSets } from './daemon-set/reconcile.ts';
 import { deploymentReconciler, watchForDeployments } from './deployment/reconcile.ts';
@@ -77,6 +78,7 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('cronjob-controller', watchForCronJobs, cronJobReconciler),
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
     run('garbage-collector', watchForGarbage, garbageReconciler),
+    run('clusterrole-aggregation-controller', watchForClusterRoles, clusterRoleReconciler),
     run('namespace-controller', watchForNamespaces, (context) =>
       namespaceReconciler(context, () => namespaceContents(informers)),
     ),

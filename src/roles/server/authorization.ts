@@ -2,24 +2,34 @@
  * The one door. Every request passes `authorize` with the row of the route table
  * that it matched; there is no other way to a handler.
  *
- * Who may what:
- * - system:masters and system:controllers: everything.
+ * Who may what, in the order in which it is asked:
+ * - everybody, also without credentials: health, version, joining by token, and renewing
+ *   a node's certificate, which the request itself proves the key for.
+ * - system:masters and system:controllers: everything, whatever roles there are, so
+ *   that nobody can lock an administrator or the controllers of this process out.
  * - selvage:viewers: get, list and watch of everything but secrets, pod logs, and
  *   what describes the API itself, the server's own metrics. No images.
  * - a node (system:node:NAME in system:nodes): its own Node, the pods assigned to
  *   it, and pulling images. Its lists must carry the selector that says so.
- * - everybody, also without credentials: health, version, joining by token, and renewing
- *   a node's certificate, which the request itself proves the key for.
+ * - whoever holds a role that says so, by a RoleBinding or a ClusterRoleBinding.
  * - anybody else: nothing.
  */
-import { unreachable } from '#base/mod.ts';
-import { type FieldSelector, StatusError } from '#platform/api/mod.ts';
-import type { User } from '#platform/identity/mod.ts';
+import { type FieldSelector, type PolicyRule, StatusError } from '#platform/api/mod.ts';
+import { anonymousUser, type User } from '#platform/identity/mod.ts';
+import type { Policy } from './access/policy.ts';
+import { type AskedAccess, ruleAllows } from './access/rules.ts';
 import type { RouteSubject } from './route-table.ts';
 
 const groupAdmins = 'system:masters';
 const groupViewers = 'selvage:viewers';
 const groupControllers = 'system:controllers';
+
+/** What decisions are taken from. */
+export interface AuthorizationSources {
+  readonly policy: Policy;
+  /** The node that a pod is assigned to now. */
+  readonly nodeOfPod: (namespace: string, name: string) => string | undefined;
+}
 
 /** What the decision needs to know of a request beyond its row. */
 export interface AccessRequest {
@@ -32,22 +42,75 @@ export interface AccessRequest {
   readonly name: string;
   /** Of lists and watches; reads it only when asked, as it may be malformed. */
   readonly fieldSelector: () => FieldSelector;
-  /** The node that a pod is assigned to now. */
-  readonly nodeOfPod: (namespace: string, name: string) => string | undefined;
 }
 
 /** Throws StatusError 401 or 403, worded as Kubernetes words them. */
-export function authorize(access: AccessRequest): void {
-  if (isOpenToEverybody(access.subject)) return;
+export function authorize(sources: AuthorizationSources, access: AccessRequest): void {
   const { user } = access;
+  if (user !== undefined && isUnlimited(user)) return;
+  if (isOpenToEverybody(access.subject)) return;
+  const asked = askedOf(access);
+  const decision = decide(sources, user ?? anonymousUser, asked, access.fieldSelector);
+  if (decision.allowed) return;
   if (user === undefined) {
     throw new StatusError(
       'Unauthorized',
-      'Unauthorized: this needs a client certificate signed by the authority of this fleet',
+      'Unauthorized: this needs a client certificate signed by the authority of this fleet, or the token of a ServiceAccount',
     );
   }
-  if (!isAllowed(access, user)) throw refusal(access, user);
+  throw refusal(user, asked);
 }
+
+export interface Decision {
+  readonly allowed: boolean;
+  /** What allowed it; empty where nothing did. */
+  readonly reason: string;
+}
+
+const refused: Decision = { allowed: false, reason: '' };
+const noFieldSelector = (): FieldSelector => [];
+
+/** Whether a user may do it. `fieldSelector`: of a list or watch; none where absent. */
+export function decide(
+  { policy, nodeOfPod }: AuthorizationSources,
+  user: User,
+  asked: AskedAccess,
+  fieldSelector: () => FieldSelector = noFieldSelector,
+): Decision {
+  if (isUnlimited(user)) {
+    const group = user.groups.includes(groupAdmins) ? groupAdmins : groupControllers;
+    return { allowed: true, reason: `the group ${group} may do everything` };
+  }
+  if (user.groups.includes(groupViewers) && isAllowedToViewers(asked)) {
+    return { allowed: true, reason: `the group ${groupViewers} may read` };
+  }
+  const { nodeName } = user;
+  if (nodeName !== undefined && isAllowedToNode(nodeOfPod, nodeName, asked, fieldSelector)) {
+    return { allowed: true, reason: 'nodes may read what is theirs' };
+  }
+  const grant = policy.allows(user, asked);
+  if (grant === undefined) return refused;
+  const kind = grant.namespace === '' ? 'ClusterRoleBinding' : 'RoleBinding';
+  const binding = grant.namespace === '' ? grant.binding : `${grant.binding}/${grant.namespace}`;
+  return {
+    allowed: true,
+    reason:
+      `RBAC: allowed by ${kind} ${JSON.stringify(binding)} of ` +
+      `${grant.roleRef.kind} ${JSON.stringify(grant.roleRef.name)}`,
+  };
+}
+
+/** Those whom no role limits. */
+export function isUnlimited({ groups }: User): boolean {
+  return groups.includes(groupAdmins) || groups.includes(groupControllers);
+}
+
+const readVerbs = ['get', 'list', 'watch'];
+
+const viewerPaths: PolicyRule = {
+  verbs: ['get'],
+  nonResourceURLs: ['/api', '/api/*', '/apis', '/apis/*', '/openapi/*', '/metrics'],
+};
 
 function isOpenToEverybody(subject: RouteSubject): boolean {
   return (
@@ -56,76 +119,74 @@ function isOpenToEverybody(subject: RouteSubject): boolean {
   );
 }
 
-function isAllowed(access: AccessRequest, user: User): boolean {
-  if (user.groups.includes(groupAdmins) || user.groups.includes(groupControllers)) return true;
-  if (user.groups.includes(groupViewers) && isAllowedToViewers(access.subject)) return true;
-  const { nodeName } = user;
-  return nodeName !== undefined && isAllowedToNode(access, nodeName);
+/** What a request asks, in the terms of rules. */
+function askedOf({ subject, path, namespace, name }: AccessRequest): AskedAccess {
+  if (subject.type === 'path') return { type: 'path', verb: subject.verb, path };
+  const { verb, group, resource, subresource = '' } = subject;
+  // A namespace is in itself, so that who holds a role there may look at it.
+  const isNamespace = group === '' && resource === 'namespaces' && name !== '';
+  const within = isNamespace ? name : namespace;
+  return { type: 'resource', verb, group, resource, subresource, namespace: within, name };
 }
 
-function isAllowedToViewers(subject: RouteSubject): boolean {
-  switch (subject.type) {
-    case 'resource':
-      return isRead(subject) && !(subject.group === '' && subject.resource === 'secrets');
-    case 'path':
-      return subject.verb === 'get' && (subject.area === 'discovery' || subject.area === 'metrics');
-    default:
-      return unreachable(subject);
-  }
+function isAllowedToViewers(asked: AskedAccess): boolean {
+  if (asked.type === 'path') return ruleAllows(viewerPaths, asked);
+  return readVerbs.includes(asked.verb) && !isSecret(asked.group, asked.resource);
 }
 
-function isAllowedToNode(access: AccessRequest, nodeName: string): boolean {
-  const { subject } = access;
-  if (subject.type === 'path') return subject.area === 'registry' && subject.verb === 'get';
-  if (subject.group !== '' || subject.subresource !== undefined || !isRead(subject)) return false;
-  const isSingle = subject.verb === 'get';
-  switch (subject.resource) {
+function isSecret(group: string, resource: string): boolean {
+  return group === '' && resource === 'secrets';
+}
+
+const registryPath = '/v2/';
+
+function isAllowedToNode(
+  nodeOfPod: AuthorizationSources['nodeOfPod'],
+  nodeName: string,
+  asked: AskedAccess,
+  fieldSelector: () => FieldSelector,
+): boolean {
+  if (asked.type === 'path') return asked.verb === 'get' && asked.path.startsWith(registryPath);
+  const { verb, group, resource, subresource, namespace, name } = asked;
+  if (group !== '' || subresource !== '' || !readVerbs.includes(verb)) return false;
+  const isSingle = verb === 'get';
+  switch (resource) {
     case 'nodes':
-      return isSingle ? access.name === nodeName : isSelected(access, 'metadata.name', nodeName);
+      return isSingle ? name === nodeName : isSelected(fieldSelector(), 'metadata.name', nodeName);
     case 'pods':
       return isSingle
-        ? access.nodeOfPod(access.namespace, access.name) === nodeName
-        : isSelected(access, 'spec.nodeName', nodeName);
+        ? nodeOfPod(namespace, name) === nodeName
+        : isSelected(fieldSelector(), 'spec.nodeName', nodeName);
     default:
       return false;
   }
 }
 
-function isRead({ verb }: { readonly verb: string }): boolean {
-  return verb === 'get' || verb === 'list' || verb === 'watch';
+function isSelected(selector: FieldSelector, field: string, value: string): boolean {
+  return selector.some(
+    (requirement) =>
+      requirement.field === field && requirement.equal && requirement.value === value,
+  );
 }
 
-function isSelected(access: AccessRequest, field: string, value: string): boolean {
-  return access
-    .fieldSelector()
-    .some(
-      (requirement) =>
-        requirement.field === field && requirement.equal && requirement.value === value,
-    );
-}
-
-function refusal(access: AccessRequest, user: User): StatusError {
-  const { subject, namespace, name } = access;
+/** 403 for what a user asked. */
+export function refusal(user: User, asked: AskedAccess): StatusError {
   const who = `User ${JSON.stringify(user.name)}`;
-  if (subject.type === 'path') {
-    return new StatusError(
-      'Forbidden',
-      `forbidden: ${who} cannot ${subject.verb} path ${JSON.stringify(access.path)}`,
-    );
+  if (asked.type === 'path') {
+    const path = JSON.stringify(asked.path);
+    return new StatusError('Forbidden', `forbidden: ${who} cannot ${asked.verb} path ${path}`);
   }
+  const { verb, group, namespace, name } = asked;
   const resource =
-    subject.subresource === undefined
-      ? subject.resource
-      : `${subject.resource}/${subject.subresource}`;
+    asked.subresource === '' ? asked.resource : `${asked.resource}/${asked.subresource}`;
   const scope =
     namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(namespace)}`;
   const what = name === '' ? '' : ` ${JSON.stringify(name)}`;
-  const qualified =
-    subject.group === '' ? subject.resource : `${subject.resource}.${subject.group}`;
+  const qualified = group === '' ? asked.resource : `${asked.resource}.${group}`;
   return new StatusError(
     'Forbidden',
-    `${qualified}${what} is forbidden: ${who} cannot ${subject.verb} resource ` +
-      `${JSON.stringify(resource)} in API group ${JSON.stringify(subject.group)} ${scope}`,
-    { kind: subject.resource, group: subject.group, ...(name === '' ? {} : { name }) },
+    `${qualified}${what} is forbidden: ${who} cannot ${verb} resource ` +
+      `${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${scope}`,
+    { kind: asked.resource, group, ...(name === '' ? {} : { name }) },
   );
 }

@@ -38,8 +38,14 @@ export interface Answer {
   readonly json: JsonObject;
 }
 
+/** Somebody with a certificate, beside the identities that most tests use. */
+export interface Person {
+  readonly name: string;
+  readonly groups: readonly string[];
+}
+
 export interface CallOptions {
-  readonly as?: Identity;
+  readonly as?: Identity | Person;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -171,11 +177,12 @@ const peers: Readonly<Record<Identity, readonly [string, string] | undefined>> =
   nobody: undefined,
 };
 
-function peerOf(identity: Identity): PeerIdentity | undefined {
-  const names = peers[identity];
+function peerOf(identity: Identity | Person): PeerIdentity | undefined {
+  const names =
+    typeof identity === 'string' ? peers[identity] : [identity.name, ...identity.groups];
   if (names === undefined) return undefined;
-  const [commonName, organization] = names;
-  return { commonName, organizations: [organization], uris: [], serialNumber: '01', notAfterMs: 0 };
+  const [commonName = '', ...organizations] = names;
+  return { commonName, organizations, uris: [], serialNumber: '01', notAfterMs: 0 };
 }
 
 function request(

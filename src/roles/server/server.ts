@@ -33,6 +33,8 @@ import { createAdmission } from './admission/admission.ts';
 import { builtInAdmitters } from './admission/admitters.ts';
 import type { Admitter } from './admission/types.ts';
 import { statusAnswer, statusErrorOf } from './answers.ts';
+import { keepBuiltInRoles } from './access/bootstrap.ts';
+import { followPolicy } from './access/follow-policy.ts';
 import { authorize } from './authorization.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
 import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
@@ -110,8 +112,11 @@ const serviceNetworkDefault = '127.129';
 export async function createServer(dependencies: ServerDependencies): Promise<Server> {
   const { store, eventStore, clock, timers, random, logger, podLogs } = dependencies;
   const closing = new Set<() => void>();
+  const followed = followPolicy(store);
   const parts: ServerParts = {
     store,
+    policy: followed.policy,
+    nodeOfPod: (namespace, name) => nodeOfPod(store, namespace, name),
     eventStore,
     registry: createDefinitionRegistry(dependencies.definitions),
     served: createServedObjects(),
@@ -132,6 +137,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     },
   };
   await createInitialNamespaces(parts);
+  await keepBuiltInRoles(parts);
   const table = createRoutes(parts, dependencies);
   const { metrics } = dependencies;
   const observe = metrics === undefined ? () => undefined : observeRequests(metrics);
@@ -174,6 +180,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     close() {
       for (const listener of Array.from(closing)) listener();
       closing.clear();
+      followed.close();
     },
   };
 }
@@ -210,7 +217,7 @@ async function answer(
   const { row, parameters } = found;
   seen.row = row;
   const { subject } = row;
-  authorize({
+  authorize(parts, {
     user,
     subject,
     path: request.path,
@@ -220,7 +227,6 @@ async function answer(
       subject.type === 'resource' && subject.definition !== undefined
         ? fieldSelectorOf(query, subject.definition)
         : [],
-    nodeOfPod: (namespace, name) => nodeOfPod(parts, namespace, name),
   });
   refuseWhileDiverged(parts.divergence, row, user);
   // The registry has media types of its own.
@@ -254,8 +260,8 @@ function acceptanceFor(row: RouteRow, header: string | undefined): ReturnType<ty
   return isText ? { form: 'object' } : acceptanceOf(header);
 }
 
-function nodeOfPod(parts: ServerParts, namespace: string, name: string): string | undefined {
-  const assignment = parts.store.get({ resource: 'pods', namespace, name })?.facets.assignment;
+function nodeOfPod(store: Store, namespace: string, name: string): string | undefined {
+  const assignment = store.get({ resource: 'pods', namespace, name })?.facets.assignment;
   if (assignment === undefined) return undefined;
   const nodeName = decodeFacet(assignment)['nodeName'];
   return typeof nodeName === 'string' ? nodeName : undefined;

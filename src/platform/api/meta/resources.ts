@@ -5,6 +5,10 @@ function core(plural: string): GroupVersionResource {
   return { group: '', version: 'v1', plural };
 }
 
+function rbac(plural: string): GroupVersionResource {
+  return { group: 'rbac.authorization.k8s.io', version: 'v1', plural };
+}
+
 export const resources = {
   namespaces: core('namespaces'),
   nodes: core('nodes'),
@@ -21,6 +25,10 @@ export const resources = {
   cronJobs: { group: 'batch', version: 'v1', plural: 'cronjobs' },
   endpointSlices: { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' },
   leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
+  roles: rbac('roles'),
+  clusterRoles: rbac('clusterroles'),
+  roleBindings: rbac('rolebindings'),
+  clusterRoleBindings: rbac('clusterrolebindings'),
   regions: { group: 'selvage.dev', version: 'v1', plural: 'regions' },
   sites: { group: 'selvage.dev', version: 'v1', plural: 'sites' },
 } as const satisfies Record<string, GroupVersionResource>;

@@ -1,5 +1,6 @@
 /** What every controller is given. */
 import type {
+  ClusterRole,
   ControllerRevision,
   CronJob,
   DaemonSet,
@@ -30,6 +31,7 @@ export interface SharedInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
+  readonly clusterRoles: Informer<ClusterRole>;
   /** Of every kind that is stored now: those above, and those that people declare. */
   readonly all: readonly StoredKind[];
   /** Called for each of `all`, and for each that comes later. */

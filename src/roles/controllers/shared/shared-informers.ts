@@ -98,6 +98,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     pods: of(resources.pods),
     nodes: of(resources.nodes),
     namespaces: of(resources.namespaces),
+    clusterRoles: of(resources.clusterRoles),
   };
 }
 

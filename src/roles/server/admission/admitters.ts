@@ -1,4 +1,5 @@
 /** The one list of admitters, in the order in which they are asked. */
+import { escalationAdmitter } from '../access/escalation.ts';
 import type { Admitter } from './types.ts';
 
-export const builtInAdmitters: readonly Admitter[] = [];
+export const builtInAdmitters: readonly Admitter[] = [escalationAdmitter];
