@@ -32,15 +32,16 @@ export async function restore(
   if (present !== undefined && present.kind !== 'directory') {
     throw new CommandFailure(`${stateFolder} is not a folder.`);
   }
-  // Held until this process ends, so that no server starts in the middle.
-  if (present !== undefined || !dryRun) await context.claimFolder(stateFolder, 'a restore');
+  // Held until this process ends, so that no server starts in the middle. Who only verifies
+  // a backup disturbs none that runs.
+  if (!dryRun) await context.claimFolder(stateFolder, 'a restore');
   const isEmpty = (await disk.list(name)).every((entry) => entry.name === lockFile);
-  if (!isEmpty && !force) {
+  if (!isEmpty && !force && !dryRun) {
     throw new CommandFailure(
       `${stateFolder} is not empty. Name a new folder, or add --force: what is there is then kept beside it.`,
     );
   }
-  const temporary = `${name}.restoring`;
+  const temporary = dryRun ? `${name}.verifying-${context.clock.wallMs()}` : `${name}.restoring`;
   await disk.remove(temporary);
   try {
     const { fileCount } = await extract(context, inputPath, disk, temporary);
