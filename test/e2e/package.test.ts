@@ -2,13 +2,24 @@
 // installed into an empty folder, started there with npx. And the agent as one file.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { buildBundles } from '../../tools/build/bundles.ts';
 import { buildExecutable } from '../../tools/build/executable.ts';
+import { blocksOf } from './helpers/documents.ts';
 import { eventually, projectFolder } from './helpers/fleet.ts';
+import { startMachine } from './helpers/installed-machine.ts';
 import { type Kubectl, kubectlFor, run } from './helpers/kubectl.ts';
 
 const apiPort = 21_443 + (process.pid % 500) * 4;
@@ -242,4 +253,83 @@ test('installed into an empty folder, npx starts a fleet that runs the example',
   assert.match(up.output(), /stopped/);
   assert.deepEqual(processesIn(home), []);
   assert.ok(existsSync(join(home, '.selvage/fleet.json')));
+});
+
+test('docs/operations/install.md and upgrade.md: a machine is installed and upgraded as they say', async (t) => {
+  const place = join(folder, 'machine');
+  mkdirSync(place);
+  const machine = await startMachine(place, '192.0.2.10');
+  t.after(() => machine.remove());
+  const block = (path: string, words: string): string => {
+    const found = blocksOf(path).find(({ text }) => text.includes(words));
+    assert.ok(found !== undefined, `${path} has a block with ${words}`);
+    return found.text;
+  };
+  const [install, upgrade] = ['docs/operations/install.md', 'docs/operations/upgrade.md'];
+  const work = (name: string): string => join(machine.workFolder, name);
+  copyFileSync(join(folder, packed.filename), work('selvage-0.1.0.tgz'));
+  copyFileSync(join(folder, packed.filename), work('selvage-0.2.0.tgz'));
+  // The machine has no way out; what npm needs was fetched by the test before.
+  const offline = 'export npm_config_offline=true\n';
+  assert.match(await machine.ok(offline + block(install, 'npm install')), /selvage 0\.1\.0/);
+  await machine.ok(block(install, 'selvage-server.service'));
+  const kubeconfig = '/var/lib/selvage-server/kubeconfig';
+  const kubectl = (words: string): string => `KUBECONFIG=${kubeconfig} kubectl ${words}`;
+  await eventually('the server is ready', 30_000, async () => {
+    const { status } = await machine.attempt(kubectl('get --raw /readyz'));
+    return status === 0 ? true : undefined;
+  });
+
+  const place1 = { apiVersion: 'selvage.dev/v1', kind: 'Region', metadata: { name: 'home' } };
+  const place2 = {
+    apiVersion: 'selvage.dev/v1',
+    kind: 'Site',
+    metadata: { name: 'cellar' },
+    spec: { region: 'home' },
+  };
+  writeFileSync(
+    work('places.json'),
+    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [place1, place2] }),
+  );
+  await machine.ok(kubectl('apply -f places.json'));
+  const selvage = '/opt/selvage/node_modules/.bin/selvage';
+  const access = `--kubeconfig ${kubeconfig}`;
+  await machine.ok(`${selvage} join-token --site cellar --file /etc/selvage/join.json ${access}`);
+  copyFileSync(join(folder, 'selvage-agent'), work('selvage-agent'));
+  copyFileSync(
+    join(projectFolder, 'packaging/systemd/selvage-agent.service'),
+    work('selvage-agent.service'),
+  );
+  await machine.ok('cp selvage-agent /opt/selvage/selvage-agent');
+  await machine.ok(block(install, 'selvage-agent.service'));
+  await eventually('the node is there', 30_000, async () => {
+    const { status } = await machine.attempt(kubectl('get node cellar-1'));
+    return status === 0 ? true : undefined;
+  });
+  await machine.ok(kubectl('wait --for=condition=Ready node/cellar-1 --timeout=30s'));
+  const examples = '/opt/selvage/node_modules/selvage/examples/edge-microservice';
+  await machine.ok(`${selvage} image push ${examples} ${access}`);
+  await machine.ok(kubectl('run kept --image=edge-service-image:latest'));
+  await machine.ok(kubectl('wait --for=condition=Ready pod/kept --timeout=60s'));
+  const started = (): Promise<string> =>
+    machine.ok(
+      kubectl(
+        "get pod kept -o jsonpath='{.status.containerStatuses[0].state.running.startedAt} {.status.containerStatuses[0].restartCount}'",
+      ),
+    );
+  const before = await started();
+
+  await machine.ok(offline + block(upgrade, 'npm install'));
+  assert.ok(existsSync(work('before-upgrade.backup')));
+  await machine.ok(block(upgrade, 'mv /opt/selvage/selvage-agent.new'));
+  await eventually('the node is back with its pod', 60_000, async () => {
+    await machine.ok(kubectl('wait --for=condition=Ready node/cellar-1 --timeout=1s'));
+    const { items } = JSON.parse(await machine.ok(kubectl('get pods -o json'))) as {
+      items: { status: { containerStatuses: { ready: boolean }[] } }[];
+    };
+    return items[0]?.status.containerStatuses[0]?.ready === true ? true : undefined;
+  });
+  assert.equal(await started(), before);
+  await machine.ok('systemctl stop selvage-agent');
+  await machine.ok('systemctl stop selvage-server');
 });

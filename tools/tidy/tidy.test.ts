@@ -171,3 +171,19 @@ test('links between the documents lead somewhere', () => {
   assert.deepEqual(broken, []);
   assert.ok(statSync(join(projectRoot, 'LICENSE')).size > 0);
 });
+
+test('a document that shows commands is run by a test', () => {
+  const tests = sourceFiles(['test/e2e'], ['.test.ts']).map((file) => file.text);
+  const documents = ['README.md'].concat(
+    ['docs/guides', 'docs/operations', 'docs/reference'].flatMap((folder) =>
+      readdirSync(join(projectRoot, folder)).map((name) => `${folder}/${name}`),
+    ),
+  );
+  const untried = documents.filter((path) => {
+    const text = readFileSync(join(projectRoot, path), 'utf8');
+    // Also such that hide as indented text.
+    if (!/^```(?:sh|console)|^ {4}(?:\.\/selvage|selvage|kubectl) /m.test(text)) return false;
+    return !tests.some((file) => file.includes(path));
+  });
+  assert.deepEqual(untried, []);
+});
