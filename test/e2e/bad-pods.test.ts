@@ -248,6 +248,14 @@ test('an agent whose identity is damaged names the file and what to do, and its 
     await fleetCommand('lab', 'start', `agent/${node}`);
     return () => readFileSync(logPath).subarray(begin).toString('utf8');
   };
+  const nodeFolder = join(fleet.stateFolder, 'nodes', node);
+  const joinFile = join(nodeFolder, 'join.json');
+  const joinAnew = [
+    `  mv ${nodeFolder}/identity ${nodeFolder}/identity.damaged\n`,
+    `  kubectl delete node ${node}\n`,
+    `  selvage join-token --site SITE --file ${joinFile}\n`,
+    `  --join-file ${joinFile}\n`,
+  ];
   for (const file of irreplaceable) {
     for (const how of damages) {
       const path = join(fleet.stateFolder, 'nodes', node, file);
@@ -256,7 +264,7 @@ test('an agent whose identity is damaged names the file and what to do, and its 
       const damagedBytes = readFileSync(path);
       const said = await startLogged();
       await eventually(`${file} ${how} is told`, 30_000, async () =>
-        said().includes(`${path} is damaged: `) && said().includes('join again with a new token')
+        said().includes(`${path} is damaged: `) && joinAnew.every((line) => said().includes(line))
           ? true
           : undefined,
       );

@@ -132,6 +132,27 @@ test('a revocation is first shown, and then nothing has happened', async () => {
   assert.match(unknown.stderr, /node nobody-1 cannot be revoked: .*not found/);
 });
 
+test('of a node whose key is damaged doctor names the file and the commands that bring it back', async () => {
+  const named = ['doctor', '--state', fleet.stateFolder, '--kubeconfig', fleet.kubeconfig];
+  await fleet.selvage(['lab', 'stop', 'mill-1']);
+  const key = join(fleet.stateFolder, 'nodes/mill-1/identity/key.pem');
+  const whole = readFileSync(key, 'utf8');
+  writeFileSync(key, whole.replace('BEGIN', 'BEG1N'));
+  const { status, stdout } = await selvage(named);
+  assert.equal(status, 1);
+  const said = /FAIL {2}identities here: (.*) is damaged: .*\n +→ (.*)\n/.exec(stdout);
+  assert.equal(said?.[1], key, stdout);
+  const commands = said?.[2] ?? '';
+  assert.match(commands, /^mv .* && kubectl .* delete node mill-1 && .* join-token .* lab start/);
+  const mended = await run('sh', ['-c', commands], { cwd: projectFolder });
+  assert.equal(mended.status, 0, mended.stderr);
+  await eventually('the fleet is well again', 60_000, async () => {
+    const now = await selvage(named);
+    return now.status === 0 && /nodes: 2 ready/.test(now.stdout) ? true : undefined;
+  });
+  assert.notEqual(readFileSync(key, 'utf8'), whole, 'it has a new key');
+});
+
 test('a kubeconfig is merged for its owner alone, beside what was there', async () => {
   const home = mkdtempSync(join(folder, 'home-'));
   const target = join(home, 'config');

@@ -13,8 +13,9 @@ import { type ApiAccess, openApi, requestApi } from './api-access.ts';
 import type { CliContext } from './context.ts';
 import type { Check, Finding } from './doctor.ts';
 import { fleetExists, openFleet } from './fleet.ts';
+import { damageOfIdentity, type IdentityDamage, joinAnewCommands } from './identity-files.ts';
 import { refusalWords } from './refusal.ts';
-import { splitPath } from './paths.ts';
+import { selvageWords, splitPath } from './paths.ts';
 import { fleetProcesses } from './status.ts';
 
 const clockDifferenceWarnMs = 5_000;
@@ -33,6 +34,7 @@ export function fleetChecks(
       : { outcome: 'skipped', message: 'the server does not answer' };
   return [
     { name: 'processes here', look: () => processes(context, options.stateFolder) },
+    { name: 'identities here', look: () => identities(context, options) },
     {
       name: 'access',
       look: async () => {
@@ -79,6 +81,53 @@ async function processes(context: CliContext, stateFolder: string): Promise<Find
           .map((name) => `selvage lab start ${name.replace('agent/', '')}`)
           .join('; '),
   };
+}
+
+/** Of the nodes of a fleet of this machine, or of the one agent whose state folder it is. */
+async function identities(
+  context: CliContext,
+  { stateFolder, kubeconfigPath }: { stateFolder: string; kubeconfigPath: string },
+): Promise<Finding> {
+  const program = selvageWords(context);
+  if (!(await fleetExists(context, stateFolder))) {
+    const damage = await damageOfIdentity(context.diskAt(stateFolder));
+    if (damage === undefined) return { outcome: 'ok', message: 'none is damaged' };
+    const joinFile = '/etc/selvage/join.json';
+    const words = { nodeName: 'NODE', stateFolder, joinFile, site: 'SITE', program };
+    return {
+      outcome: 'failed',
+      message: damageText(damage),
+      mend: `put it back from a copy; or ${joinAnewCommands(words).join(' && ')}, and start the agent with --join-file ${joinFile}`,
+    };
+  }
+  const fleet = await openFleet(context, stateFolder);
+  const damages: string[] = [];
+  const mends: string[] = [];
+  for (const { name: nodeName, site } of fleet.file.nodes) {
+    const inside = `nodes/${nodeName}`;
+    const damage = await damageOfIdentity(fleet.disk.within(inside));
+    if (damage === undefined) continue;
+    damages.push(damageText(damage));
+    const lab = (words: string): string => `${program} lab ${words} --state ${stateFolder}`;
+    const isRunning = (await fleet.running(`agent-${nodeName}`)) !== undefined;
+    const commands = joinAnewCommands({
+      ...{ nodeName, site, program, kubeconfigPath },
+      ...{ stateFolder: fleet.path(inside), joinFile: fleet.path(`${inside}/join.json`) },
+    });
+    mends.push(
+      [
+        ...(isRunning ? [lab(`stop agent/${nodeName}`)] : []),
+        ...commands,
+        lab(`start agent/${nodeName}`),
+      ].join(' && '),
+    );
+  }
+  if (damages.length === 0) return { outcome: 'ok', message: 'none is damaged' };
+  return { outcome: 'failed', message: some(damages), mend: mends.slice(0, namedMax).join(' ; ') };
+}
+
+function damageText({ path, why }: IdentityDamage): string {
+  return `${path} is damaged: ${why}`;
 }
 
 function certificate(context: CliContext, { tls }: ApiAccess): Finding {

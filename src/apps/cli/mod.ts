@@ -9,4 +9,5 @@ export {
   type Output,
   type ServerProcessOptions,
 } from './context.ts';
+export { damageOfIdentity, type IdentityDamage, joinAnewCommands } from './identity-files.ts';
 export { type CommandDescription, describeCommands, runCommandLine } from './program.ts';

@@ -1,4 +1,5 @@
 /** Joining of absolute and relative paths as people type them, without node:path. */
+import type { CliContext } from './context.ts';
 
 /** `path` below `base` unless it is absolute itself; `.` and `..` are resolved. */
 export function resolvePath(base: string, path: string): string {
@@ -21,4 +22,12 @@ export function splitPath(path: string): { readonly folder: string; readonly nam
 /** As a person in `workingDirectory` would type it: relative where it lies below. */
 export function displayPath(workingDirectory: string, path: string): string {
   return path.startsWith(`${workingDirectory}/`) ? path.slice(workingDirectory.length + 1) : path;
+}
+
+/** How the person who started this can run the command again. */
+export function selvageWords(context: CliContext): string {
+  const { packageFolder, workingDirectory } = context;
+  if (packageFolder === resolvePath(workingDirectory, 'node_modules/selvage')) return 'npx selvage';
+  const path = displayPath(workingDirectory, `${packageFolder}/selvage`);
+  return path.startsWith('/') ? path : `./${path}`;
 }

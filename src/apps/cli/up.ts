@@ -30,7 +30,7 @@ import {
 import { buildImage, pushImage } from './image.ts';
 import { aliveContainers, stopProcess } from './lab.ts';
 import { coloured } from './output.ts';
-import { displayPath, resolvePath, splitPath } from './paths.ts';
+import { displayPath, resolvePath, selvageWords, splitPath } from './paths.ts';
 import { killTrees, waitForEnd } from './processes.ts';
 import { readyNodesHeard } from './ready-nodes.ts';
 import { isAwaitingChoice, settledHistory, type SettledHistory } from './settled-history.ts';
@@ -430,12 +430,4 @@ function say(context: CliContext, text: string): void {
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-/** How the person who started this can run the command again. */
-export function selvageWords(context: CliContext): string {
-  const { packageFolder, workingDirectory } = context;
-  if (packageFolder === resolvePath(workingDirectory, 'node_modules/selvage')) return 'npx selvage';
-  const path = displayPath(workingDirectory, `${packageFolder}/selvage`);
-  return path.startsWith('/') ? path : `./${path}`;
 }

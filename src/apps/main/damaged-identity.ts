@@ -4,9 +4,15 @@
  * may come back: the agent does not start, says which file it is and what to do, and
  * its pods go on. What can be made again from the key is set aside and made again.
  */
-import { createPrivateKey, createPublicKey, verify, X509Certificate } from 'node:crypto';
-import { CommandFailure } from '#apps/cli/mod.ts';
-import { errorText, isJsonObject, SelvageError, strictTextOf, utf8 } from '#base/mod.ts';
+import { createPrivateKey, createPublicKey, verify } from 'node:crypto';
+import {
+  type AgentProcessOptions,
+  CommandFailure,
+  damageOfIdentity,
+  type IdentityDamage,
+  joinAnewCommands,
+} from '#apps/cli/mod.ts';
+import { strictTextOf, utf8 } from '#base/mod.ts';
 import type { Disk, Logger } from '#platform/io/mod.ts';
 import { setAside } from '#roles/agent/mod.ts';
 
@@ -14,28 +20,17 @@ const fileBytesMax = 64 * 1024;
 const requestLabel = 'CERTIFICATE REQUEST';
 
 /** Does nothing for a node that has not joined. Throws CommandFailure. */
-export async function checkIdentity(disk: Disk, logger: Logger): Promise<void> {
+export async function checkIdentity(
+  disk: Disk,
+  options: AgentProcessOptions,
+  logger: Logger,
+): Promise<void> {
+  const damage = await damageOfIdentity(disk);
+  if (damage !== undefined) throw asFailure(damage, options);
+  const keyPem = await disk.readFile('identity/key.pem', fileBytesMax);
+  if (keyPem === undefined) return;
   if ((await disk.readFile('identity/certificate.pem', fileBytesMax)) === undefined) return;
-  const checked = async <T>(name: string, parse: (text: string) => T): Promise<T | undefined> => {
-    const path = `identity/${name}`;
-    const bytes = await disk.readFile(path, fileBytesMax);
-    if (bytes === undefined) return undefined;
-    try {
-      return parse(strictTextOf(bytes));
-    } catch (thrown) {
-      throw damaged(disk, path, errorText(thrown));
-    }
-  };
-  await checked('connection.json', (text) => {
-    if (!isJsonObject(JSON.parse(text))) throw new SelvageError('IDENTITY_DAMAGED', 'no object');
-  });
-  await checked('ca.pem', (text) => new X509Certificate(text));
-  const certificate = await checked('certificate.pem', (text) => new X509Certificate(text));
-  const key = await checked('key.pem', createPrivateKey);
-  if (key === undefined || certificate === undefined) return;
-  if (!certificate.checkPrivateKey(key)) {
-    throw damaged(disk, 'identity/key.pem', 'the certificate beside it is for another key');
-  }
+  const key = createPrivateKey(strictTextOf(keyPem));
   const publicKey = createPublicKey(key);
   const publicPem = String(publicKey.export({ type: 'spki', format: 'pem' }));
   const rest: readonly [string, (text: string) => boolean][] = [
@@ -53,12 +48,23 @@ export async function checkIdentity(disk: Disk, logger: Logger): Promise<void> {
   }
 }
 
-function damaged(disk: Disk, path: string, why: string): CommandFailure {
-  return new CommandFailure(
-    `${disk.absolute(path)} is damaged: ${why}.\n` +
-      'Nothing was changed, and pods of this node go on as they are. Put the file back from a copy; ' +
-      'or move the folder "identity" aside, delete the Node on the server, and join again with a new token (selvage join-token).',
-  );
+function asFailure({ path, why }: IdentityDamage, options: AgentProcessOptions): CommandFailure {
+  const { nodeName, stateFolder, joinFile = 'join.json' } = options;
+  const commands = joinAnewCommands({
+    ...{ nodeName, stateFolder, joinFile },
+    ...{ site: 'SITE', program: 'selvage' },
+  });
+  const lines = [
+    `${path} is damaged: ${why}.`,
+    'Nothing was changed, and pods of this node go on as they are. Put the file back from a copy;',
+    'or let this machine join again with a new key. Its Node is deleted and made anew for that, and',
+    `its pods are replaced. The first of these here, the others where there is access to the fleet`,
+    `(kubectl get node ${nodeName} -o wide tells its SITE):`,
+    ...commands.map((command) => `  ${command}`),
+    `Then have the join file at ${joinFile} on this machine and start this agent again with`,
+    `  --join-file ${joinFile}`,
+  ];
+  return new CommandFailure(lines.join('\n'));
 }
 
 /** Of a request as this program writes it: a sequence of what is signed, how, and the signature. */
