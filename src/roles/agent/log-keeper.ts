@@ -38,7 +38,7 @@ export interface LogKeeperDependencies {
 export interface LogKeeperOptions {
   /** 10 MiB where absent. */
   readonly logBytesMax?: number;
-  /** 5000 where absent. */
+  /** While some log grows; 5000 where absent. */
   readonly lookEveryMs?: number;
 }
 
@@ -63,11 +63,15 @@ export interface LogKeeper {
 
 const logBytesMaxDefault = 10 * 1024 * 1024;
 const lookEveryMsDefault = 5_000;
+/** While no log grows they are looked at less and less often, down to this part. */
+const quietStretchMax = 4;
 /** After a cut: what writes so much goes on doing so. */
 const lookAgainMs = 1_000;
 const pieceBytesMax = 1024 * 1024;
 /** Copying goes on while the log grows; a writer faster than that is not waited for. */
 const copyRoundsMax = 3;
+/** What a look at logs has found. */
+type Seen = 'quiet' | 'grown' | 'cut';
 const never: LogCut = { count: 0, fromOffset: 0 };
 
 /** Where the earlier part of a run's log is. */
@@ -85,21 +89,25 @@ export function keepLogs(
   /** By path of the log. */
   const times = new Map<string, LogTimes>();
   let isClosed = false;
+  let quietStretch = 1;
   let timer: Timer = timers.after(lookEveryMs, look);
 
   function look(): void {
-    void lookAtAll().then((hasCut) => {
-      if (!isClosed) timer = timers.after(hasCut ? lookAgainMs : lookEveryMs, look);
+    void lookAtAll().then((seen) => {
+      if (isClosed) return;
+      quietStretch = seen === 'quiet' ? Math.min(2 * quietStretch, quietStretchMax) : 1;
+      timer = timers.after(seen === 'cut' ? lookAgainMs : quietStretch * lookEveryMs, look);
     });
   }
 
-  async function lookAtAll(): Promise<boolean> {
-    let hasCut = false;
+  async function lookAtAll(): Promise<Seen> {
+    let seen: Seen = 'quiet';
     const running = runtime.list().filter((run) => run.exit === undefined);
     for (const run of running) {
-      if (isClosed) return false;
+      if (isClosed) return seen;
       try {
-        if (await lookAfter(run)) hasCut = true;
+        const one = await lookAfter(run);
+        if (seen !== 'cut' && one !== 'quiet') seen = one;
       } catch (error) {
         // It may have ended and be gone; and a disk that fails says so to others too.
         logger.log('warn', 'cannot cut the log of a container', {
@@ -116,7 +124,7 @@ export function keepLogs(
     for (const path of times.keys()) if (!paths.has(path)) times.delete(path);
     const ids = new Set(known.map((run) => run.containerId));
     for (const id of told) if (!ids.has(id)) told.delete(id);
-    return hasCut;
+    return seen;
   }
 
   async function timesOf(run: ContainerRun, path: string): Promise<LogTimes> {
@@ -133,7 +141,7 @@ export function keepLogs(
     await writeTimes(disk, `${path}.times`, now);
   }
 
-  async function lookAfter(run: ContainerRun): Promise<boolean> {
+  async function lookAfter(run: ContainerRun): Promise<Seen> {
     const path = runtime.logPath(run);
     const before = await timesOf(run, path);
     const file = await disk.open(path, 'read');
@@ -145,7 +153,7 @@ export function keepLogs(
     }
     const noted = noteLength(before, size, clock.wallMs());
     if (noted !== before) await keepTimes(path, noted);
-    if (size <= logBytesMax) return false;
+    if (size <= logBytesMax) return noted === before ? 'quiet' : 'grown';
     await tell(run);
     const log = await disk.open(path, 'write');
     try {
@@ -153,7 +161,7 @@ export function keepLogs(
     } finally {
       await log.close();
     }
-    return true;
+    return 'cut';
   }
 
   async function cut(log: DiskFile, path: string, restartCount: number): Promise<void> {
