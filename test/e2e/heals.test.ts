@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
 import { run } from './helpers/kubectl.ts';
+import { failFromNowOn } from './helpers/traced-server.ts';
 
 const heartbeatMs = 500;
 const elsewhereWithinMs = 10_000;
@@ -44,6 +45,14 @@ interface Pod {
       lastState?: { terminated?: { exitCode: number } };
     }[];
   };
+}
+
+interface Event {
+  metadata: { name: string; resourceVersion: string };
+  reason: string;
+  source?: { component?: string; host?: string };
+  involvedObject: { name: string };
+  lastTimestamp: string;
 }
 
 interface Workload {
@@ -313,6 +322,44 @@ test('pods outlive their agent, however long, and are adopted as they are', asyn
   await fleet.kubectl.ok(['delete', 'pod', 'once', 'again']);
 });
 
+test('an agent whose disk fails a sync ends itself, its pods live on, and it starts again', async () => {
+  const node = await nodeWithPods();
+  const here = workloads().filter((process) => process.node === node);
+  await fleet.kubectl.ok(['apply', '-f', '-'], barePod('unkept', node, 'Always'));
+  await fleet.kubectl.ok(['wait', '--for=condition=Ready', 'pod/unkept']);
+  const { podIP } = (await pod('unkept')).status;
+  await eventually('it serves', 10_000, () => ask(podIP, '/'));
+  const log = join(fleet.stateFolder, `logs/agent-${node}.log`);
+  const begin = readFileSync(log).length;
+  const runFile = readFileSync(join(fleet.stateFolder, `run/agent-${node}.json`), 'utf8');
+  const failing = await failFromNowOn((JSON.parse(runFile) as { pid: number }).pid, 'fdatasync');
+  // What there is to say about this cannot be kept.
+  await assert.rejects(ask(podIP, '/exit'));
+  await failing.ended;
+  assert.match(failing.output(), /EIO.*\(INJECTED\)[^]*\+\+\+ exited with 1 \+\+\+/);
+  const said = readFileSync(log).subarray(begin).toString('utf8');
+  assert.match(said, /"level":"error".*log: latched; no more appends/);
+  const lastWords = 'the disk has failed: this agent ends, and its pods go on';
+  assert.match(said, new RegExp(`"level":"error".*${lastWords}`));
+  await eventually('up says who has ended, why, and what to do', 10_000, () => {
+    const told = `the agent of ${node} has ended (${lastWords}): selvage lab start agent/${node} starts it again`;
+    return Promise.resolve(fleet.output().includes(told) ? true : undefined);
+  });
+  const stillHere = (): Workload[] =>
+    workloads().filter(({ pid }) => here.some((old) => old.pid === pid));
+  assert.deepEqual(stillHere(), here, 'they run on');
+  await lab('start', `agent/${node}`);
+  await atRest();
+  assert.deepEqual(stillHere(), here, 'they are adopted');
+  await eventually('what could not be kept is found and reported', 10_000, async () => {
+    const [status] = (await pod('unkept')).status.containerStatuses ?? [];
+    assert.equal(status?.lastState?.terminated?.exitCode, 7);
+    assert.equal(status.restartCount, 1);
+    return true;
+  });
+  await fleet.kubectl.ok(['delete', 'pod', 'unkept']);
+});
+
 test('without a server pods serve, crash, restart, and start again from the disk of their node', async () => {
   const { pods: known, processes: before } = await atRest();
   const crashed = before[0];
@@ -320,7 +367,13 @@ test('without a server pods serve, crash, restart, and start again from the disk
   const dark = before.find(({ node }) => node !== crashed.node)?.node ?? '';
   const addressOf = (name: string): string | undefined =>
     known.find(({ metadata }) => metadata.name === name)?.status.podIP;
+  const restartsBefore = (name: string): number =>
+    known.find(({ metadata }) => metadata.name === name)?.status.containerStatuses?.[0]
+      ?.restartCount ?? 0;
   await lab('kill', 'server');
+  // Times in events are whole seconds.
+  await wait(1_000);
+  const awayFromMs = Math.floor(Date.now() / 1_000) * 1_000;
   for (const { pod: name } of before) assert.equal(await ask(addressOf(name), '/'), name);
   await assert.rejects(ask(addressOf(crashed.pod), '/exit'));
   await eventually('the agent alone restarts it', 10_000, async () => {
@@ -340,6 +393,9 @@ test('without a server pods serve, crash, restart, and start again from the disk
   assert.ok(waitedMs > startsFromDiskAfterMs - 2_000, `it asks the server first: ${waitedMs} ms`);
 
   const alone = workloads();
+  // What is seen once is told once: after that nothing more happens until the server is back.
+  await wait(1_000);
+  const awayUntilMs = Date.now();
   await lab('start', 'server');
   await eventually('the server answers', 20_000, async () =>
     (await fleet.kubectl.attempt(['get', 'nodes'])).status === 0 ? true : undefined,
@@ -351,11 +407,44 @@ test('without a server pods serve, crash, restart, and start again from the disk
   for (const name of [crashed.pod, ...wanted.map((process) => process.pod)]) {
     await eventually('what happened meanwhile is reported', 10_000, async () => {
       const count = (await pod(name)).status.containerStatuses?.[0]?.restartCount;
-      assert.equal(count, 1, name);
+      assert.equal(count, restartsBefore(name) + 1, name);
       return true;
     });
   }
+  await eventually('and in order', 10_000, async () => {
+    const told = await eventsInOrderOfArrival();
+    for (const node of new Set([crashed.node, dark])) {
+      const meanwhile = told
+        .filter(({ source }) => source?.component === 'agent' && source.host === node)
+        .map((event) => ({ ...event, atMs: Date.parse(event.lastTimestamp) }))
+        .filter(({ atMs }) => atMs >= awayFromMs && atMs <= awayUntilMs);
+      const times = meanwhile.map(({ atMs }) => atMs);
+      assert.deepEqual(
+        times,
+        times.toSorted((left, right) => left - right),
+        'as it happened',
+      );
+      for (const name of before.filter((one) => one.node === node).map((one) => one.pod)) {
+        const milestones = meanwhile
+          .filter(({ involvedObject }) => involvedObject.name === name)
+          .map(({ reason }) => reason)
+          .filter((reason) => ['Exited', 'Created', 'Started'].includes(reason));
+        const hasHappened: boolean = node === dark || name === crashed.pod;
+        assert.deepEqual(milestones, hasHappened ? ['Exited', 'Created', 'Started'] : [], name);
+      }
+    }
+    return true;
+  });
 });
+
+/** A repeated event counts as told when it was told last. */
+async function eventsInOrderOfArrival(): Promise<Event[]> {
+  const { items } = await fleet.kubectl.json<{ items: Event[] }>(['get', 'events']);
+  return items.toSorted(
+    ({ metadata: left }, { metadata: right }) =>
+      Number(left.resourceVersion) - Number(right.resourceVersion),
+  );
+}
 
 test('a pod that asks for it stops when its node is cut off, and comes back', async () => {
   const annotations = { 'selvage.dev/on-cut': 'stop-after=2s' };
@@ -366,8 +455,9 @@ test('a pod that asks for it stops when its node is cut off, and comes back', as
   assert.match(refused.stderr, /selvage\.dev\/on-cut.*soon/);
   await fleet.kubectl.ok(['apply', '-f', '-'], deployment('stops', 1, annotations));
   await fleet.kubectl.ok(['rollout', 'status', 'deployment/stops', '--timeout=20s']);
-  const [first] = workloads('stops-');
-  assert.ok(first !== undefined);
+  await eventually('it runs', 10_000, () =>
+    Promise.resolve(workloads('stops-').length === 1 ? true : undefined),
+  );
   await lab('kill', 'server');
   await eventually('it has stopped', 10_000, () =>
     Promise.resolve(workloads('stops-').length === 0 ? true : undefined),

@@ -47,12 +47,16 @@ import { untilToldToStop } from './stop-signals.ts';
 const joinAttemptsMax = 10;
 const joinPauseMs = 1_000;
 
-/** Runs an agent until SIGTERM (pods stay) or SIGINT (pods are stopped first). */
+/**
+ * Runs an agent until SIGTERM (pods stay), SIGINT (pods are stopped first), or a failure of
+ * its disk after which it can keep nothing: then it answers with `failed`, and pods stay.
+ */
 export async function runAgentProcess(
   options: AgentProcessOptions,
   version: string,
 ): Promise<ExitCode> {
-  const stop = untilToldToStop();
+  const diskFailed = Promise.withResolvers<'disk failed'>();
+  const stop = Promise.race([untilToldToStop(), diskFailed.promise]);
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info').with({
     node: options.nodeName,
   });
@@ -89,6 +93,7 @@ export async function runAgentProcess(
       logger,
       javascriptRuntimePath: process.execPath,
       wasmHostText,
+      onDiskFailed: () => diskFailed.resolve('disk failed'),
       controlGroups: controlGroupsHere(),
       sampleMachine: async () => sampleMachine(options.stateFolder),
     },
@@ -111,11 +116,19 @@ export async function runAgentProcess(
   );
   const endpoint = await openEndpoint(options, version, logger, renewal, agent);
   logger.log('info', 'agent started', { hub: identity.hubAddress });
-  const signal = await stop;
-  logger.log('info', 'agent stopping', { signal });
+  const reason = await stop;
+  if (reason === 'disk failed') {
+    // Nothing is kept any more, so nothing can be closed in order either; the pods go on.
+    logger.log('error', 'the disk has failed: this agent ends, and its pods go on', {
+      stateFolder: options.stateFolder,
+      todo: 'check the disk; whoever looks after the agent starts it again, and it adopts its pods',
+    });
+    return exitCodes.failed;
+  }
+  logger.log('info', 'agent stopping', { signal: reason });
   renewal.close();
   await endpoint?.close();
-  await agent.stop({ pods: signal === 'SIGINT' ? 'stop' : 'leave' });
+  await agent.stop({ pods: reason === 'SIGINT' ? 'stop' : 'leave' });
   return exitCodes.ok;
 }
 
@@ -144,7 +157,7 @@ async function ensureIdentity(
   options: AgentProcessOptions,
   logger: Logger,
 ): Promise<NodeIdentity> {
-  await checkIdentity(disk, logger);
+  await checkIdentity(disk, options, logger);
   const existing = await loadNodeIdentity(disk);
   if (existing !== undefined) {
     if (existing.nodeName !== options.nodeName) {

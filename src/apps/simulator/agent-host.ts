@@ -38,13 +38,17 @@ function factsOf(host: Host): MachineFacts {
   };
 }
 
-/** Joins where the node has not yet, then runs the agent. Never resolves after a crash. */
+/**
+ * Joins where the node has not yet, then runs the agent. Never resolves after a crash.
+ * `onDiskFailed`: the process has to end, as the real one does, and to be started again.
+ */
 export async function startAgentOn(
   host: Host,
   grant: JoinGrant,
   checkers: Checkers,
   sabotage: Partial<Sabotage>,
   { heartbeatIntervalMs }: Pace,
+  onDiskFailed: () => void,
 ): Promise<void> {
   sabotage.beforeAgent?.(host);
   const { net, clock, random, logger, keys, httpClient, disk } = host.ports;
@@ -75,6 +79,7 @@ export async function startAgentOn(
       random,
       logger,
       javascriptRuntimePath,
+      onDiskFailed,
       seams: {
         replica: (replica) => checkers.agentReplica(replica, host),
         outbox: (outbox) => checkers.agentOutbox(outbox, host),

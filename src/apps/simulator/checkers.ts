@@ -142,9 +142,11 @@ export class Checkers {
       put: async (entry) => {
         checkEnded(entry, host, this.#violate);
         const taken = entry.type === 'event' ? this.#events.take(entry, host.name) : undefined;
-        await watched.put(entry);
+        const position = await watched.put(entry);
         taken?.();
+        return position;
       },
+      declareLoss: (known) => watched.declareLoss(known),
       deliver: (session) => watched.deliver(session),
       close: () => watched.close(),
     };

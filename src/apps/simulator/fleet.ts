@@ -48,6 +48,8 @@ export class Fleet {
   #server: RunningServer | undefined;
   #operator: Operator | undefined;
   #failure: SimulationFailure | undefined;
+  /** How often an agent could keep nothing more and ended itself. */
+  agentsEndedByDisk = 0;
 
   constructor(
     world: World,
@@ -182,11 +184,17 @@ export class Fleet {
     const grant = this.#grants.get(node.name);
     if (grant === undefined) throw this.failure('SIM_NOT_READY', `${node.name} has no token`);
     if (!node.isRunning) node.boot();
-    startAgentOn(node, grant, this.checkers, this.#sabotage, this.pace).catch((thrown: unknown) => {
-      const isRefused = thrown instanceof SelvageError && thrown.code === 'IDENTITY_JOIN_REFUSED';
-      if (isRefused && this.onJoinRefused?.(node) === true) return;
-      this.processFailed(node.name, thrown);
-    });
+    const onDiskFailed = (): void => {
+      this.agentsEndedByDisk += 1;
+      this.#startAgain(node);
+    };
+    startAgentOn(node, grant, this.checkers, this.#sabotage, this.pace, onDiskFailed).catch(
+      (thrown: unknown) => {
+        const isRefused = thrown instanceof SelvageError && thrown.code === 'IDENTITY_JOIN_REFUSED';
+        if (isRefused && this.onJoinRefused?.(node) === true) return;
+        this.processFailed(node.name, thrown);
+      },
+    );
   }
 
   /** Waits in virtual time; fails where it takes too long or a process has failed. */
@@ -229,7 +237,7 @@ export class Fleet {
     this.#end(this.failure('SIM_INVARIANT', text, { about }));
   }
 
-  /** A process that could not start for its disk ends, and whoever looks after it tries again. */
+  /** A process that cannot go on for its disk ends, and whoever looks after it tries again. */
   #startAgain(host: Host): void {
     if (host.isRunning) host.crash();
     this.world.timers.after(startAgainAfterMs, () => {

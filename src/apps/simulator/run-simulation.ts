@@ -57,6 +57,7 @@ export interface SimulationResult extends ScenarioCounts, CheckCounts {
   readonly lostWrites: number;
   readonly tornWrites: number;
   readonly failedSyncs: number;
+  readonly agentsEndedByDisk: number;
   readonly refusedWrites: number;
   readonly network: Readonly<World['netCounts']>;
   readonly simulatedMs: number;
@@ -119,6 +120,7 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     lostWrites: sum('lostWrites'),
     tornWrites: sum('tornWrites'),
     failedSyncs: sum('failedSyncs'),
+    agentsEndedByDisk: fleet.agentsEndedByDisk,
     refusedWrites: sum('refusedWrites'),
     network: { ...world.netCounts },
     simulatedMs: world.clock.monotonicMs(),

@@ -293,7 +293,8 @@ export const sabotages: readonly Sabotage[] = [
       get pendingCount() {
         return outbox.pendingCount;
       },
-      put: (entry) => outbox.put(entry).catch(() => undefined),
+      put: (entry) => outbox.put(entry).catch(() => ({ incarnation: '', sequence: 0 })),
+      declareLoss: (known) => outbox.declareLoss(known),
       deliver: (session) => outbox.deliver(session),
       close: () => outbox.close(),
     }),

@@ -33,6 +33,7 @@ function countsOf(result: SimulationResult): Numbers {
     'disks full': result.diskFills,
     'writes refused': result.refusedWrites,
     'syncs failed': result.failedSyncs,
+    'agents ended by their disk': result.agentsEndedByDisk,
     'disks slow': result.slowDisks,
     'copies lost': result.copiesLost,
     'nodes away for long': result.absences,

@@ -227,13 +227,19 @@ export function logContract(name: string, open: () => Promise<LogHarness>): void
   check('a failed sync latches the log, and what was acknowledged stays', async (harness) => {
     const { machine, cutPower } = harness;
     const failing = failingDisk(machine.disk);
-    const log = await openOn(machine, failing.disk);
+    let latched = 0;
+    const { random, timers } = machine;
+    const onLatched = (): void => void (latched += 1);
+    const ports = { disk: failing.disk, random, timers, logger: silentLogger, onLatched };
+    const log = await openLog(ports);
     await appendEach(log, [1, 2]);
     failing.failSyncs = 1;
+    assert.equal(latched, 0);
     const both = [3, 4].map((number) => rejection(log.appendDurably(payloadOf(number))));
     for (const thrown of await Promise.all(both)) assert.ok(thrown instanceof LogLatchedError);
     assert.throws(() => log.append(payloadOf(5), () => {}), LogLatchedError);
     assert.ok((await rejection(log.writeSnapshot(2, []))) instanceof LogLatchedError);
+    assert.equal(latched, 1, 'it is told once');
     assert.equal(log.head().sequence, 2);
     assert.deepEqual(await textsOf(log), textsUpTo(2), 'reads go on');
     await log.close();

@@ -91,9 +91,9 @@ async function recoverLog(ports: LogPorts, limits: Limits): Promise<Log> {
   try {
     const snapshot = await recoverSnapshots(disk, incarnation, segments);
     const incarnations = await readIncarnations(disk, hexOf(incarnation));
-    const { random, timers } = ports;
+    const { random, timers, onLatched } = ports;
     const files = { segments, active, snapshot };
-    const parts = { disk, logger, random, timers, incarnation, incarnations, ...files };
+    const parts = { disk, logger, random, timers, onLatched, incarnation, incarnations, ...files };
     return new DiskLog(parts, limits);
   } catch (error) {
     await active.close();
@@ -163,6 +163,7 @@ class DiskLog implements Log {
   #pump: Promise<void> | undefined;
   #maintenance: Promise<void> = Promise.resolve();
   #latched: LogLatchedError | undefined;
+  readonly #onLatched: (() => void) | undefined;
   #closed = false;
   #syncs = 0;
 
@@ -172,6 +173,7 @@ class DiskLog implements Log {
       readonly logger: Logger;
       readonly random: Random;
       readonly timers: Timers | undefined;
+      readonly onLatched: (() => void) | undefined;
       readonly incarnation: Uint8Array;
       readonly incarnations: readonly string[];
       readonly segments: Segment[];
@@ -181,6 +183,7 @@ class DiskLog implements Log {
     limits: Limits,
   ) {
     this.#disk = parts.disk;
+    this.#onLatched = parts.onLatched;
     this.#logger = parts.logger;
     this.#timers = parts.timers;
     this.#incarnationBytes = parts.incarnation;
@@ -353,6 +356,7 @@ class DiskLog implements Log {
     this.#latched = new LogLatchedError(cause);
     this.#logger.log('error', 'log: latched; no more appends', { error: String(cause) });
     this.#refuse(this.#latched);
+    this.#onLatched?.();
   }
 
   async #cutBack(): Promise<void> {

@@ -9,6 +9,8 @@ export interface LogPorts {
   readonly logger: Logger;
   /** Lets appends of many writers gather for one sync; without it each batch goes at once. */
   readonly timers?: Timers;
+  /** Called once, when a failure of the disk has ended all appends of this opening. */
+  readonly onLatched?: () => void;
 }
 
 export interface LogOptions {

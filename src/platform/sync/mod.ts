@@ -11,5 +11,6 @@ export {
   type ServeOutbox,
   type SliceRules,
   type SliceServer,
+  type EntryPosition,
   type UpwardEntry,
 } from './types.ts';

@@ -27,7 +27,9 @@ const report = (name: string, value: number, uid = `uid-${name}`): UpwardEntry =
 
 function shown({ entry }: SequencedEntry): string {
   if (entry.type === 'event') return entry.message;
-  if (entry.type === 'gap') return `gap of ${entry.droppedCount}`;
+  if (entry.type === 'gap') {
+    return entry.cause === 'space' ? `gap of ${entry.droppedCount}` : 'gap of nobody knows';
+  }
   return `${entry.key.name}=${String((entry.report as { value: number }).value)} ${entry.uid}`;
 }
 
@@ -182,7 +184,8 @@ test('what is on its way is not dropped, however much comes behind it', async ()
   assert.deepEqual(parent.told.slice(0, 5), numbers(1, 5));
   const gaps = parent.applied.filter(({ entry }) => entry.type === 'gap');
   const dropped = gaps.reduce(
-    (sum, { entry }) => sum + (entry.type === 'gap' ? entry.droppedCount : 0),
+    (sum, { entry }) =>
+      sum + (entry.type === 'gap' && entry.cause === 'space' ? entry.droppedCount : 0),
     0,
   );
   assert.equal(dropped + parent.applied.length - gaps.length, 30);
@@ -230,25 +233,55 @@ test('a disk that lost the end of an outbox hides nothing of what is put later',
   await fill(first, ...numbers(1, 20).map(event));
   await world.until('it is empty', () => first.pendingCount === 0);
   await world.run(first.close());
-  const disk = await world.disk(node, 'outbox/log');
-  const segment = (await world.run(disk.list(''))).find(({ name }) => name.endsWith('.log'));
-  const file = await world.run(disk.open(segment?.name ?? '', 'write'));
-  await world.run(file.truncate(Math.floor((await world.run(file.sizeBytes())) / 2)));
-  await world.run(file.close());
+  await loseHalf(world, node);
   const second = await open();
   // More than was lost, so that the numbers alone would say nothing.
   await fill(second, ...numbers(21, 40).map(event));
   const link = await deliver(second);
   await world.until('it is empty', () => second.pendingCount === 0);
-  assert.deepEqual(parent.told, numbers(1, 40));
+  const lost = 'gap of nobody knows';
+  assert.deepEqual(parent.told, [...numbers(1, 40), lost]);
   link.end();
   await world.run(second.close());
   const third = await open();
   await fill(third, event('41'));
   await deliver(third);
   await world.until('it is empty', () => third.pendingCount === 0);
-  assert.deepEqual(parent.told, numbers(1, 41));
+  assert.deepEqual(parent.told, [...numbers(1, 40), lost, '41']);
 });
+
+test('what others know to have been put and the disk has lost is declared, once', async () => {
+  const { world, node, parent, open, deliver, fill } = await pair();
+  const first = await open();
+  const known = [];
+  for (const text of numbers(1, 20)) known.push(await world.run(first.put(event(text))));
+  await world.run(first.close());
+  const whole = await open();
+  await world.run(whole.declareLoss(known));
+  assert.equal(whole.pendingCount, 20, 'nothing was lost');
+  await world.run(whole.close());
+  await loseHalf(world, node);
+  const second = await open();
+  const kept = second.pendingCount;
+  assert.ok(kept > 5 && kept < 15, `${kept} are left`);
+  // Of an outbox that was set aside: that says nothing of this one.
+  await world.run(second.declareLoss([{ incarnation: 'another', sequence: 1_000 }]));
+  assert.equal(second.pendingCount, kept);
+  for (let time = 0; time < 2; time += 1) await world.run(second.declareLoss(known));
+  await fill(second, event('later'));
+  await deliver(second);
+  await world.until('it is empty', () => second.pendingCount === 0);
+  assert.deepEqual(parent.told, [...numbers(1, kept), 'gap of nobody knows', 'later']);
+});
+
+/** Of the bytes of the log, as a disk does that has lied. */
+async function loseHalf(world: SyncWorld, node: Parameters<SyncWorld['disk']>[0]): Promise<void> {
+  const disk = await world.disk(node, 'outbox/log');
+  const segment = (await world.run(disk.list(''))).find(({ name }) => name.endsWith('.log'));
+  const file = await world.run(disk.open(segment?.name ?? '', 'write'));
+  await world.run(file.truncate(Math.floor((await world.run(file.sizeBytes())) / 2)));
+  await world.run(file.close());
+}
 
 test('a full disk refuses what it cannot keep and loses nothing else', async () => {
   const { world, node, parent, open, deliver, fill } = await pair();

@@ -14,14 +14,15 @@
  *    parent says at the start of a session how far it is.
  * 5. A parent that has more than was on this disk when it was opened knows sequences
  *    that this disk has lost: then what follows is delivered under a new incarnation,
- *    as it would be taken for what the parent has.
+ *    as it would be taken for what the parent has, and a gap says that entries may be
+ *    missing: more may have been lost than the parent has.
  */
 import { assert, errorText, isJsonObject, isSabotaged, strictTextOf, utf8 } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import { openLog, type Log } from '#platform/log/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
 import { SyncError } from './errors.ts';
-import type { Outbox, UpwardEntry } from './types.ts';
+import type { EntryPosition, Outbox, UpwardEntry } from './types.ts';
 import { entryBytesMax, parseUpwardEntry } from './upward-entry.ts';
 
 export interface OutboxDependencies {
@@ -31,6 +32,8 @@ export interface OutboxDependencies {
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly logger: Logger;
+  /** Called once, when a failure of the disk has ended all writing: only a new start helps. */
+  readonly onLatched?: () => void;
 }
 
 export interface OutboxLimits {
@@ -65,8 +68,11 @@ export async function openOutbox(
   dependencies: OutboxDependencies,
   limits: Partial<OutboxLimits> = {},
 ): Promise<Outbox> {
-  const { disk, random, logger } = dependencies;
-  const log = await openLog({ disk, random, logger }, { segmentBytesMax });
+  const { disk, random, logger, onLatched } = dependencies;
+  const log = await openLog(
+    { disk, random, logger, ...(onLatched === undefined ? {} : { onLatched }) },
+    { segmentBytesMax },
+  );
   const outbox = new DiskOutbox(log, logger, random, { ...defaultLimits, ...limits });
   await outbox.load();
   return outbox;
@@ -80,6 +86,9 @@ class DiskOutbox implements Outbox {
   #incarnation: string;
   /** The last sequence that was on disk when it was opened; undefined once a parent has seen it. */
   #openedAt: number | undefined;
+  /** The same, for good. */
+  #lastAtOpen = 0;
+  #hasDeclaredLoss = false;
   /** By sequence, rising. */
   #pending = new Map<number, Pending>();
   readonly #reports = new Map<string, number>();
@@ -110,7 +119,7 @@ class DiskOutbox implements Outbox {
     return this.#pending.size;
   }
 
-  async put(entry: UpwardEntry): Promise<void> {
+  async put(entry: UpwardEntry): Promise<EntryPosition> {
     if (this.#isClosed) throw new SyncError('SYNC_CLOSED', 'the outbox is closed');
     const text = JSON.stringify(entry);
     if (text.length > entryBytesMax) {
@@ -127,18 +136,39 @@ class DiskOutbox implements Outbox {
       gap === undefined ? '' : `,"dropped":${JSON.stringify(dropped)},"gap":${JSON.stringify(gap)}`;
     const record = utf8(`{"entry":${text}${loss}}`);
     // Added in the turn in which it is durable: a snapshot at the log's head then has it.
-    await new Promise<void>((resolve, reject) => {
+    const put = await new Promise<EntryPosition>((resolve, reject) => {
       this.#log.append(record, (outcome) => {
         if (outcome.type === 'refused') {
           reject(outcome.error);
           return;
         }
-        this.#add({ sequence: outcome.sequence, entry, text });
-        resolve();
+        const { sequence } = outcome;
+        this.#add({ sequence, entry, text });
+        resolve({ incarnation: this.#log.incarnation, sequence });
       });
     });
     this.#send();
     this.#compactWhenLarge();
+    return put;
+  }
+
+  async declareLoss(known: readonly EntryPosition[]): Promise<void> {
+    const { incarnation } = this.#log;
+    const beyond = known.filter(
+      (one) => one.incarnation === incarnation && one.sequence > this.#lastAtOpen,
+    );
+    if (beyond.length === 0 || isSabotaged('reuse-a-sequence')) return;
+    this.#logger.log('error', 'the disk has lost the end of the outbox', {
+      found: this.#lastAtOpen,
+      known: Math.max(...beyond.map(({ sequence }) => sequence)),
+    });
+    await this.#putLoss();
+  }
+
+  async #putLoss(): Promise<void> {
+    if (this.#hasDeclaredLoss) return;
+    this.#hasDeclaredLoss = true;
+    await this.put({ type: 'gap', cause: 'disk' });
   }
 
   deliver(session: LinkSession): void {
@@ -186,7 +216,8 @@ class DiskOutbox implements Outbox {
       for await (const record of this.#log.read(oldest))
         this.#replay(record.payload, record.sequence);
     }
-    this.#openedAt = this.#log.head().sequence;
+    this.#lastAtOpen = this.#log.head().sequence;
+    this.#openedAt = this.#lastAtOpen;
     this.#acknowledgedOnDisk = this.#acknowledged;
     this.#snapshotBytes = this.#log.sizeBytes();
   }
@@ -257,7 +288,7 @@ class DiskOutbox implements Outbox {
   #declareGap(dropped: readonly number[]): { sequence: number; droppedCount: number } {
     let droppedCount = dropped.length;
     for (const [sequence, { entry }] of this.#pending) {
-      if (entry.type !== 'gap' || sequence <= this.#sent) continue;
+      if (!isSpaceGap(entry) || sequence <= this.#sent) continue;
       droppedCount += entry.droppedCount;
       this.#pending.delete(sequence);
     }
@@ -268,9 +299,9 @@ class DiskOutbox implements Outbox {
   }
 
   #placeGap(sequence: number, droppedCount: number): void {
-    const entry: UpwardEntry = { type: 'gap', class: 'event', droppedCount };
+    const entry: UpwardEntry = { type: 'gap', cause: 'space', class: 'event', droppedCount };
     for (const [other, { entry: standing }] of this.#pending) {
-      if (standing.type === 'gap' && other > this.#sent) this.#pending.delete(other);
+      if (isSpaceGap(standing) && other > this.#sent) this.#pending.delete(other);
     }
     this.#pending.set(sequence, { sequence, entry, text: JSON.stringify(entry) });
     // Back into order: it stands where what it replaces stood.
@@ -334,7 +365,10 @@ class DiskOutbox implements Outbox {
     this.#incarnation = this.#random.uuid();
     const message = 'the disk has lost the end of this outbox';
     const again = (): void => stream.fail({ code: 'SYNC_OUTBOX_LOST', message });
-    this.#log.appendDurably(this.#acknowledgement()).then(again, again);
+    this.#log
+      .appendDurably(this.#acknowledgement())
+      .then(() => this.#putLoss())
+      .then(again, again);
   }
 
   #acknowledgement(): Uint8Array {
@@ -413,6 +447,12 @@ class DiskOutbox implements Outbox {
     await this.#log.writeSnapshot(head, blocks);
     await this.#log.compact(head + 1);
   }
+}
+
+function isSpaceGap(
+  entry: UpwardEntry,
+): entry is Extract<UpwardEntry, { type: 'gap'; cause: 'space' }> {
+  return entry.type === 'gap' && entry.cause === 'space';
 }
 
 function reportKey(entry: Extract<UpwardEntry, { type: 'report' }>): string {

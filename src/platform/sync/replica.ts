@@ -64,12 +64,17 @@ export interface ReplicaDependencies {
   /** Absent: after a divergence the owner is asked again in the next session only. */
   readonly timers?: Timers;
   readonly logger: Logger;
+  /** Called once, when a failure of the disk has ended all writing: only a new start helps. */
+  readonly onLatched?: () => void;
 }
 
 /** Opens what is on disk. Throws what the log throws (LogDamagedError). */
 export async function openReplica(dependencies: ReplicaDependencies): Promise<Replica> {
-  const { disk, random, logger, timers } = dependencies;
-  const log = await openLog({ disk, random, logger }, { segmentBytesMax });
+  const { disk, random, logger, timers, onLatched } = dependencies;
+  const log = await openLog(
+    { disk, random, logger, ...(onLatched === undefined ? {} : { onLatched }) },
+    { segmentBytesMax },
+  );
   const replica = new DiskReplica(log, logger, timers);
   await replica.load();
   return replica;

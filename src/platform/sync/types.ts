@@ -113,15 +113,33 @@ export type UpwardEntry =
   | {
       /** Entries that had to be dropped for want of space, in place of them. */
       readonly type: 'gap';
+      readonly cause: 'space';
       readonly class: 'event';
       readonly droppedCount: number;
+    }
+  | {
+      /** The disk has lost entries before this, nobody knows how many. */
+      readonly type: 'gap';
+      readonly cause: 'disk';
     };
+
+/** Where an entry stands in the log of an outbox. */
+export interface EntryPosition {
+  /** Of the log. */
+  readonly incarnation: string;
+  readonly sequence: number;
+}
 
 export interface Outbox {
   /** Entries that are not yet acknowledged. */
   readonly pendingCount: number;
   /** Resolves when the entry is on disk. Events beyond the budget become a declared gap. */
-  put(entry: UpwardEntry): Promise<void>;
+  put(entry: UpwardEntry): Promise<EntryPosition>;
+  /**
+   * `known`: what `put` has answered earlier, as others have kept it. Where the disk had less
+   * than that when it was opened, it has lost entries: then a gap says so. Once an opening.
+   */
+  declareLoss(known: readonly EntryPosition[]): Promise<void>;
   /** Delivers over this session until it closes; at most one session at a time. */
   deliver(session: LinkSession): void;
   close(): Promise<void>;

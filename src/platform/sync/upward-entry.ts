@@ -20,11 +20,12 @@ export function parseUpwardEntry(value: unknown): UpwardEntry | { readonly refus
   }
   if (value['type'] === 'event') return parseEvent(value);
   if (value['type'] === 'gap') {
-    const { droppedCount } = value;
+    const { cause, droppedCount } = value;
+    if (cause === 'disk') return { type: 'gap', cause };
     if (typeof droppedCount !== 'number' || !Number.isSafeInteger(droppedCount)) {
       return { refused: 'a gap says how many' };
     }
-    return { type: 'gap', class: 'event', droppedCount };
+    return { type: 'gap', cause: 'space', class: 'event', droppedCount };
   }
   return { refused: 'an entry is a report, an event or a gap' };
 }

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -50,6 +58,9 @@ async function openHub(folder: string) {
   let session: LinkSession | undefined;
   let isReachable = true;
   let heartbeats = 0;
+  /** Of each outbox. */
+  const applied = new Map<string, number>();
+  const gaps: string[] = [];
   const net: Net = {
     listen: () => Promise.reject(new NetError('NET_IO', 'an agent does not listen')),
     connect() {
@@ -71,8 +82,10 @@ async function openHub(folder: string) {
               slices.serve(stream, parameters, 'all');
             } else if (method === 'outbox.deliver') {
               serveOutbox(stream, parameters, {
-                lastApplied: () => 0,
-                async apply(_incarnation, entries) {
+                lastApplied: (incarnation) => applied.get(incarnation) ?? 0,
+                async apply(incarnation, entries, lastSequence) {
+                  applied.set(incarnation, lastSequence);
+                  for (const { entry } of entries) if (entry.type === 'gap') gaps.push(entry.cause);
                   const changes = entries.flatMap(({ entry }): Change[] =>
                     entry.type === 'report'
                       ? [put(entry.key, entry.uid, 'report', entry.report)]
@@ -98,6 +111,7 @@ async function openHub(folder: string) {
     net,
     store,
     heartbeats: () => heartbeats,
+    gaps,
     write: (...changes: Change[]) => store.transact(() => ({ changes, result: undefined })),
     cut(reachable: boolean) {
       isReachable = reachable;
@@ -241,6 +255,54 @@ test('an agent runs its slice, reports, goes on without its hub, and ends what i
   }
 });
 
+test('what a disk lost of an outbox before delivery is declared, and reported again', async () => {
+  const { folder, hub, start } = await openPlace();
+  const log = join(folder, 'agent/outbox/log/segment-0000000000000001.log');
+  let agent = await start();
+  try {
+    await hub.write(
+      put(nodeKey, 'node-1', 'intent', { metadata: { name: 'n1' }, spec: {} }),
+      put(nodeKey, 'node-1', 'assignment', { podCIDR: '127.1.79.0/24' }),
+      put(podKey, 'pod-1', 'intent', intent({})),
+      put(podKey, 'pod-1', 'assignment', {
+        nodeName: 'n1',
+        images: { 'app:1': image.index.digest },
+      }),
+    );
+    await until('running', () => hub.report()?.status.phase === 'Running');
+    await until('all is told', () => agent.state().outboxPending === 0);
+    const told = statSync(log).size;
+    hub.cut(false);
+    const statePath = join(folder, 'agent/pods/pod-1/main/state.json');
+    const { workloadPid } = JSON.parse(readFileSync(statePath, 'utf8')) as { workloadPid: number };
+    process.kill(workloadPid, 'SIGKILL');
+    const recordPath = join(folder, 'agent/pods/pod-1/pod.json');
+    await until('it runs again, and the report waits', () => {
+      const { report } = JSON.parse(readFileSync(recordPath, 'utf8')) as { report: PodReport };
+      const [container] = report.status.containerStatuses ?? [];
+      return container?.restartCount === 1 && container.ready;
+    });
+    await agent.stop({ pods: 'leave' });
+    assert.ok(statSync(log).size > told);
+    truncateSync(log, told);
+    agent = await start();
+    hub.cut(true);
+    await until('it is reported all the same', () => {
+      const [container] = hub.report()?.status.containerStatuses ?? [];
+      return container?.restartCount === 1 && container.ready;
+    });
+    await until('what was lost is declared', () => hub.gaps.length > 0);
+    await agent.stop({ pods: 'leave' });
+    agent = await start();
+    await until('all is told', () => agent.state().isLinked && agent.state().outboxPending === 0);
+    assert.deepEqual(hub.gaps, ['disk'], 'once');
+  } finally {
+    await agent.stop({ pods: 'stop' });
+    await hub.store.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test('an agent sets aside what is damaged on its disk and goes on with what runs', async () => {
   const { folder, hub, start } = await openPlace();
   const agentFolder = join(folder, 'agent');
@@ -282,6 +344,9 @@ test('an agent sets aside what is damaged on its disk and goes on with what runs
       hub.cut(true);
       await until(`the report, after ${path}`, () => hub.report()?.status.phase === 'Running');
       assert.ok(path === 'all' || isLeftBehind(path), path);
+      const hasLost = path === 'all' || path === 'outbox';
+      if (hasLost) await until('what was lost is declared', () => hub.gaps.length > 0);
+      assert.deepEqual(hub.gaps.splice(0), hasLost ? ['disk'] : [], path);
       assert.equal(hub.report()?.status.podIP, status?.podIP);
       assert.equal(workload().workloadPid, workloadPid, path);
       assert.equal(workload().restartCount, 0, path);

@@ -74,6 +74,8 @@ export interface AgentDependencies {
   readonly wasmHostText?: string;
   /** Absent where this machine cannot hold limits: containers that have some do not start. */
   readonly controlGroups?: ControlGroups | undefined;
+  /** Called when a failure of the disk has ended all writing: the process must start anew. */
+  readonly onDiskFailed?: () => void;
   /** Where an observer may come between the parts; production hands in none. */
   readonly seams?: AgentSeams;
 }
@@ -148,6 +150,7 @@ export async function createAgent(
   options: AgentOptions,
 ): Promise<Agent> {
   const { disk, spawn, clock, timers, random, logger, seams } = dependencies;
+  const onLatched = (): void => dependencies.onDiskFailed?.();
   const runtime = combineRuntimes(
     preferred(
       await openProcessRuntimes(
@@ -165,16 +168,23 @@ export async function createAgent(
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
   // Without its copy of the slice the agent stops nothing, and starts nothing until the hub says what.
   const { opened: openedReplica } = await openOrSetAside(disk, 'replica', logger, (within) =>
-    openReplica({ disk: within, random, timers, logger }),
+    openReplica({ disk: within, random, timers, logger, onLatched }),
   );
   const replica = seams?.replica?.(openedReplica) ?? openedReplica;
-  const { opened: openedOutbox, wasDamaged: repeatsReports } = await openOrSetAside(
+  const { opened: openedOutbox, wasDamaged: hasLostOutbox } = await openOrSetAside(
     disk,
     'outbox',
     logger,
-    (within) => openOutbox({ disk: within, clock, random, logger }),
+    (within) => openOutbox({ disk: within, clock, random, logger, onLatched }),
   );
   const outbox = seams?.outbox?.(openedOutbox) ?? openedOutbox;
+  if (hasLostOutbox) {
+    // Reports are held against what the hub has, and said again; of events nobody knows more.
+    outbox.put({ type: 'gap', cause: 'disk' }).catch((error: unknown) => {
+      const what = 'that events were lost with the outbox could not be kept';
+      logger.log('error', what, { error: errorText(error) });
+    });
+  }
   const fetcher = createBlobFetcher({ blobs, timers, session: () => connection.session });
   const images = await openImageCache(
     { disk, blobs, fetcher, clock, timers, logger },
@@ -205,7 +215,6 @@ export async function createAgent(
       nodeName: options.nodeName,
       hostAddress: options.facts.hostAddress,
       hostPathPrefixes: options.hostPathPrefixes,
-      repeatsReports,
     },
   );
   const reporter = createNodeReporter(

@@ -154,7 +154,10 @@ export class Reports {
     const { store, clock } = this.#dependencies;
     if (entry.type === 'gap') {
       const regarding = store.get(nodeKey(nodeName));
-      const message = `${entry.droppedCount} events of this node were dropped for want of space while it was cut off`;
+      const message =
+        entry.cause === 'disk'
+          ? 'the disk of this node has lost what it had to tell: events before this may be missing'
+          : `${entry.droppedCount} events of this node were dropped for want of space while it was cut off`;
       const what = { severity: 'Warning', reason: 'EventsDropped', message } as const;
       return regarding && { regarding, ...what, atWallMs: clock.wallMs() };
     }

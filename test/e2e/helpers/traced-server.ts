@@ -35,7 +35,7 @@ export interface ServerPlace {
 
 let isStraceThere = false;
 
-function ensureStrace(): void {
+export function ensureStrace(): void {
   if (isStraceThere) return;
   const look = (): boolean => spawnSync('strace', ['-V'], { stdio: 'ignore' }).status === 0;
   if (!look()) {
@@ -113,6 +113,30 @@ export async function startReadyServer(place: ServerPlace): Promise<ServerProces
   const server = await startServer(place);
   if (!server.isReady) throw new Error(`the server did not become ready:\n${server.output()}`);
   return server;
+}
+
+/**
+ * From now on that call of a process that runs fails. Resolves when strace is at every
+ * thread of it; `output` ends with how the process ended.
+ */
+export async function failFromNowOn(
+  pid: number,
+  call: DiskCall,
+): Promise<{ output(): string; readonly ended: Promise<void> }> {
+  ensureStrace();
+  const words = ['-f', '-p', String(pid), '-e', `trace=${call}`, '-e', `inject=${call}:error=EIO`];
+  const child = spawn('strace', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let printed = '';
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      printed += chunk.toString('utf8');
+      // It says so of the process once all threads are held.
+      if (printed.includes(`Process ${pid} attached`)) resolve();
+    });
+    void ended.then(() => reject(new Error(`strace has ended:\n${printed}`)));
+  });
+  return { output: () => printed, ended };
 }
 
 /** What strace has to do so that `inject` (`signal=KILL`, `error=EIO`) strikes the n-th call. */

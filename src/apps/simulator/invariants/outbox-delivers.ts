@@ -72,13 +72,15 @@ export class OutboxDelivers {
       },
       put: async (entry) => {
         const put = this.#note(entry, nodeName);
-        await outbox.put(entry);
+        const position = await outbox.put(entry);
         if (!isOnDisk(host, JSON.stringify(entry))) {
           const why = `the outbox of ${nodeName} took an entry (${entry.type}) that is not on its disk`;
           this.#violate(invariants.outboxDelivers, why);
         }
         if (put !== undefined) put.isDurable = true;
+        return position;
       },
+      declareLoss: (known) => outbox.declareLoss(known),
       deliver: (session) => outbox.deliver(session),
       close: () => outbox.close(),
     };

@@ -274,7 +274,8 @@ export class ContainerLife {
         await this.#cannotPull(desired, container.image, prepared.why);
         return;
       }
-      if (before === undefined && this.#toldFailure === undefined) {
+      const mustTell = before === undefined || this.#hasToldPulling;
+      if (mustTell && this.#toldFailure === undefined) {
         const text = this.#hasToldPulling
           ? `Successfully pulled image "${container.image}"`
           : `Container image "${container.image}" already present on machine`;

@@ -65,6 +65,13 @@ class MemoryReplica implements Replica {
     else this.#objects.delete(`${resource}/${namespace}/${name}`);
     for (const listener of this.#listeners) listener([{ type, object }]);
   }
+  /** The hub has it, and the slice says so; of itself that changes nothing here. */
+  noteReport({ key, uid, report }: Extract<UpwardEntry, { type: 'report' }>): void {
+    const object = this.get(key);
+    if (object?.uid !== uid) return;
+    const facets = { ...object.facets, ...stored(key, uid, { report }).facets };
+    this.#objects.set(`${key.resource}/${key.namespace}/${key.name}`, { ...object, facets });
+  }
   /** As if its disk had been lost: nothing here, and nothing known to be complete. */
   lose(): void {
     this.cursor = undefined;
@@ -124,8 +131,10 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
     pendingCount: 0,
     put(entry) {
       entries.push(structuredClone(entry));
-      return Promise.resolve();
+      if (entry.type === 'report') replica.noteReport(entry);
+      return Promise.resolve({ incarnation: 'o', sequence: entries.length });
     },
+    declareLoss: () => Promise.resolve(),
     deliver() {},
     close: () => Promise.resolve(),
   };
@@ -144,7 +153,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
   return {
     replica,
     entries,
-    async open({ repeatsReports = false } = {}): Promise<Opened> {
+    async open(): Promise<Opened> {
       current?.images.close();
       await current?.supervisor.close('leave');
       const ports = { disk, clock, timers, logger };
@@ -173,7 +182,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
           },
           contact: () => contact ?? { lastMs: clock.monotonicMs(), linkedSinceMs: 0 },
         },
-        { nodeName: 'n1', hostAddress: '127.0.0.1', repeatsReports },
+        { nodeName: 'n1', hostAddress: '127.0.0.1' },
       );
       supervisor.begin();
       current = { supervisor, runtime, images };

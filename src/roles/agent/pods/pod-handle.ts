@@ -2,7 +2,7 @@
 import { assert, type JsonObject } from '#base/mod.ts';
 import type { PodReport } from '#platform/api/mod.ts';
 import type { Clock, Disk } from '#platform/io/mod.ts';
-import type { Outbox } from '#platform/sync/mod.ts';
+import type { EntryPosition, Outbox } from '#platform/sync/mod.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import { writePodRecord, type PodRecord } from './pod-record.ts';
 
@@ -52,8 +52,8 @@ export class PodHandle {
     this.#lookAgainIn(delayMs);
   }
 
-  async putReport(desired: DesiredPod, report: PodReport): Promise<void> {
-    await this.#dependencies.outbox.put({
+  async putReport(desired: DesiredPod, report: PodReport): Promise<EntryPosition> {
+    return await this.#dependencies.outbox.put({
       type: 'report',
       key: desired.key,
       uid: desired.uid,

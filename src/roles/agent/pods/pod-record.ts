@@ -9,6 +9,7 @@ import type { Disk, Logger } from '#platform/io/mod.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
 import { readOrSetAside } from '../set-aside.ts';
 import type { ObjectKey } from '#platform/store/mod.ts';
+import type { EntryPosition } from '#platform/sync/mod.ts';
 
 export interface BackOffRecord {
   readonly failuresInRow: number;
@@ -32,6 +33,8 @@ export interface PodRecord {
   readonly startedAtMs: number;
   /** The last report that was put into the outbox. */
   readonly report?: PodReport;
+  /** Where it was put. */
+  readonly reportedAt?: EntryPosition;
   /** By container: what the waits before its restarts go on from. */
   readonly backOff?: Readonly<Record<string, BackOffRecord>>;
   /** By container. */
@@ -99,7 +102,7 @@ function parseRecord(bytes: Uint8Array, uid: string): PodRecord | undefined {
   const value: unknown = JSON.parse(textOf(bytes));
   if (!isJsonObject(value) || !isJsonObject(value['key'])) return undefined;
   const isWhole = value['uid'] === uid && typeof value['ip'] === 'string';
-  const isShaped = ['report', 'backOff', 'hooks', 'failure'].every(
+  const isShaped = ['report', 'reportedAt', 'backOff', 'hooks', 'failure'].every(
     (field) => value[field] === undefined || isJsonObject(value[field]),
   );
   return isWhole && isShaped && typeof value['startedAtMs'] === 'number'

@@ -52,8 +52,6 @@ export interface WorkerContext {
   removeVolumes(uid: string): Promise<void>;
   /** Everything of the pod is gone. */
   finished(uid: string): void;
-  /** Every pod's first report is put even where an earlier agent put the same one. */
-  readonly repeatsReports: boolean;
 }
 
 const retryAfterMs = 5_000;
@@ -75,7 +73,8 @@ export class PodWorker {
   #lastDesired: DesiredPod | undefined;
   /** Stopped for want of the hub; starts again when it is back. */
   #isCutOff = false;
-  #mustRepeatReport: boolean;
+  /** What an earlier agent reported is what the hub has, or was put once more. */
+  #isReportChecked = false;
   #isRunning = false;
   #running: Promise<void> = Promise.resolve();
   #isNudged = false;
@@ -93,7 +92,6 @@ export class PodWorker {
     this.#context = context;
     this.#uid = uid;
     this.#pod = new PodHandle(dependencies, uid, record, (delayMs) => this.#lookAgainIn(delayMs));
-    this.#mustRepeatReport = context.repeatsReports;
   }
 
   /** Something may have changed: look again. */
@@ -444,11 +442,22 @@ export class PodWorker {
       ...(isTerminated ? { terminated: true } : {}),
       ...(lossId === undefined ? {} : { answersLost: { id: lossId, isRunning } }),
     };
-    const isKnown = JSON.stringify(report) === JSON.stringify(record.report);
-    if (isKnown && !this.#mustRepeatReport) return;
-    await this.#pod.putReport(desired, report);
-    this.#mustRepeatReport = false;
+    const text = JSON.stringify(report);
+    if (text === JSON.stringify(record.report) && !this.#mustRepeat(text, desired)) return;
+    const reportedAt = await this.#pod.putReport(desired, report);
+    this.#isReportChecked = true;
     // After the outbox has it: a crash between the two repeats the report and loses none.
-    await this.#pod.keep({ ...record, report });
+    await this.#pod.keep({ ...record, report, reportedAt });
+  }
+
+  /**
+   * A disk may have lost what waited for delivery, and does not always know it. So until a
+   * link has brought what the hub has, a report that the hub does not have is put again.
+   */
+  #mustRepeat(text: string, desired: DesiredPod): boolean {
+    if (this.#isReportChecked) return false;
+    if (text !== JSON.stringify(desired.report)) return true;
+    this.#isReportChecked = this.#context.contact().linkedForMs >= linkSettledMs;
+    return false;
   }
 }

@@ -7,6 +7,7 @@
  *    said that it is gone.
  * 2. No address is given to two pods; one is free again when its pod's folder is gone.
  */
+import { errorText } from '#base/mod.ts';
 import type { NodeAssignment, NodeReport, ResourceList } from '#platform/api/mod.ts';
 import { sleep, type FileTree } from '#platform/io/mod.ts';
 import type { HubContact } from '../connection.ts';
@@ -40,8 +41,6 @@ export interface SupervisorOptions {
   readonly hostAddress: string;
   /** Below these, pods may be shown the node's own files; none where absent. */
   readonly hostPathPrefixes?: readonly string[] | undefined;
-  /** What earlier agents reported may not reach the hub: it is all said once more. */
-  readonly repeatsReports: boolean;
 }
 
 export interface Supervisor {
@@ -69,6 +68,11 @@ export async function openSupervisor(
 ): Promise<Supervisor> {
   const { disk, replica, runtime, images, clock, timers, logger } = dependencies;
   const records = await readPodRecords(disk, logger, runtime.list());
+  const reportedAt = [...records.values()].flatMap((record) => record?.reportedAt ?? []);
+  dependencies.outbox.declareLoss(reportedAt).catch((error: unknown) => {
+    const what = 'that the outbox has lost entries could not be kept';
+    logger.log('error', what, { error: errorText(error) });
+  });
   const addresses = new Map<string, string>();
   for (const [uid, record] of records) if (record !== undefined) addresses.set(uid, record.ip);
   const objects = configObjectsOf(replica);
