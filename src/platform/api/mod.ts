@@ -20,7 +20,29 @@ export {
 } from './discovery.ts';
 export { ApiModelError, type ApiModelErrorCode } from './errors.ts';
 export { decodeFacet, encodeFacet, facetsOf, foldObject } from './facets.ts';
-export { equalJson, invalidError, refuseInvalid } from './field-errors.ts';
+export { equalJson, fieldRequired, invalidError, refuseInvalid } from './field-errors.ts';
+export { emptySet, type FieldSet } from './fields/field-set.ts';
+export {
+  areSameOwners,
+  type Author,
+  noteOf,
+  type Owner,
+  ownersGiven,
+  soleNoteOf,
+} from './fields/owners.ts';
+export {
+  type AppliedObject,
+  knownOwners,
+  noteAfterUpdate,
+  ownersAfterUpdate,
+  planApply,
+} from './fields/plan-ownership.ts';
+export { managedFieldsOfStored, managedFieldsTextOf } from './fields/stored-owners.ts';
+export {
+  fieldsUnchangedSince,
+  lastAppliedAnnotation,
+  lastAppliedOf,
+} from './fields/last-applied.ts';
 export { dnsSubdomainProblem } from './formats.ts';
 export { applyJsonPatch, type JsonPatchLimits } from './json-patch.ts';
 export { parseKubernetesProtobuf } from './protobuf/kubernetes-protobuf.ts';

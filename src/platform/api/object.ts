@@ -1,5 +1,5 @@
 /** The shape that every API object shares. */
-import type { JsonObject } from '#base/mod.ts';
+import type { Json, JsonObject } from '#base/mod.ts';
 
 export interface OwnerReference {
   apiVersion: string;
@@ -25,6 +25,8 @@ export interface ObjectMeta {
   annotations?: Record<string, string>;
   finalizers?: string[];
   ownerReferences?: OwnerReference[];
+  /** Who set which field. Kept beside the object: it is there in what clients send and are sent. */
+  managedFields?: Json[];
 }
 
 /** An object in the form in which it is served. Kinds narrow `spec` and `status`. */

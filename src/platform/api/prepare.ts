@@ -61,6 +61,7 @@ export function prepareForCreate(
     generation: _generation,
     deletionTimestamp: _deletionTimestamp,
     deletionGracePeriodSeconds: _grace,
+    managedFields: _owners,
     ...kept
   } = given;
   if (resourceVersion !== undefined && resourceVersion !== '') {

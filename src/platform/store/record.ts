@@ -3,18 +3,27 @@
  * Lengths are LEB128; strings are UTF-8; facet bytes are verbatim.
  *
  * Transaction: version 1, wall time in milliseconds (48 bits), number of changes,
- * then per change: code (0 delete, 1..4 put of a facet), resource, namespace,
- * name, uid, and for a put the facet's bytes.
+ * then per change: code (0 delete, 1..4 put of a facet, 5..8 put of a facet with its
+ * note), resource, namespace, name, uid, and for a put the facet's bytes and the note.
  * Object: resource, namespace, name, uid, created revision, created wall time,
- * number of facets, then per facet: code, revision, bytes.
+ * number of facets, then per facet: code (1..4, 5..8 with a note), revision, bytes
+ * and the note.
  */
 import { assert, strictTextOf, type Revision, type Uid } from '#base/mod.ts';
 import { TransactionTooLargeError } from './errors.ts';
-import { changesMax, facetBytesMax, keyPartBytesMax, transactionBytesMax } from './limits.ts';
+import {
+  changesMax,
+  facetBytesMax,
+  keyPartBytesMax,
+  noteBytesMax,
+  transactionBytesMax,
+} from './limits.ts';
 import type { Change, Facet, FacetValue, StoredObject } from './types.ts';
 
 export const facetOrder: readonly Facet[] = ['intent', 'assignment', 'report', 'verdict'];
 const recordVersion = 1;
+/** Added to the code of a facet that is followed by its note. */
+const withNote = facetOrder.length;
 const encoder = new TextEncoder();
 
 /** Writes into memory that grows and is used again. */
@@ -162,7 +171,7 @@ export function encodeTransaction(
   writer.number(Math.max(0, Math.floor(wallMs)));
   writer.number(changes.length);
   for (const change of changes) {
-    writer.byte(change.type === 'delete' ? 0 : facetOrder.indexOf(change.facet) + 1);
+    writer.byte(change.type === 'delete' ? 0 : codeOf(change.facet, change.note));
     writer.text(change.key.resource);
     writer.text(change.key.namespace);
     writer.text(change.key.name);
@@ -172,6 +181,7 @@ export function encodeTransaction(
       throw new TransactionTooLargeError('a facet', change.bytes.length, facetBytesMax);
     }
     writer.bytes(change.bytes);
+    if (change.note !== undefined) writeNote(writer, change.note);
     if (writer.length > transactionBytesMax) break;
   }
   if (writer.length > transactionBytesMax) {
@@ -196,7 +206,10 @@ export function decodeTransaction(payload: Uint8Array): {
     const key = { resource: reader.text(), namespace: reader.text(), name: reader.text() };
     const uid = reader.text() as Uid;
     if (code === 0) changes.push({ type: 'delete', key, uid });
-    else changes.push({ type: 'put', key, uid, facet: facetOf(code), bytes: reader.bytes() });
+    else {
+      const put = { type: 'put' as const, key, uid, facet: facetOf(code), bytes: reader.bytes() };
+      changes.push(code > withNote ? { ...put, note: reader.text() } : put);
+    }
   }
   if (!reader.isAtEnd) throw new RangeError('the record is longer than its changes');
   return { wallMs, changes };
@@ -214,9 +227,10 @@ export function encodeObject(writer: Writer, object: StoredObject, createdWallMs
   for (const facet of facets) {
     const value = object.facets[facet];
     assert(value !== undefined, 'a listed facet has a value');
-    writer.byte(facetOrder.indexOf(facet) + 1);
+    writer.byte(codeOf(facet, value.note));
     writer.number(value.revision);
     writer.bytes(value.bytes);
+    if (value.note !== undefined) writeNote(writer, value.note);
   }
 }
 
@@ -231,16 +245,32 @@ export function decodeObject(reader: Reader): {
   const facets: Partial<Record<Facet, FacetValue>> = {};
   let revision = createdRevision;
   for (let count = reader.number(); count > 0; count -= 1) {
-    const facet = facetOf(reader.byte());
+    const code = reader.byte();
     const value = { revision: reader.number() as Revision, bytes: reader.bytes() };
-    facets[facet] = value;
+    facets[facetOf(code)] = code > withNote ? { ...value, note: reader.text() } : value;
     if (value.revision > revision) revision = value.revision;
   }
   return { object: { key, uid, createdRevision, revision, facets }, createdWallMs };
 }
 
+function codeOf(facet: Facet, note: string | undefined): number {
+  return facetOrder.indexOf(facet) + 1 + (note === undefined ? 0 : withNote);
+}
+
+function writeNote(writer: Writer, note: string): void {
+  if (note.length < 0x80) {
+    writer.text(note);
+    return;
+  }
+  const bytes = encoder.encode(note);
+  if (bytes.length > noteBytesMax) {
+    throw new TransactionTooLargeError('the note of a facet', bytes.length, noteBytesMax);
+  }
+  writer.bytes(bytes);
+}
+
 function facetOf(code: number): Facet {
-  const facet = facetOrder[code - 1];
+  const facet = facetOrder[code > withNote ? code - withNote - 1 : code - 1];
   if (facet === undefined) throw new RangeError(`facet ${code} is not known`);
   return facet;
 }

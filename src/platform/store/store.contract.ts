@@ -96,6 +96,41 @@ export function storeContract(name: string, open: () => Promise<StoreHarness>): 
     },
   );
 
+  check(
+    'the note of a facet stays until it is replaced or taken away, over snapshots and restarts',
+    async ({ open }) => {
+      const store = await open();
+      const noted = (name: string, value: string, note: string): Change => ({
+        ...(put(name, value) as Change & { readonly type: 'put' }),
+        note,
+      });
+      const long = 'ü'.repeat(300);
+      await write(store, noted('a', '1', 'by me'), noted('b', '1', long), put('c', '1'));
+      await write(store, put('a', '2'));
+      const notesOf = (of: Store): unknown =>
+        of.list('things').map(({ key: { name }, facets }) => [name, facets.intent?.note]);
+      const expected = [
+        ['a', 'by me'],
+        ['b', long],
+        ['c', undefined],
+      ];
+      assert.deepEqual(notesOf(store), expected);
+      await store.close();
+      const again = await open();
+      assert.deepEqual(notesOf(again), expected);
+      await again.compact();
+      await write(again, noted('b', '1', ''));
+      await again.close();
+      const last = await open();
+      assert.deepEqual(notesOf(last), [
+        ['a', 'by me'],
+        ['b', undefined],
+        ['c', undefined],
+      ]);
+      await last.close();
+    },
+  );
+
   check('a decision sees the transactions before it that are not yet on disk', async ({ open }) => {
     const store = await open();
     const increments = Array.from({ length: 50 }, () =>

@@ -543,9 +543,12 @@ function putFacet(
     `a write to ${keyText(change.key)} names the object that is there`,
   );
   const { bytes, decoded } = change;
+  const note = change.note ?? before?.facets[change.facet]?.note ?? '';
   // A part of something larger would keep all of that in memory.
   const isPart = bytes.byteLength !== bytes.buffer.byteLength;
-  const value: FacetValue = { revision, bytes: isPart ? bytes.slice() : bytes };
+  const kept = isPart ? bytes.slice() : bytes;
+  const value: FacetValue =
+    note === '' ? { revision, bytes: kept } : { revision, bytes: kept, note };
   if (decoded !== undefined) value.decoded = decoded;
   const facets: Partial<Record<Facet, FacetValue>> =
     before === undefined ? { [change.facet]: value } : { ...before.facets, [change.facet]: value };

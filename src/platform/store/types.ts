@@ -32,6 +32,11 @@ export interface FacetValue {
    * next one. Not part of the value; shared, so nobody changes it.
    */
   decoded?: JsonObject | undefined;
+  /**
+   * What the facet's writer keeps beside it for itself, such as who set which field.
+   * Durable, but no part of the value: nobody who follows this store is sent it.
+   */
+  readonly note?: string;
 }
 
 /** One object as of one revision. Never modified; a change makes a new one. */
@@ -54,6 +59,8 @@ export type Change =
       readonly bytes: Uint8Array;
       /** What the bytes say, of who has it at hand; nobody changes it any more. */
       readonly decoded?: JsonObject;
+      /** Undefined: the facet keeps the note that it has. Empty: it has none any more. */
+      readonly note?: string;
     }
   | { readonly type: 'delete'; readonly key: ObjectKey; readonly uid: Uid };
 

@@ -29,6 +29,8 @@ export const execCommandBytesMax = 32 * 1024;
 export const logTailLinesMax = 1_000_000;
 /** Served forms of objects that are kept so that they are not made again for every reader. */
 export const servedObjectsKeptMax = 2048;
+/** Of the name by which a client owns fields. */
+export const fieldManagerLengthMax = 128;
 export const generatedNameAttemptsMax = 8;
 export const generatedNameBaseLengthMax = 58;
 /** Objects that one `deletecollection` removes. */

@@ -42,26 +42,65 @@ export function decodeObject(
   duplicates: readonly string[],
   fieldValidation: FieldValidation,
 ): Decoded {
+  const given = requireObject(definition, value);
+  const isPlain = given['metadata'] !== undefined && conforms(definition.schema, given);
+  const found = foundIn(definition, given, duplicates, isPlain);
+  refuseStrictly(definition, found, fieldValidation);
+  const object = (isPlain ? given : settled(definition, given)) as unknown as ApiObject;
+  const shown = fieldValidation === 'Warn' ? found : [];
+  const warnings = shown.concat(definition.warnings?.(object) ?? []);
+  return { object, warnings: warnings.slice(0, warningsMax) };
+}
+
+/**
+ * The body of an apply: what is named there and nothing else, so without defaults, and
+ * judged by the schema only once it is merged. Throws 400 as `decodeObject` does.
+ */
+export function decodeApplied(
+  definition: ResourceDefinition,
+  value: Json,
+  duplicates: readonly string[],
+  fieldValidation: FieldValidation,
+): { readonly object: JsonObject; readonly warnings: readonly string[] } {
+  const object = requireObject(definition, value);
+  const { schema } = definition;
+  const found = foundIn(definition, object, duplicates, false);
+  refuseStrictly(definition, found, fieldValidation);
+  const named = dropNullFields(schema, pruneUnknownFields(schema, object));
+  return { object: { ...named }, warnings: fieldValidation === 'Warn' ? found : [] };
+}
+
+function requireObject(definition: ResourceDefinition, value: Json): JsonObject {
   if (!isJsonObject(value)) {
     throw new StatusError('BadRequest', 'the body must be one object, with apiVersion and kind');
   }
   requireTypeOf(definition, value as unknown as ApiObject);
-  const isPlain = value['metadata'] !== undefined && conforms(definition.schema, value);
-  const found = [
+  return value;
+}
+
+function foundIn(
+  definition: ResourceDefinition,
+  value: JsonObject,
+  duplicates: readonly string[],
+  isPlain: boolean,
+): readonly string[] {
+  return [
     ...(isPlain ? [] : unknownFieldsOf(definition, value)),
     ...duplicates.map((field) => `duplicate field "${field}"`),
   ];
-  if (fieldValidation === 'Strict' && found.length > 0) {
-    throw new StatusError(
-      'BadRequest',
-      `${definition.kind} in version ${JSON.stringify(definition.version)} cannot be handled as a ` +
-        `${definition.kind}: strict decoding error: ${found.slice(0, warningsMax).join(', ')}`,
-    );
-  }
-  const object = (isPlain ? value : settled(definition, value)) as unknown as ApiObject;
-  const shown = fieldValidation === 'Warn' ? found : [];
-  const warnings = shown.concat(definition.warnings?.(object) ?? []);
-  return { object, warnings: warnings.slice(0, warningsMax) };
+}
+
+function refuseStrictly(
+  definition: ResourceDefinition,
+  found: readonly string[],
+  fieldValidation: FieldValidation,
+): void {
+  if (fieldValidation !== 'Strict' || found.length === 0) return;
+  throw new StatusError(
+    'BadRequest',
+    `${definition.kind} in version ${JSON.stringify(definition.version)} cannot be handled as a ` +
+      `${definition.kind}: strict decoding error: ${found.slice(0, warningsMax).join(', ')}`,
+  );
 }
 
 function unknownFieldsOf({ schema }: ResourceDefinition, value: JsonObject): readonly string[] {

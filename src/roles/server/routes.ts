@@ -22,12 +22,13 @@ import { evictionHandler } from './handlers/eviction.ts';
 import { incarnationHandler } from './handlers/incarnation.ts';
 import { createTokenHandler, redeemTokenHandler } from './handlers/join.ts';
 import { renewHandler, revokeHandler } from './handlers/node-certificates.ts';
+import { patchHandler } from './handlers/patch.ts';
 import { podExecHandler } from './handlers/pod-exec.ts';
 import { podForwardHandler } from './handlers/pod-forward.ts';
 import { podLogHandler } from './handlers/pod-log.ts';
 import { getHandler, listHandler } from './handlers/read.ts';
 import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
-import { patchHandler, updateHandler } from './handlers/update.ts';
+import { updateHandler } from './handlers/update.ts';
 import { type WatchBudget, watchHandler } from './handlers/watch.ts';
 import {
   createRouteTable,

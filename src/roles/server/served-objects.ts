@@ -2,12 +2,21 @@
  * Stored objects as they are served, made once and shared by all readers: the
  * folded object, its JSON, its lines in watches.
  *
+ * Who set which of its fields is shown to clients outside, and made when one asks:
+ * parts of the server have no use for it.
+ *
  * Invariants:
  * 1. At most `servedObjectsKeptMax` are kept, those that were made last.
  * 2. What is handed out is shared: nobody changes it.
  */
 import { concatBytes, utf8 } from '#base/mod.ts';
-import { type ApiObject, foldObject, type ResourceDefinition } from '#platform/api/mod.ts';
+import {
+  type ApiObject,
+  foldObject,
+  managedFieldsOfStored,
+  managedFieldsTextOf,
+  type ResourceDefinition,
+} from '#platform/api/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
 import { servedObjectsKeptMax } from './limits.ts';
 
@@ -23,8 +32,11 @@ export interface WatchLine {
 }
 
 export interface ServedObject {
+  /** Without `metadata.managedFields`. */
   readonly object: ApiObject;
-  /** The JSON of `object`, made anew at every call. */
+  /** With them, where somebody is known to have set any. */
+  whole(): ApiObject;
+  /** The JSON of the whole object, made anew at every call. */
   text(): string;
   /** The same as bytes, kept for the next reader: of lists, and of watches by many. */
   json(): Uint8Array;
@@ -41,8 +53,8 @@ export function createServedObjects(): ServedObjects {
     of(definition, stored) {
       const known = kept.get(stored);
       // A declared kind has several versions, and changes.
-      if (known?.definition === definition) return known;
-      const made = new Served(foldObject(definition, stored), sizeBytesOf(stored), definition);
+      if (known?.source?.definition === definition) return known;
+      const made = new Served(foldObject(definition, stored), { definition, stored });
       kept.set(stored, made);
       if (kept.size > servedObjectsKeptMax) {
         for (const oldest of kept.keys()) {
@@ -55,9 +67,14 @@ export function createServedObjects(): ServedObjects {
   };
 }
 
-/** An object served from no store: synthesized, or of another version than the stored one. */
-export function serve(object: ApiObject): ServedObject {
-  return new Served(object, undefined);
+export interface ServedSource {
+  readonly definition: ResourceDefinition;
+  readonly stored: StoredObject;
+}
+
+/** `source` is absent where the object is in no store, or is served as no store has it. */
+export function serve(object: ApiObject, source?: ServedSource): ServedObject {
+  return new Served(object, source);
 }
 
 /** Of names and punctuation around what the facets say. */
@@ -65,27 +82,42 @@ const lineOverheadBytes = 200;
 
 function sizeBytesOf({ facets }: StoredObject): number {
   let sizeBytes = lineOverheadBytes;
-  for (const value of Object.values(facets)) sizeBytes += value.bytes.length;
+  for (const { bytes, note } of Object.values(facets)) {
+    sizeBytes += bytes.length + (note?.length ?? 0);
+  }
   return sizeBytes;
 }
 
 class Served implements ServedObject {
   readonly object: ApiObject;
-  /** By which it was folded, where it was. */
-  readonly definition: ResourceDefinition | undefined;
-  readonly #sizeBytes: number | undefined;
+  /** What it was folded from, where it was. */
+  readonly source: ServedSource | undefined;
   readonly #lines: WatchLine[] = [];
   #json: Uint8Array | undefined;
 
-  /** `sizeBytes`: about that of a line, where it is known without making one. */
-  constructor(object: ApiObject, sizeBytes: number | undefined, definition?: ResourceDefinition) {
+  constructor(object: ApiObject, source: ServedSource | undefined) {
     this.object = object;
-    this.#sizeBytes = sizeBytes;
-    this.definition = definition;
+    this.source = source;
+  }
+
+  whole(): ApiObject {
+    const source = this.source;
+    if (source === undefined) return this.object;
+    const managedFields = managedFieldsOfStored(source.definition, source.stored);
+    if (managedFields.length === 0) return this.object;
+    return { ...this.object, metadata: { ...this.object.metadata, managedFields } };
   }
 
   text(): string {
-    return JSON.stringify(this.object);
+    const source = this.source;
+    const owners =
+      source === undefined ? '' : managedFieldsTextOf(source.definition, source.stored);
+    if (owners === '') return JSON.stringify(this.object);
+    // Put into the text of the metadata, so that none of it is parsed or copied for it.
+    const { apiVersion, kind, metadata, ...rest } = this.object;
+    const head = JSON.stringify({ apiVersion, kind, metadata }).slice(0, -2);
+    const body = JSON.stringify(rest).slice(1);
+    return `${head},"managedFields":${owners}}${body === '}' ? body : `,${body}`}`;
   }
 
   json(): Uint8Array {
@@ -95,7 +127,9 @@ class Served implements ServedObject {
   watchLine(type: WatchEventType): WatchLine {
     const known = this.#lines.find((line) => line.event?.type === type);
     if (known !== undefined) return known;
-    const sizeBytes = this.#sizeBytes ?? this.json().length + lineOverheadBytes;
+    const source = this.source;
+    const sizeBytes =
+      source === undefined ? this.json().length + lineOverheadBytes : sizeBytesOf(source.stored);
     const line = new ServedLine(type, this, sizeBytes);
     this.#lines.push(line);
     return line;

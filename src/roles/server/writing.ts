@@ -8,12 +8,22 @@
  * 3. A dry run takes the same decision and throws the changes away.
  */
 import type { Revision, Uid } from '#base/mod.ts';
-import { equalBytes } from '#base/mod.ts';
+import { equalBytes, type JsonObject } from '#base/mod.ts';
 import {
   type ApiObject,
+  apiVersionOf,
+  areSameOwners,
+  type Author,
+  decodeFacet,
   facetsOf,
   foldObject,
+  knownOwners,
+  noteAfterUpdate,
+  noteOf,
+  type Owner,
+  ownersAfterUpdate,
   type ResourceDefinition,
+  soleNoteOf,
 } from '#platform/api/mod.ts';
 import type {
   Change,
@@ -37,42 +47,115 @@ export interface Draft {
 /** Facets that a write of the main object, or of its status, may change. */
 export type FacetScope = 'create' | 'main' | 'status';
 
+/** Who writes, for the record of who set which field. */
+export interface Authorship {
+  readonly author: Author;
+  /** After the write, where that does not follow from what it changes: an apply. */
+  readonly owners?: readonly Owner[];
+  /** Owners that the client sent, in place of those that were; none: forget all. */
+  readonly given?: readonly Owner[];
+}
+
+/** Without an author, or by a part of the server, the new object's fields are nobody's. */
 export function draftCreate(
   definition: ResourceDefinition,
   key: ObjectKey,
   uid: Uid,
   object: ApiObject,
+  authorship?: Authorship,
 ): Transaction<Draft> {
   const written = facetsOf(definition, object);
   const facets: Partial<Record<Facet, FacetValue>> = {};
   const changes: Change[] = [];
   for (const { facet, bytes, json } of written) {
-    facets[facet] = { revision: 0 as Revision, bytes, decoded: json };
-    changes.push({ type: 'put', key, uid, facet, bytes, decoded: json });
+    const note = facet === 'intent' ? noteOfNew(definition, authorship) : undefined;
+    const noted = note === undefined ? {} : { note };
+    facets[facet] = { revision: 0 as Revision, bytes, decoded: json, ...noted };
+    changes.push({ type: 'put', key, uid, facet, bytes, decoded: json, ...noted });
   }
   const stored = { key, uid, createdRevision: 0 as Revision, revision: 0 as Revision, facets };
   return { changes, result: { outcome: 'created', stored } };
 }
 
-/** `object` is the whole object as it should be; only the facets of `scope` are taken from it. */
+function noteOfNew(
+  definition: ResourceDefinition,
+  authorship: Authorship | undefined,
+): string | undefined {
+  if (authorship === undefined || authorship.author.isOwn) return undefined;
+  const { author, owners } = authorship;
+  return owners === undefined ? soleNoteOf(author, apiVersionOf(definition)) : noteOf(owners);
+}
+
+/**
+ * `object` is the whole object as it should be; only the facets of `scope` are taken from
+ * it. Without an author the fields stay whose they were.
+ */
 export function draftUpdate(
   definition: ResourceDefinition,
   previous: StoredObject,
   object: ApiObject,
   scope: FacetScope,
+  authorship?: Authorship,
 ): Transaction<Draft> {
   const { key, uid } = previous;
   const facets: Partial<Record<Facet, FacetValue>> = { ...previous.facets };
   const changes: Change[] = [];
   for (const { facet, bytes, json } of facetsOf(definition, object)) {
     const isOwned = scope === 'main' ? facet === 'intent' : facet === 'report';
+    if (!isOwned) continue;
     const before = previous.facets[facet];
-    if (!isOwned || (before !== undefined && equalBytes(before.bytes, bytes))) continue;
-    facets[facet] = { revision: previous.revision, bytes, decoded: json };
-    changes.push({ type: 'put', key, uid, facet, bytes, decoded: json });
+    const isSame = before !== undefined && equalBytes(before.bytes, bytes);
+    const after = isSame ? undefined : json;
+    const note =
+      authorship === undefined
+        ? undefined
+        : noteAfter(definition, previous, facet, after, authorship);
+    const noteBefore = before?.note ?? '';
+    if (isSame && (note ?? noteBefore) === noteBefore) continue;
+    const kept = note ?? noteBefore;
+    facets[facet] = {
+      ...{ revision: previous.revision, bytes, decoded: json },
+      ...(kept === '' ? {} : { note: kept }),
+    };
+    changes.push({
+      ...{ type: 'put', key, uid, facet, bytes, decoded: json },
+      ...(note === undefined ? {} : { note }),
+    });
   }
   const outcome = changes.length === 0 ? 'unchanged' : 'updated';
   return { changes, result: { outcome, stored: { ...previous, facets } } };
+}
+
+/** `after` is undefined where the facet keeps its value. Undefined: the note stays. */
+function noteAfter(
+  definition: ResourceDefinition,
+  previous: StoredObject,
+  facet: Facet,
+  after: JsonObject | undefined,
+  { author, owners, given }: Authorship,
+): string | undefined {
+  if (owners !== undefined) return noteOf(owners);
+  const { schema } = definition;
+  const apiVersion = apiVersionOf(definition);
+  const value = previous.facets[facet];
+  const before = value === undefined ? undefined : { json: decodeFacet(value), note: value.note };
+  if (given !== undefined && before !== undefined) {
+    const isKnown =
+      before.note !== undefined &&
+      areSameOwners(knownOwners(schema, apiVersion, before, author.subresource), given);
+    if (!isKnown) {
+      if (after === undefined || given.length === 0) return noteOf(given);
+      return noteOf(ownersAfterUpdate(schema, apiVersion, given, before.json, after, author));
+    }
+  }
+  if (after === undefined) return undefined;
+  if (author.isOwn && !isTracked(previous)) return undefined;
+  return noteAfterUpdate({ schema, apiVersion, before, after, author });
+}
+
+/** Whether anybody outside has written the object. */
+function isTracked({ facets }: StoredObject): boolean {
+  return Object.values(facets).some(({ note }) => note !== undefined);
 }
 
 export function draftRemove(previous: StoredObject): Transaction<Draft> {
@@ -101,7 +184,7 @@ export async function commitDraft(
     const { outcome, stored } = decide(store).result;
     const object = foldObject(definition, stored);
     if (outcome === 'created') delete object.metadata.resourceVersion;
-    return { outcome, served: serve(object) };
+    return { outcome, served: serve(object, { definition, stored }) };
   }
   const { revision, result } = await store.transact(decide);
   const { outcome, stored } = result;
@@ -110,6 +193,6 @@ export async function commitDraft(
   const isThisChange = newest?.uid === at.uid && newest.revision === at.revision;
   const served = isThisChange
     ? parts.served.of(definition, newest)
-    : serve(foldObject(definition, at));
+    : serve(foldObject(definition, at), { definition, stored: at });
   return { outcome, served };
 }

@@ -1,7 +1,8 @@
 /**
  * The schema of `metadata`, which every object carries, and of the envelope
- * around it. `managedFields` and `selfLink` are accepted because clients send
- * back what other servers once gave them; they are dropped, never stored.
+ * around it. `managedFields` are no part of what is stored of an object: who writes
+ * them takes them off first (`fields/owners.ts`). `selfLink` is accepted because clients
+ * send back what other servers once gave them; it is dropped.
  */
 import { isJsonObject } from '#base/mod.ts';
 import type { ApiObject } from '../object.ts';
@@ -76,13 +77,23 @@ export const metadataSchema: Schema = record(
     selfLink: text('Ignored. Accepted because some clients still send it.'),
     managedFields: {
       type: 'array',
-      description: 'Ignored. Accepted because some clients send back what they once read.',
+      description:
+        'Who set which field, for server-side apply. Kept by the server; a list with one ' +
+        'empty entry makes it forget all of them.',
       'x-kubernetes-list-type': 'atomic',
-      items: {
-        type: 'object',
-        description: 'Ignored.',
-        'x-kubernetes-preserve-unknown-fields': true,
-      },
+      items: record('What one manager set in one way.', {
+        manager: text('Name of the program or person that wrote.'),
+        operation: text('Apply, or Update for every other kind of write.'),
+        apiVersion: text('Version of the object in which these fields are named.'),
+        time: instant('When the manager last changed something here.'),
+        fieldsType: text('How fieldsV1 is to be read: always FieldsV1.'),
+        fieldsV1: {
+          type: 'object',
+          description: 'The fields, as nested names.',
+          'x-kubernetes-preserve-unknown-fields': true,
+        },
+        subresource: text('The subresource that was written; empty for the object itself.'),
+      }),
     },
   },
 );

@@ -9,6 +9,7 @@ import {
 } from '#platform/api/mod.ts';
 import type { Random } from '#platform/io/mod.ts';
 import { admissionOf } from '../admission/admission.ts';
+import { authorOf } from '../authorship.ts';
 import { requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { generatedNameAttemptsMax, generatedNameBaseLengthMax } from '../limits.ts';
@@ -16,50 +17,62 @@ import { requireOpenNamespace } from '../namespaces.ts';
 import { decodeObject, validateObject, warningHeaders } from '../object-decoding.ts';
 import { fieldValidationOf, isDryRun } from '../query.ts';
 import { keyOf } from '../reading.ts';
-import type { RouteHandler } from '../route-table.ts';
+import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { settled } from '../settling.ts';
-import { commitDraft, draftCreate } from '../writing.ts';
+import { type Authorship, commitDraft, draftCreate } from '../writing.ts';
 import { objectAnswer } from './read.ts';
 
 export function createHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
   return async (context) => {
-    const { query, request } = context;
-    const namespace = context.parameters['namespace'] ?? '';
-    const dryRun = isDryRun(query.getAll('dryRun'));
-    const fieldValidation = fieldValidationOf(query);
-    const { value, duplicates } = await requireParsed(request);
+    const fieldValidation = fieldValidationOf(context.query);
+    const { value, duplicates } = await requireParsed(context.request);
     const { object, warnings } = decodeObject(definition, value, duplicates, fieldValidation);
-    const admission = admissionOf(parts, definition, context, 'create', undefined, dryRun);
-    const uid = parts.random.uuid() as Uid;
-    const nowMs = parts.clock.wallMs();
-    const suffixes = suffixesFor(object, parts.random);
-    const candidates = suffixes.map((generatedSuffix) => {
-      const own = suffixes.length === 1 ? object : copyJson(object);
-      const given = { uid, nowMs, namespace, generatedSuffix };
-      const candidate = prepareForCreate(definition, own, given);
-      definition.applyDefaults?.(candidate);
-      admission.shape(candidate, undefined, parts.store);
-      return candidate;
-    });
-    const first = candidates[0] ?? object;
-    validateObject(definition, first, { operation: 'create', previous: undefined });
-    const written = await commitDraft(parts, definition, dryRun, (view) => {
-      // Events are in a store of their own; their namespace is in the main one.
-      const namespaceView = definition.storage === 'main' ? view : parts.store;
-      requireOpenNamespace(parts, definition, namespaceView, namespace, first.metadata.name);
-      const free = candidates.find(
-        ({ metadata }) => view.get(keyOf(definition, namespace, metadata.name)) === undefined,
-      );
-      if (free === undefined) throw alreadyExists(definition, first.metadata.name);
-      const whole = settled(parts, definition, view, free, undefined);
-      const key = keyOf(definition, namespace, free.metadata.name);
-      return admission.admit(whole, undefined, view, () =>
-        draftCreate(definition, key, uid, whole),
-      );
-    });
-    const headers = warningHeaders(warnings.concat(admission.warnings()));
-    return objectAnswer(parts, definition, context, 201, written.served, headers);
+    const author = authorOf(parts, context, undefined);
+    return createObject(parts, definition, context, object, warnings, { author });
   };
+}
+
+/** Stores a new object and answers with it. Throws 409 where there is one of its name. */
+export async function createObject(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  context: RequestContext,
+  object: ApiObject,
+  warnings: readonly string[],
+  authorship: Authorship,
+): ReturnType<RouteHandler> {
+  const namespace = context.parameters['namespace'] ?? '';
+  const dryRun = isDryRun(context.query.getAll('dryRun'));
+  const admission = admissionOf(parts, definition, context, 'create', undefined, dryRun);
+  const uid = parts.random.uuid() as Uid;
+  const nowMs = parts.clock.wallMs();
+  const suffixes = suffixesFor(object, parts.random);
+  const candidates = suffixes.map((generatedSuffix) => {
+    const own = suffixes.length === 1 ? object : copyJson(object);
+    const given = { uid, nowMs, namespace, generatedSuffix };
+    const candidate = prepareForCreate(definition, own, given);
+    definition.applyDefaults?.(candidate);
+    admission.shape(candidate, undefined, parts.store);
+    return candidate;
+  });
+  const first = candidates[0] ?? object;
+  validateObject(definition, first, { operation: 'create', previous: undefined });
+  const written = await commitDraft(parts, definition, dryRun, (view) => {
+    // Events are in a store of their own; their namespace is in the main one.
+    const namespaceView = definition.storage === 'main' ? view : parts.store;
+    requireOpenNamespace(parts, definition, namespaceView, namespace, first.metadata.name);
+    const free = candidates.find(
+      ({ metadata }) => view.get(keyOf(definition, namespace, metadata.name)) === undefined,
+    );
+    if (free === undefined) throw alreadyExists(definition, first.metadata.name);
+    const whole = settled(parts, definition, view, free, undefined);
+    const key = keyOf(definition, namespace, free.metadata.name);
+    return admission.admit(whole, undefined, view, () =>
+      draftCreate(definition, key, uid, whole, authorship),
+    );
+  });
+  const headers = warningHeaders(warnings.concat(admission.warnings()));
+  return objectAnswer(parts, definition, context, 201, written.served, headers);
 }
 
 function alreadyExists(definition: ResourceDefinition, name: string): StatusError {

@@ -1,6 +1,7 @@
 /** GET of one object, and lists: whole, in pieces, as tables. */
 import { concatBytes, utf8 } from '#base/mod.ts';
 import {
+  type ApiObject,
   apiVersionOf,
   partialObjectMetadata,
   type ResourceDefinition,
@@ -9,6 +10,7 @@ import {
 } from '#platform/api/mod.ts';
 import type { HttpResponse } from '#platform/io/mod.ts';
 import { bytesAnswer, isPretty, jsonAnswer, jsonContentType, jsonTextAnswer } from '../answers.ts';
+import { isOwnPart } from '../authorship.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { listLimitMax } from '../limits.ts';
 import type { ListSession } from '../list-sessions.ts';
@@ -50,11 +52,16 @@ export function objectAnswer(
     return jsonAnswer(status, table, { pretty, headers });
   }
   if (context.acceptance.form === 'metadata') {
-    return jsonAnswer(status, partialObjectMetadata(served.object), { pretty, headers });
+    return jsonAnswer(status, partialObjectMetadata(shownTo(context, served)), { pretty, headers });
   }
-  return pretty
-    ? jsonAnswer(status, served.object, { pretty, headers })
-    : jsonTextAnswer(status, served.text(), headers);
+  if (pretty) return jsonAnswer(status, shownTo(context, served), { pretty, headers });
+  const text = isOwnPart(context) ? JSON.stringify(served.object) : served.text();
+  return jsonTextAnswer(status, text, headers);
+}
+
+/** Parts of this server have no use for who set which field. */
+function shownTo(context: RequestContext, served: ServedObject): ApiObject {
+  return isOwnPart(context) ? served.object : served.whole();
 }
 
 export function listHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
@@ -171,7 +178,7 @@ function listAnswer(
       kind: 'PartialObjectMetadataList',
       apiVersion: 'meta.k8s.io/v1',
       metadata,
-      items: items.map((item) => partialObjectMetadata(item.object)),
+      items: items.map((item) => partialObjectMetadata(shownTo(context, item))),
     };
     return jsonAnswer(200, value, { pretty });
   }
@@ -181,12 +188,14 @@ function listAnswer(
     metadata,
   };
   if (pretty) {
-    return jsonAnswer(200, { ...head, items: items.map((item) => item.object) }, { pretty });
+    const shown = items.map((item) => shownTo(context, item));
+    return jsonAnswer(200, { ...head, items: shown }, { pretty });
   }
+  const isOwn = isOwnPart(context);
   const bytes: Uint8Array[] = [utf8(`${JSON.stringify(head).slice(0, -1)},"items":[`)];
   for (const [position, item] of items.entries()) {
     if (position > 0) bytes.push(comma);
-    bytes.push(item.json());
+    bytes.push(isOwn ? utf8(JSON.stringify(item.object)) : item.json());
   }
   bytes.push(utf8(']}'));
   return bytesAnswer(200, concatBytes(bytes), jsonContentType);

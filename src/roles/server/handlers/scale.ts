@@ -1,7 +1,12 @@
 /** The scale subresource: how many replicas, in the same shape for every workload. */
-import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+import { copyJson, isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import {
   type ApiObject,
+  apiVersionOf,
+  type Author,
+  emptySet,
+  parseStrictYaml,
+  planApply,
   refuseInvalid,
   type ResourceDefinition,
   scaleSchema,
@@ -10,14 +15,17 @@ import {
 } from '#platform/api/mod.ts';
 import { admissionOf } from '../admission/admission.ts';
 import { isPretty, jsonAnswer } from '../answers.ts';
-import { requireParsed } from '../body.ts';
+import { applierOf, authorOf } from '../authorship.ts';
+import { contentTypeOf, readBytes, requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { warningHeaders } from '../object-decoding.ts';
-import { isDryRun } from '../query.ts';
+import { flagOf, isDryRun } from '../query.ts';
 import { keyOf, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { commitDraft } from '../writing.ts';
-import { decideUpdate, readPatch } from './update.ts';
+import { ownersOfFacet } from './apply.ts';
+import { applyMediaType, readPatch } from './patch.ts';
+import { decideUpdate, type Revise } from './update.ts';
 
 const scaleKind = { group: 'autoscaling', kind: 'Scale' };
 const replicasMax = 2_147_483_647;
@@ -39,18 +47,57 @@ export function writeScaleHandler(
   return async (context) => {
     const { namespace = '', name = '' } = context.parameters;
     const dryRun = isDryRun(context.query.getAll('dryRun'));
-    const wanted = await wantedScale(context, method);
+    const isApply = method === 'PATCH' && contentTypeOf(context.request) === applyMediaType;
+    const author = isApply ? applierOf(parts, context, 'scale') : authorOf(parts, context, 'scale');
     const key = keyOf(definition, namespace, name);
     const admission = admissionOf(parts, definition, context, 'update', 'scale', dryRun);
-    const revise = (previous: ApiObject): ApiObject =>
-      withReplicas(definition, previous, wanted(scaleOf(definition, previous)));
+    const revise = isApply
+      ? await scaleApplied(definition, context, author)
+      : await scaleWritten(definition, context, method);
     const written = await commitDraft(parts, definition, dryRun, (view) =>
-      decideUpdate(parts, definition, view, key, 'main', revise, admission),
+      decideUpdate(parts, definition, view, key, 'main', revise, admission, author),
     );
     return jsonAnswer(200, scaleOf(definition, written.served.object), {
       pretty: isPretty(context.query),
       headers: warningHeaders(admission.warnings()),
     });
+  };
+}
+
+async function scaleWritten(
+  definition: ResourceDefinition,
+  context: RequestContext,
+  method: 'PUT' | 'PATCH',
+): Promise<Revise> {
+  const wanted = await wantedScale(context, method);
+  return (previous) => ({
+    object: withReplicas(definition, previous, wanted(scaleOf(definition, previous))),
+  });
+}
+
+/** Who applies a Scale applies one field of the workload: the count. */
+async function scaleApplied(
+  definition: ResourceDefinition,
+  context: RequestContext,
+  author: Author,
+): Promise<Revise> {
+  const { value } = parseStrictYaml(await readBytes(context.request));
+  refuseInvalid(scaleKind, '', validateAgainstSchema(scaleSchema, value));
+  const spec = isJsonObject(value) ? value['spec'] : undefined;
+  const replicas = isJsonObject(spec) ? spec['replicas'] : undefined;
+  const force = flagOf(context.query, 'force');
+  return (previous, stored) => {
+    const live = previous as unknown as JsonObject;
+    const applied: JsonObject = {};
+    if (typeof replicas === 'number') {
+      setAt(applied, pathOf(definition).specReplicasPath, replicas);
+    }
+    const { object, owners } = planApply({
+      ...{ schema: definition.schema, apiVersion: apiVersionOf(definition) },
+      ...{ live, applied, author, force, free: emptySet },
+      owners: ownersOfFacet(definition, stored, 'intent', author.subresource),
+    });
+    return { object: copyJson(object) as unknown as ApiObject, owners };
   };
 }
 

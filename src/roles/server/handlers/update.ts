@@ -1,19 +1,17 @@
-/** PUT and PATCH of an object, of its status, and of a namespace's finalizers. */
-import { copyJson, isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+/** PUT of an object, of its status, and of a namespace's finalizers; and what every update passes. */
 import {
   type ApiObject,
-  applyJsonPatch,
-  applyMergePatch,
-  applyStrategicMergePatch,
-  parseStrictJson,
+  type Author,
+  type Owner,
+  ownersGiven,
   prepareForUpdate,
   type ResourceDefinition,
-  type Schema,
   StatusError,
 } from '#platform/api/mod.ts';
-import type { StoreView, Transaction } from '#platform/store/mod.ts';
+import type { StoredObject, StoreView, Transaction } from '#platform/store/mod.ts';
 import { admissionOf, type RequestAdmission } from '../admission/admission.ts';
-import { contentTypeOf, readBytes, requireParsed } from '../body.ts';
+import { authorOf } from '../authorship.ts';
+import { requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { isReadyToGo } from '../departure.ts';
 import { decodeObject, validateObject, warningHeaders } from '../object-decoding.ts';
@@ -27,7 +25,14 @@ import { objectAnswer } from './read.ts';
 export type UpdateScope = 'main' | 'status' | 'finalize';
 
 /** What an object is to become, from what it is at the moment of the transaction. */
-export type Revise = (previous: ApiObject) => ApiObject;
+export type Revise = (previous: ApiObject, stored: StoredObject) => Revised;
+
+export interface Revised {
+  /** May be changed in place. */
+  readonly object: ApiObject;
+  /** Who owns what of it afterwards, where that does not follow from the change. */
+  readonly owners?: readonly Owner[];
+}
 
 export function updateHandler(
   parts: ServerParts,
@@ -43,32 +48,13 @@ export function updateHandler(
       fieldValidationOf(context.query),
     );
     // What a decision changes in place: its own metadata, and defaults, which it finds again.
-    const revise: Revise = () => ({ ...object, metadata: { ...object.metadata } });
+    const revise: Revise = () => ({ object: { ...object, metadata: { ...object.metadata } } });
     return answerUpdate(parts, definition, context, scope, revise, () => warnings);
   };
 }
 
-export function patchHandler(
-  parts: ServerParts,
-  definition: ResourceDefinition,
-  scope: UpdateScope,
-): RouteHandler {
-  return async (context) => {
-    const patch = await readPatch(context);
-    const fieldValidation = fieldValidationOf(context.query);
-    let warnings: readonly string[] = [];
-    const revise: Revise = (previous) => {
-      const patched = patch.apply(definition.schema, previous as unknown as JsonObject);
-      const decoded = decodeObject(definition, patched, patch.duplicates, fieldValidation);
-      warnings = decoded.warnings;
-      // The patched object shares what the patch left alone with the one that is served.
-      return copyJson(decoded.object);
-    };
-    return answerUpdate(parts, definition, context, scope, revise, () => warnings);
-  };
-}
-
-async function answerUpdate(
+/** Commits what `revise` makes of the object, and answers with it. */
+export async function answerUpdate(
   parts: ServerParts,
   definition: ResourceDefinition,
   context: RequestContext,
@@ -81,8 +67,9 @@ async function answerUpdate(
   const key = keyOf(definition, namespace, name);
   const endpoint = scope === 'main' ? undefined : scope;
   const admission = admissionOf(parts, definition, context, 'update', endpoint, dryRun);
+  const author = authorOf(parts, context, endpoint);
   const written = await commitDraft(parts, definition, dryRun, (view) =>
-    decideUpdate(parts, definition, view, key, scope, revise, admission),
+    decideUpdate(parts, definition, view, key, scope, revise, admission, author),
   );
   const headers = warningHeaders(warnings().concat(admission.warnings()));
   return objectAnswer(parts, definition, context, 200, written.served, headers);
@@ -100,11 +87,13 @@ export function decideUpdate(
   scope: UpdateScope,
   revise: Revise,
   admission: RequestAdmission,
+  author: Author,
 ): Transaction<Draft> {
   const stored = view.get(key);
   if (stored === undefined) throw notFoundError(definition, key.name);
   const previous = parts.served.of(definition, stored).object;
-  const asked = revise(previous);
+  const { object: asked, owners } = revise(previous, stored);
+  const given = takeOwners(asked, scope);
   requireSameName(key.name, asked);
   // The server's own marks are never taken away by a body that leaves them out.
   const { deletionTimestamp } = previous.metadata;
@@ -125,7 +114,21 @@ export function decideUpdate(
   return admission.admit(updated, previous, view, () =>
     scope !== 'status' && isReadyToGo(definition, updated, stored)
       ? draftRemove(stored)
-      : draftUpdate(definition, stored, updated, scope === 'status' ? 'status' : 'main'),
+      : draftUpdate(definition, stored, updated, scope === 'status' ? 'status' : 'main', {
+          author,
+          ...(owners === undefined ? {} : { owners }),
+          ...(given === undefined ? {} : { given }),
+        }),
+  );
+}
+
+/** Takes the owners off that the client sent; of an endpoint's, which it may set. */
+function takeOwners(asked: ApiObject, scope: UpdateScope): readonly Owner[] | undefined {
+  const { managedFields } = asked.metadata;
+  if (managedFields === undefined) return undefined;
+  delete asked.metadata.managedFields;
+  return ownersGiven(managedFields)?.filter(
+    ({ subresource }) => (subresource === 'status') === (scope === 'status'),
   );
 }
 
@@ -157,45 +160,5 @@ function withFinalizers(previous: ApiObject, next: ApiObject): ApiObject {
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
     },
     spec: { ...previous.spec, finalizers },
-  };
-}
-
-export interface Patch {
-  readonly duplicates: readonly string[];
-  apply(schema: Schema, target: JsonObject): Json;
-}
-
-/** The body of a PATCH by its media type. Throws 400, 413 or 415. */
-export async function readPatch({ request }: RequestContext): Promise<Patch> {
-  const contentType = contentTypeOf(request);
-  if (contentType === 'application/apply-patch+yaml') {
-    throw new StatusError(
-      'UnsupportedMediaType',
-      'server-side apply is not built yet: use "kubectl apply" without --server-side, ' +
-        'or send a merge patch, a JSON patch or a strategic merge patch',
-    );
-  }
-  const known = ['json-patch', 'merge-patch', 'strategic-merge-patch'];
-  const kind = known.find((name) => contentType === `application/${name}+json`);
-  if (kind === undefined) {
-    throw new StatusError(
-      'UnsupportedMediaType',
-      `the body of the request is of the type ${JSON.stringify(contentType.slice(0, 100))}; accepted ` +
-        `are ${known.map((name) => `application/${name}+json`).join(', ')}`,
-    );
-  }
-  const { value, duplicates } = parseStrictJson(await readBytes(request));
-  if (kind === 'json-patch') {
-    return { duplicates: [], apply: (_schema, target) => applyJsonPatch(target, value) };
-  }
-  if (!isJsonObject(value)) {
-    throw new StatusError('BadRequest', 'a merge patch must be a JSON object');
-  }
-  if (kind === 'merge-patch') {
-    return { duplicates, apply: (_schema, target) => applyMergePatch(target, value) };
-  }
-  return {
-    duplicates,
-    apply: (schema, target) => applyStrategicMergePatch(schema, target, value),
   };
 }

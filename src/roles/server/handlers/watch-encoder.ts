@@ -78,7 +78,7 @@ export class WatchEncoder {
     if (this.#form === 'table') {
       return encoded(type, this.#table([served.object], served.object.metadata.resourceVersion));
     }
-    if (this.#form === 'metadata') return encoded(type, partialObjectMetadata(served.object));
+    if (this.#form === 'metadata') return encoded(type, partialObjectMetadata(served.whole()));
     return served.watchLine(type);
   }
 
