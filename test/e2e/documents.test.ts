@@ -1,7 +1,14 @@
-// The commands of README.md and docs/operations/backup.md as they stand there, run in
-// order on one fleet by somebody who sits in the checkout.
+// The commands of README.md and of docs/operations/audit.md and backup.md as they stand
+// there, run in order on one fleet by somebody who sits in the checkout.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -39,6 +46,12 @@ async function ok(script: string): Promise<string> {
   const { status, stdout, stderr } = await shell(script);
   assert.equal(status, 0, `${script}\n${stdout}${stderr}`);
   return stdout;
+}
+
+function serverIsBack(): Promise<true> {
+  return eventually('the server is back', 30_000, async () =>
+    (await shell('kubectl get --raw /readyz')).status === 0 ? true : undefined,
+  );
 }
 
 interface Pods {
@@ -96,6 +109,48 @@ test('the five minutes of README.md go as they are told', async () => {
     if (shown !== '') assert.equal(shape(first), shape(shown), command);
   }
   await ok('kubectl delete -f examples/edge-microservice/deployment.yaml');
+});
+
+test('docs/operations/audit.md: what was asked is listed, verified, and an edit is named', async () => {
+  const [first, second] = blocksOf('docs/operations/audit.md');
+  const commands = (first?.text ?? '').trimEnd().split('\n');
+  assert.equal(commands.length, 4);
+  const [all = '', filtered = '', refused = '', verify = ''] = commands;
+  await ok('kubectl create secret generic hidden --from-literal=word=hunter2-horse-staple');
+  // A crash takes no line that was on disk, and the chain goes on over it.
+  await eventually('the request is in the log', 10_000, async () =>
+    /create +secrets default hidden +201/.test(await ok(all)) ? true : undefined,
+  );
+  await fleet.selvage(['lab', 'kill', 'server']);
+  await fleet.selvage(['lab', 'start', 'server']);
+  await serverIsBack();
+  assert.match(await ok(filtered), /admin +create +secrets default hidden +201 +allow +127.0.0.1/);
+  assert.deepEqual(JSON.parse(await ok(refused)), []);
+  const head = /^head {2}(\d+:[0-9a-f]{64})$/m.exec(await ok(verify))?.[1] ?? '';
+  assert.match(await ok(`HEAD=${head}\n${second?.text ?? ''}`), /lines in \d+ segments? fit/);
+  assert.match(await ok(all), /start +opened after a crash/);
+
+  const auditFolder = join(fleet.stateFolder, 'server/audit');
+  const files = readdirSync(auditFolder).filter((name) => name.startsWith('audit-'));
+  const text = files.map((name) => readFileSync(join(auditFolder, name), 'utf8')).join('');
+  assert.equal(text.includes('hunter2') || text.includes(btoa('hunter2-horse-staple')), false);
+  const [name = ''] = files;
+  await fleet.selvage(['lab', 'stop', 'server']);
+  const lines = readFileSync(join(auditFolder, name), 'utf8').split('\n');
+  const at = lines.findIndex((line) => line.includes('"name":"hidden"'));
+  const kept = lines[at] ?? '';
+  const write = (line: string): void =>
+    writeFileSync(join(auditFolder, name), lines.with(at, line).join('\n'));
+  write(kept.replace('"username":"admin"', '"username":"nobody"'));
+  const edited = await shell(verify);
+  assert.equal(edited.status, 1);
+  assert.match(
+    edited.stderr,
+    new RegExp(`${name}:${at + 1}: line ${at + 1} of the log was changed`),
+  );
+  write(kept);
+  await fleet.selvage(['lab', 'start', 'server']);
+  await serverIsBack();
 });
 
 test('docs/operations/backup.md: a backup is taken, verified and put back', async () => {

@@ -13,6 +13,7 @@ import {
   resourceName,
   serviceNetworkFor,
 } from '#platform/api/mod.ts';
+import { type AuditLog, openAuditLog } from '#platform/audit/mod.ts';
 import { createImageCatalog, createRegistryHandler, openBlobStore } from '#platform/blobs/mod.ts';
 import { type Client, createClient, handlerTransport } from '#platform/client/mod.ts';
 import {
@@ -43,7 +44,7 @@ import { createServer, type VersionInfo } from '#roles/server/mod.ts';
 import { backupOf } from './backup.ts';
 import { openDivergence } from './divergence.ts';
 import { createRevocationGuard } from './revocation-guard.ts';
-import { observeServer } from './server-metrics.ts';
+import { observeAudit, observeServer } from './server-metrics.ts';
 
 export interface ServerPorts {
   /** The server's own state folder. */
@@ -55,6 +56,8 @@ export interface ServerPorts {
   readonly net: Net;
   readonly httpServer: HttpServer;
   readonly logger: Logger;
+  /** A folder for the audit log; absent: requests are not recorded. */
+  readonly auditDisk?: Disk;
   /** Where the process counts what it does; absent: a registry of the server's own. */
   readonly metrics?: Metrics;
 }
@@ -71,6 +74,8 @@ export interface ServerAssemblyOptions {
   readonly heartbeatIntervalMs: number;
   /** How long nodes' certificates live; 24 hours where absent. */
   readonly nodeCertificateLifeMs?: number;
+  /** Bytes of the audit log that are kept. */
+  readonly auditRetainBytesMax?: number;
   readonly version: VersionInfo;
 }
 
@@ -134,6 +139,7 @@ export async function assembleServer(
     },
     { retain: { resource: 'events', objectsMax: eventsMax, ageMaxMs: eventAgeMaxMs } },
   );
+  const audit = await openAudit(ports, metrics, options.auditRetainBytesMax);
   const authority = await openCertificateAuthority({
     disk: disk.within('authority'),
     keys,
@@ -208,6 +214,7 @@ export async function assembleServer(
     linkAddress: () => ({ ...linkAddress, host: options.advertisedHost ?? linkAddress.host }),
     version: options.version,
     metrics,
+    ...(audit === undefined ? {} : { audit }),
   });
   const clientFor = (user: string, group: string): Client =>
     createClient(handlerTransport(server.handler, inProcessPeer(user, group)), {
@@ -275,6 +282,7 @@ export async function assembleServer(
       await divergence.close();
       await store.close();
       await eventStore.close();
+      await audit?.close();
     },
   };
 }
@@ -282,6 +290,20 @@ export async function assembleServer(
 function storedResourceNames({ definitions }: DefinitionRegistry): readonly string[] {
   const stored = definitions.filter(({ storage }) => storage === 'main');
   return [...new Set(stored.map(resourceName))];
+}
+
+async function openAudit(
+  { auditDisk, clock, timers, random, logger }: ServerPorts,
+  metrics: Metrics,
+  retainBytesMax: number | undefined,
+): Promise<AuditLog | undefined> {
+  if (auditDisk === undefined) return undefined;
+  const audit = await openAuditLog(
+    { disk: measuredDisk(auditDisk, 'audit', metrics, clock), clock, timers, random, logger },
+    retainBytesMax === undefined ? {} : { retainBytesMax },
+  );
+  observeAudit(metrics, audit);
+  return audit;
 }
 
 /** The hub records events through the server, which is made after it. */

@@ -1,5 +1,6 @@
 /** What a server tells of itself beyond its requests: stores, nodes and controllers. */
 import { resources } from '#platform/api/mod.ts';
+import type { AuditLog } from '#platform/audit/mod.ts';
 import type { Metrics } from '#platform/metrics/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
 
@@ -56,5 +57,43 @@ export function observeServer(metrics: Metrics, observed: ObservedServer): void 
     function* () {
       for (const [controller, size] of observed.queues()) yield [[controller], size] as const;
     },
+  );
+}
+
+export function observeAudit(metrics: Metrics, audit: AuditLog): void {
+  metrics.observed(
+    'selvage_audit_lines',
+    'Number of the newest line of the audit log that is on disk.',
+    'gauge',
+    [],
+    () => [[[], audit.state().sequence]],
+  );
+  metrics.observed(
+    'selvage_audit_lost_total',
+    'Events that the audit log could not take; the log declares each gap.',
+    'counter',
+    [],
+    () => [[[], audit.state().lost]],
+  );
+  metrics.observed(
+    'selvage_audit_omitted_total',
+    'Requests that policy leaves out of the audit log.',
+    'counter',
+    [],
+    () => [[[], audit.state().omitted]],
+  );
+  metrics.observed(
+    'selvage_audit_waiting_events',
+    'Events that wait to be written into the audit log.',
+    'gauge',
+    [],
+    () => [[[], audit.state().waiting]],
+  );
+  metrics.observed(
+    'selvage_audit_failing',
+    '1 while the audit log cannot be written.',
+    'gauge',
+    [],
+    () => [[[], audit.state().failure === undefined ? 0 : 1]],
   );
 }

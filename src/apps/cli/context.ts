@@ -41,6 +41,8 @@ export interface ServerProcessOptions {
   readonly heartbeatIntervalMs: number;
   /** How long nodes' certificates live. */
   readonly nodeCertificateLifeMs: number;
+  /** Bytes of the audit log that are kept; 0: there is none. */
+  readonly auditRetainBytesMax: number;
 }
 
 export interface AgentProcessOptions {

@@ -173,6 +173,14 @@ async function server(context: CliContext, access: ApiAccess): Promise<Finding> 
   const version = await requestApi(access, 'GET', '/version');
   const { gitVersion } = JSON.parse(textOf(version.bytes)) as { gitVersion?: string };
   const message = `${gitVersion ?? 'unknown version'} answers in ${tookMs} ms`;
+  const readiness = textOf(answer.bytes).trim();
+  if (readiness !== 'ok') {
+    return {
+      outcome: 'warning',
+      message: `${message}; it says: ${readiness}`,
+      mend: 'make room on the disk of its state folder, or mend it; nothing is to be restarted',
+    };
+  }
   // The header has whole seconds.
   const differenceMs = theirs === undefined ? 0 : Math.abs(before - theirs) - 1_000;
   if (differenceMs > clockDifferenceWarnMs) {

@@ -1,8 +1,10 @@
 /** The command line: names, options and help of every command, and what each runs. */
 import { SelvageError } from '#base/mod.ts';
+import { auditRetainBytesMaxDefault } from '#platform/audit/mod.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { agentOptions, heartbeatOf, hostPathsOf } from './agent-options.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { addAuditCommand, parseAuditSize } from './audit.ts';
 import { backup } from './backup.ts';
 import { createCommandTools } from './command-tools.ts';
 import { addCompletionCommands } from './completion.ts';
@@ -191,6 +193,11 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     )
     .addOption(heartbeatOption())
     .addOption(certificateLifeOption().default(certificateLifeDefaultMs, '24h'))
+    .addOption(
+      new Option('--audit-keep <size>', 'how much of the audit log is kept, 1Mi to 64Gi, or none')
+        .argParser(parseAuditSize)
+        .default(auditRetainBytesMaxDefault, '256Mi'),
+    )
     .action(async (options) => {
       if (isUnspecified(options.link.host) && options.advertise === undefined) {
         throw new CommandFailure(
@@ -210,6 +217,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           serviceNetwork: options.serviceNetwork,
           heartbeatIntervalMs: options.heartbeat,
           nodeCertificateLifeMs: options.nodeCertificateLife,
+          auditRetainBytesMax: options.auditKeep,
         }),
       );
     });
@@ -259,6 +267,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
   addEventsCommand(program, tools);
   addDoctorCommand(program, tools);
   addExplainCommand(program, tools);
+  addAuditCommand(program, tools);
 
   const labCommand = program
     .command('lab')

@@ -36,6 +36,7 @@ export async function runServerProcess(
   const server = await assembleServer(
     {
       disk,
+      ...(options.auditRetainBytesMax === 0 ? {} : { auditDisk: disk.within('audit') }),
       metrics,
       clock: createNodeClock(),
       timers: createNodeTimers(),
@@ -53,6 +54,7 @@ export async function runServerProcess(
       serviceNetwork: options.serviceNetwork,
       heartbeatIntervalMs: options.heartbeatIntervalMs,
       nodeCertificateLifeMs: options.nodeCertificateLifeMs,
+      auditRetainBytesMax: options.auditRetainBytesMax,
       version: {
         version,
         gitCommit: '',

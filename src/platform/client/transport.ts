@@ -3,13 +3,14 @@
  * the server in the same process. Both end at the same door.
  */
 import { utf8 } from '#base/mod.ts';
-import type {
-  Address,
-  ClientTls,
-  HttpClient,
-  HttpHandler,
-  HttpResponse,
-  PeerIdentity,
+import {
+  type Address,
+  type ClientTls,
+  type HttpClient,
+  type HttpHandler,
+  type HttpResponse,
+  inProcessAddress,
+  type PeerIdentity,
 } from '#platform/io/mod.ts';
 import { type BodyPart, BodyPipe, onceOnly } from './body-pipe.ts';
 
@@ -35,8 +36,6 @@ export interface TransportResponse {
 }
 
 export type Transport = (request: TransportRequest) => Promise<TransportResponse>;
-
-const inProcessAddress = 'in-process';
 
 /** Calls `handler` in this process, as `peer`. No sockets; streams are bounded by BodyPipe. */
 export function handlerTransport(handler: HttpHandler, peer: PeerIdentity): Transport {

@@ -103,6 +103,9 @@ export interface HttpClient {
   request(request: HttpClientRequest): Promise<HttpClientResponse>;
 }
 
+/** The `remoteAddress` of a request that comes from this very process; no socket has it. */
+export const inProcessAddress = 'in-process';
+
 export class BodyTooLargeError extends SelvageError {
   override readonly name = 'BodyTooLargeError';
   readonly maxBytes: number;

@@ -12,6 +12,7 @@ export { DiskError, type Disk, type DiskEntry, type DiskErrorCode, type DiskFile
 export { type FileAccess, type FileKind, type FileTree } from './file-tree.ts';
 export {
   BodyTooLargeError,
+  inProcessAddress,
   readBody,
   type ByteSink,
   type HttpClient,

@@ -44,14 +44,17 @@ export interface AccessRequest {
   readonly fieldSelector: () => FieldSelector;
 }
 
-/** Throws StatusError 401 or 403, worded as Kubernetes words them. */
-export function authorize(sources: AuthorizationSources, access: AccessRequest): void {
+/**
+ * Gives the reason for which the request passes. Throws StatusError 401 or 403, worded as
+ * Kubernetes words them.
+ */
+export function authorize(sources: AuthorizationSources, access: AccessRequest): string {
   const { user } = access;
-  if (user !== undefined && isUnlimited(user)) return;
-  if (isOpenToEverybody(access.subject)) return;
+  if (user !== undefined && isUnlimited(user)) return unlimitedReason(user);
+  if (isOpenToEverybody(access.subject)) return 'open to everybody';
   const asked = askedOf(access);
   const decision = decide(sources, user ?? anonymousUser, asked, access.fieldSelector);
-  if (decision.allowed) return;
+  if (decision.allowed) return decision.reason;
   if (user === undefined) {
     throw new StatusError(
       'Unauthorized',
@@ -77,10 +80,7 @@ export function decide(
   asked: AskedAccess,
   fieldSelector: () => FieldSelector = noFieldSelector,
 ): Decision {
-  if (isUnlimited(user)) {
-    const group = user.groups.includes(groupAdmins) ? groupAdmins : groupControllers;
-    return { allowed: true, reason: `the group ${group} may do everything` };
-  }
+  if (isUnlimited(user)) return { allowed: true, reason: unlimitedReason(user) };
   if (user.groups.includes(groupViewers) && isAllowedToViewers(asked)) {
     return { allowed: true, reason: `the group ${groupViewers} may read` };
   }
@@ -103,6 +103,11 @@ export function decide(
 /** Those whom no role limits. */
 export function isUnlimited({ groups }: User): boolean {
   return groups.includes(groupAdmins) || groups.includes(groupControllers);
+}
+
+function unlimitedReason({ groups }: User): string {
+  const group = groups.includes(groupAdmins) ? groupAdmins : groupControllers;
+  return `the group ${group} may do everything`;
 }
 
 const readVerbs = ['get', 'list', 'watch'];

@@ -44,6 +44,7 @@ export interface ServerParts extends AuthorizationSources {
   /** First two numbers of the addresses of services. */
   readonly serviceNetwork: string;
   readonly divergence: DivergencePort | undefined;
+  readonly isAuditFailing: () => boolean;
   /** Called when the server closes; returns what forgets the listener again. */
   readonly onClosing: (listener: () => void) => () => void;
 }

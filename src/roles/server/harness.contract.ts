@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, textOf, utf8 } from '#base/mod.ts';
 import { builtInDefinitions } from '#platform/api/mod.ts';
+import type { AuditEvent } from '#platform/audit/mod.ts';
 import {
   createImageCatalog,
   createRegistryHandler,
@@ -48,6 +49,8 @@ export interface CallOptions {
   readonly as?: Identity | Person;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Where the request seems to come from. */
+  readonly from?: string;
 }
 
 export interface TestWatch {
@@ -72,6 +75,9 @@ export interface TestServer {
   readonly store: Store;
   readonly images: TaggedImages;
   readonly logs: OpenedLog[];
+  /** What the audit log was given. */
+  readonly audited: readonly AuditEvent[];
+  readonly audit: { omitted: number };
   /** `body` is sent as it is where it is bytes or text, else as JSON. */
   call(method: string, target: string, options?: CallOptions): Promise<Answer>;
   watch(target: string, options?: CallOptions): Promise<TestWatch>;
@@ -104,6 +110,8 @@ export async function withServer(
     random,
   });
   const logs: OpenedLog[] = [];
+  const audited: AuditEvent[] = [];
+  const audit = { omitted: 0 };
   const nodeCertificates = createNodeCertificates({
     store,
     authority,
@@ -134,6 +142,11 @@ export async function withServer(
       platform: 'linux/amd64',
     },
     metrics: createMetrics(),
+    audit: {
+      record: (event) => void audited.push(event),
+      omit: () => (audit.omitted += 1),
+      state: () => ({ ...{ sequence: 0, lost: 0, waiting: 0 }, ...audit, failure: undefined }),
+    },
   });
   try {
     await run({
@@ -141,6 +154,8 @@ export async function withServer(
       store,
       images,
       logs,
+      audited,
+      audit,
       call: (method, target, options = {}) => call(server, method, target, options),
       watch: (target, options = {}) => watch(server, target, options),
     });
@@ -209,7 +224,7 @@ function request(
       ...options.headers,
     },
     peer: peerOf(options.as ?? 'admin'),
-    remoteAddress: '127.0.0.1',
+    remoteAddress: options.from ?? '127.0.0.1',
     body: chunksOf(bytes),
     onAbort,
   };
@@ -271,7 +286,7 @@ async function watch(server: Server, target: string, options: CallOptions): Prom
   const lines: JsonObject[] = [];
   const waiting: { count: number; resolve: (lines: readonly JsonObject[]) => void }[] = [];
   let stalledBytes: number | undefined;
-  let onClose = (): void => {};
+  const onClose: (() => void)[] = [];
   const ended = new Promise<void>((resolve) => {
     if (typeof response.body !== 'function') {
       lines.push(JSON.parse(wholeText(response.body)) as JsonObject);
@@ -291,7 +306,7 @@ async function watch(server: Server, target: string, options: CallOptions): Prom
       bufferedBytes: () => stalledBytes ?? 0,
       onDrain() {},
       onClose(listener) {
-        onClose = listener;
+        onClose.push(listener);
       },
       end: resolve,
       destroy: resolve,
@@ -308,7 +323,7 @@ async function watch(server: Server, target: string, options: CallOptions): Prom
       stalledBytes = 0;
     },
     close() {
-      onClose();
+      for (const listener of onClose) listener();
       abort();
     },
   };

@@ -37,3 +37,9 @@ export const generatedNameBaseLengthMax = 58;
 export const deleteCollectionObjectsMax = 100_000;
 export const warningsMax = 32;
 export const warningLengthMax = 256;
+/** What the audit log keeps of a request, in characters. */
+export const auditedAddressLengthMax = 2048;
+export const auditedUserAgentLengthMax = 256;
+export const auditedNameLengthMax = 253;
+export const auditedReasonLengthMax = 512;
+export const auditedGroupsMax = 32;

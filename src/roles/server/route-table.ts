@@ -11,6 +11,7 @@ import type { ResourceDefinition, Subresource, Verb } from '#platform/api/mod.ts
 import type { User } from '#platform/identity/mod.ts';
 import type { HttpRequest, HttpResponse } from '#platform/io/mod.ts';
 import type { Acceptance } from './negotiation.ts';
+import type { RequestNote } from './request-note.ts';
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -39,6 +40,8 @@ export interface RequestContext {
   /** Undefined for a request without credentials. */
   readonly user: User | undefined;
   readonly acceptance: Acceptance;
+  /** Where a handler says what of the request is not in its address. */
+  readonly note: RequestNote;
 }
 
 export type RouteHandler = (context: RequestContext) => Promise<HttpResponse>;

@@ -35,7 +35,8 @@ import type { Admitter } from './admission/types.ts';
 import { statusAnswer, statusErrorOf } from './answers.ts';
 import { keepBuiltInRoles } from './access/bootstrap.ts';
 import { followPolicy } from './access/follow-policy.ts';
-import { authorize } from './authorization.ts';
+import { auditAnswer, type AuditSink } from './audit.ts';
+import { type AccessRequest, type AuthorizationSources, authorize } from './authorization.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
 import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
 import type { BackupSource } from './handlers/backup.ts';
@@ -47,6 +48,7 @@ import type { PodLogSource } from './pod-logs.ts';
 import type { PodStreamSource } from './pod-streams.ts';
 import { flagOf } from './query.ts';
 import { observeRequests } from './request-metrics.ts';
+import { newRequestNote, type RequestNote } from './request-note.ts';
 import type { RouteRow, RouteTable } from './route-table.ts';
 import { createRoutes } from './routes.ts';
 import { fieldSelectorOf } from './selection.ts';
@@ -84,6 +86,8 @@ export interface ServerDependencies {
   readonly version: VersionInfo;
   /** Absent: nothing is counted, and `/metrics` is not served. */
   readonly metrics?: Metrics;
+  /** Absent: requests are not recorded. */
+  readonly audit?: AuditSink;
 }
 
 export interface Server {
@@ -94,11 +98,6 @@ export interface Server {
   readonly registry: DefinitionRegistry;
   /** Ends watches and followed logs, so that their clients go on elsewhere. */
   close(): void;
-}
-
-/** What became of a request on its way, for whoever counts it. */
-interface SeenRequest {
-  row: RouteRow | undefined;
 }
 
 const requestIdBytes = 4;
@@ -131,6 +130,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     nodeLiveness: dependencies.nodeLiveness ?? (() => undefined),
     serviceNetwork: dependencies.serviceNetwork ?? serviceNetworkDefault,
     divergence: dependencies.divergence,
+    isAuditFailing: () => dependencies.audit?.state().failure !== undefined,
     onClosing(listener) {
       closing.add(listener);
       return () => closing.delete(listener);
@@ -139,7 +139,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
   await createInitialNamespaces(parts);
   await keepBuiltInRoles(parts);
   const table = createRoutes(parts, dependencies);
-  const { metrics } = dependencies;
+  const { metrics, audit } = dependencies;
   const observe = metrics === undefined ? () => undefined : observeRequests(metrics);
   /** Tells one run's requests from another's. */
   const requestIdPrefix = hexOf(random.bytes(requestIdBytes));
@@ -153,17 +153,18 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
       const startedAtMs = clock.monotonicMs();
       requests += 1;
       const requestId = `${requestIdPrefix}-${requests}`;
-      const seen: SeenRequest = { row: undefined };
+      const receivedWallMs = audit === undefined ? 0 : clock.wallMs();
+      const note = newRequestNote();
       let response: HttpResponse;
       try {
-        response = await answer(parts, table, request, seen);
+        response = await answer(parts, table, request, note);
       } catch (error) {
         const refusal = statusAnswer(statusErrorOf(error, logger.with({ requestId })));
         const isHead = request.method === 'HEAD';
         response = isHead ? { ...refusal, body: new Uint8Array(0) } : refusal;
       }
       const durationMs = clock.monotonicMs() - startedAtMs;
-      observe(seen.row, response.status, durationMs);
+      observe(note.row, response.status, durationMs);
       if (response.status >= 500 || durationMs >= slowRequestMs) {
         // Without the query: a selector may hold what somebody would rather not see in a log.
         logger.log('warn', 'a request was slow or not carried out', {
@@ -174,6 +175,10 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
           status: response.status,
           durationMs: Math.round(durationMs),
         });
+      }
+      if (audit !== undefined) {
+        const answered = { requestId, request, note, response, receivedWallMs };
+        response = auditAnswer(audit, clock, answered);
       }
       return { ...response, headers: { ...response.headers, 'audit-id': requestId } };
     },
@@ -192,7 +197,7 @@ async function answer(
   parts: ServerParts,
   table: RouteTable,
   request: HttpRequest,
-  seen: SeenRequest,
+  note: RequestNote,
 ): Promise<HttpResponse> {
   if (request.path.length + request.query.length > requestUrlLengthMax) {
     throw new StatusError(
@@ -201,6 +206,7 @@ async function answer(
     );
   }
   const user = request.peer === undefined ? undefined : userOf(request.peer);
+  note.user = user;
   const query = request.query === '' ? emptyQuery : new URLSearchParams(request.query);
   const found = findRow(table, request, flagOf(query, 'watch'));
   // Who is nobody learns nothing about what is served.
@@ -215,9 +221,10 @@ async function answer(
     );
   }
   const { row, parameters } = found;
-  seen.row = row;
+  note.row = row;
+  note.parameters = parameters;
   const { subject } = row;
-  authorize(parts, {
+  passDoor(parts, note, {
     user,
     subject,
     path: request.path,
@@ -234,7 +241,19 @@ async function answer(
   const acceptance = isRegistry
     ? ({ form: 'object' } as const)
     : acceptanceFor(row, request.headers['accept']);
-  return row.handler({ request, row, parameters, query, user, acceptance });
+  return row.handler({ request, row, parameters, query, user, acceptance, note });
+}
+
+/** The door, and a note of what it said. */
+function passDoor(sources: AuthorizationSources, note: RequestNote, access: AccessRequest): void {
+  try {
+    note.decision = { isAllowed: true, reason: authorize(sources, access) };
+  } catch (error) {
+    if (error instanceof StatusError && (error.httpStatus === 401 || error.httpStatus === 403)) {
+      note.decision = { isAllowed: false, reason: error.message };
+    }
+    throw error;
+  }
 }
 
 function findRow(

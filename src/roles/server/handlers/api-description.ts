@@ -22,6 +22,9 @@ const kubernetesMinor = '32';
 const divergedText =
   "nodes have another history than this server, as after a restore: no changes are taken until an administrator runs 'selvage restore adopt' or 'selvage restore impose'";
 
+const auditFailingText =
+  'ok, but the audit log cannot be written: see selvage_audit_lost_total of /metrics and docs/operations/audit.md';
+
 export function descriptionRows(parts: ServerParts, version: VersionInfo): readonly RouteRow[] {
   const { registry } = parts;
   const documents = openApiDocumentsOf(registry, version.version);
@@ -76,8 +79,9 @@ export function descriptionRows(parts: ServerParts, version: VersionInfo): reado
         return textAnswer(503, words);
       }
       // Anybody may ask: who and what is told to those who may write.
-      const hasDiverged = parts.divergence?.words() !== undefined;
-      return hasDiverged ? textAnswer(503, divergedText) : textAnswer(200, 'ok');
+      if (parts.divergence?.words() !== undefined) return textAnswer(503, divergedText);
+      // Requests go on without it, so this server is ready; whoever looks shall know.
+      return textAnswer(200, parts.isAuditFailing() ? auditFailingText : 'ok');
     }),
   ];
 }

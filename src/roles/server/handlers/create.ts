@@ -71,6 +71,7 @@ export async function createObject(
       draftCreate(definition, key, uid, whole, authorship),
     );
   });
+  context.note.objectName = written.served.object.metadata.name;
   const headers = warningHeaders(warnings.concat(admission.warnings()));
   return objectAnswer(parts, definition, context, 201, written.served, headers);
 }
