@@ -21,6 +21,7 @@ const triedIn: Readonly<Record<string, string>> = {
   'shared-volume.yaml': 'examples-volumes.test.ts',
   'sidecar-and-probes.yaml': 'examples-volumes.test.ts',
   'stateful-counter.yaml': 'examples-volumes.test.ts',
+  'stateful-ledger.yaml': 'stateful.test.ts',
   'web-with-config.yaml': 'examples-volumes.test.ts',
 };
 

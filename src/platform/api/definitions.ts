@@ -3,6 +3,7 @@ import { controllerRevisionDefinition } from './apps/controller-revision.ts';
 import { daemonSetDefinition } from './apps/daemon-set.ts';
 import { deploymentDefinition } from './apps/deployment.ts';
 import { replicaSetDefinition } from './apps/replica-set.ts';
+import { statefulSetDefinition } from './apps/stateful-set.ts';
 import { cronJobDefinition } from './batch/cron-job.ts';
 import { jobDefinition } from './batch/job.ts';
 import { leaseDefinition } from './coordination/lease.ts';
@@ -11,6 +12,8 @@ import { endpointsDefinition } from './core/endpoints.ts';
 import { eventDefinition } from './core/event.ts';
 import { namespaceDefinition } from './core/namespace.ts';
 import { nodeDefinition } from './core/node.ts';
+import { persistentVolumeClaimDefinition } from './core/persistent-volume-claim.ts';
+import { persistentVolumeDefinition } from './core/persistent-volume.ts';
 import { podDefinition } from './core/pod.ts';
 import { secretDefinition } from './core/secret.ts';
 import { serviceDefinition } from './core/service.ts';
@@ -22,6 +25,7 @@ import { roleBindingDefinition } from './rbac/role-binding.ts';
 import { roleDefinition } from './rbac/role.ts';
 import { regionDefinition } from './selvage/region.ts';
 import { siteDefinition } from './selvage/site.ts';
+import { storageClassDefinition } from './storage/storage-class.ts';
 
 export const builtInDefinitions: readonly ResourceDefinition[] = [
   namespaceDefinition,
@@ -29,6 +33,8 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   podDefinition,
   configMapDefinition,
   secretDefinition,
+  persistentVolumeClaimDefinition,
+  persistentVolumeDefinition,
   serviceDefinition,
   endpointsDefinition,
   eventDefinition,
@@ -36,6 +42,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   replicaSetDefinition,
   daemonSetDefinition,
   controllerRevisionDefinition,
+  statefulSetDefinition,
   jobDefinition,
   cronJobDefinition,
   endpointSliceDefinition,
@@ -46,4 +53,5 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   clusterRoleBindingDefinition,
   regionDefinition,
   siteDefinition,
+  storageClassDefinition,
 ];

@@ -130,6 +130,12 @@ export {
 } from './apps/deployment-types.ts';
 export { type PodTemplate } from './apps/pod-template.ts';
 export { type ReplicaSet, type ReplicaSetSpec, type ReplicaSetStatus } from './apps/replica-set.ts';
+export {
+  type ClaimTemplate,
+  type StatefulSet,
+  type StatefulSetSpec,
+  type StatefulSetStatus,
+} from './apps/stateful-set.ts';
 export { type CronJob, type CronJobSpec, type CronJobStatus } from './batch/cron-job.ts';
 export {
   type CronSchedule,
@@ -163,6 +169,19 @@ export {
   type Taint,
 } from './core/node-types.ts';
 export { stopAfterMsOf } from './core/on-cut.ts';
+export {
+  type ClaimAssignment,
+  claimFinalizer,
+  type ClaimReport,
+  dataReleasedCondition,
+  nodeOfClaim,
+  type PersistentVolumeClaim,
+} from './core/persistent-volume-claim.ts';
+export {
+  claimBytesOf,
+  type PersistentVolumeClaimSpec,
+} from './core/persistent-volume-claim-spec.ts';
+export { volumeOfClaim } from './core/persistent-volume.ts';
 export { podStatusWord } from './core/pod-columns.ts';
 export { type PodAssignment, type PodReport, type PodVerdict } from './core/pod-facets.ts';
 export { isVariableName, keyedField } from './core/pod-environment-validation.ts';
@@ -220,6 +239,7 @@ export { resources } from './meta/resources.ts';
 export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';
 export { type Site } from './selvage/site.ts';
+export { nodeLocalClass } from './storage/storage-class.ts';
 export { applyStrategicMergePatch } from './strategic-merge.ts';
 export { parseStrictYaml } from './strict-yaml.ts';
 export {

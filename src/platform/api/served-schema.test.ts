@@ -61,6 +61,7 @@ test('plain and aggregated discovery name the same kinds with their scopes and v
     'coordination.k8s.io',
     'rbac.authorization.k8s.io',
     'selvage.dev',
+    'storage.k8s.io',
   ]);
   const plain = (apiResourceListOf(registry, 'apps', 'v1') as any).resources;
   const scale = plain.find((resource: { name: string }) => resource.name === 'deployments/scale');

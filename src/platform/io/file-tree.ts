@@ -39,6 +39,11 @@ export interface FileTree {
   createFile(path: string, bytes: Uint8Array, access: FileAccess): Promise<void>;
   /** One folder in one that exists; where it is there it only gets the access. */
   makeFolder(path: string, access: FileAccess): Promise<void>;
+  /**
+   * Gives a folder and all that it holds to a user and its group, links themselves and not
+   * what they name. Nothing is done where the folder is that user's already.
+   */
+  giveTo(path: string, ownerId: number): Promise<void>;
   makeLink(path: string, target: string): Promise<void>;
   /** Replaces what `to` names, unless it is a folder. */
   rename(from: string, to: string): Promise<void>;

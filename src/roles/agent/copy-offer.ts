@@ -8,7 +8,7 @@ import { offerCopy, type Replica } from '#platform/sync/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
 
 /** Everything that a slice of a node can hold and a server can take back. */
-const offeredResources = ['nodes', 'configmaps', 'secrets', 'pods'];
+const offeredResources = ['nodes', 'configmaps', 'secrets', 'persistentvolumeclaims', 'pods'];
 
 export function createCopyOffer(
   replica: Replica,

@@ -18,9 +18,11 @@ import { endpointSliceReconciler, watchForEndpointSlices } from './endpoint-slic
 import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
 import { jobReconciler, watchForJobs } from './job/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
+import { claimReconciler, watchForClaims } from './persistent-volume-claim/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
 import type { ControllerContext, SharedInformers } from './shared/context.ts';
 import { createSharedInformers, kindOf } from './shared/shared-informers.ts';
+import { statefulSetReconciler, watchForStatefulSets } from './stateful-set/reconcile.ts';
 
 export interface ControllersOptions {
   /** A client that acts as the controller of that name, for the record of who did what. */
@@ -74,6 +76,8 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('deployment-controller', watchForDeployments, deploymentReconciler),
     run('replicaset-controller', watchForReplicaSets, replicaSetReconciler),
     run('daemonset-controller', watchForDaemonSets, daemonSetReconciler),
+    run('statefulset-controller', watchForStatefulSets, statefulSetReconciler),
+    run('persistentvolumeclaim-controller', watchForClaims, claimReconciler),
     run('job-controller', watchForJobs, jobReconciler),
     run('cronjob-controller', watchForCronJobs, cronJobReconciler),
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),

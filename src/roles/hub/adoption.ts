@@ -33,7 +33,14 @@ import {
   type StoreView,
 } from '#platform/store/mod.ts';
 import { relatedKeysOfPod } from './node-slice.ts';
-import { isBeingDeleted, metadataOf, nodeKey, nodeNameOf, readFacet } from './stored-facets.ts';
+import {
+  claimsResource,
+  isBeingDeleted,
+  metadataOf,
+  nodeKey,
+  nodeNameOf,
+  readFacet,
+} from './stored-facets.ts';
 
 export interface OfferedCopy {
   readonly nodeName: string;
@@ -71,7 +78,7 @@ export interface AdoptionPlan {
 }
 
 /** In the order in which they are taken in: what others need comes first. */
-export const offeredResources = ['nodes', 'configmaps', 'secrets', 'pods'] as const;
+export const offeredResources = ['nodes', 'configmaps', 'secrets', claimsResource, 'pods'] as const;
 const facets: readonly Facet[] = ['intent', 'assignment', 'report', 'verdict'];
 const formerOwnerAnnotation = 'selvage.dev/former-owner';
 const sites = 'sites.selvage.dev';
@@ -103,6 +110,7 @@ export function planAdoption(
       if (isNode && offered.key.name !== nodeName) throw new Refusal('it is another node');
       if (!isNode && !isKnown) throw new Refusal(`node ${nodeName} is not known`);
       if (offered.key.resource === 'pods') requirePodOf(offered, nodeName);
+      else if (offered.key.resource === claimsResource) requireClaimOf(offered, nodeName);
       else if (!isNode && !named.has(object)) throw new Refusal('no pod of the node names it');
       const present = view.get(offered.key);
       if (present !== undefined && present.uid !== offered.uid) {
@@ -236,6 +244,11 @@ function requirePodOf(pod: StoredObject, nodeName: string): void {
   if (!isJsonObject(images) || !Object.values(images).every((one) => typeof one === 'string')) {
     throw new Refusal('its assignment names no images');
   }
+}
+
+function requireClaimOf(claim: StoredObject, nodeName: string): void {
+  const keeper = facetIn(claim, 'assignment')?.['nodeName'];
+  if (keeper !== nodeName) throw new Refusal('its data is not on the node');
 }
 
 /** Of an offered object, which nobody has judged yet: undefined for what is no object. */

@@ -1,12 +1,20 @@
 /**
- * What a node follows: its own Node, the pods that are assigned to it, and what those
- * name: the ConfigMaps and Secrets of their namespace. A node sees no other Secret.
+ * What a node follows: its own Node, the pods that are assigned to it, the claims whose
+ * data it keeps, and what the pods name: the ConfigMaps and Secrets of their namespace. A
+ * node sees no other Secret.
  * Every node has all Services and where their pods are: its pods may ask for any.
  */
 import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import type { FacetValue, ObjectKey, Store, StoredObject } from '#platform/store/mod.ts';
 import type { SliceRules } from '#platform/sync/mod.ts';
-import { nodeKey, nodeNameOf, podsByNode, readFacet } from './stored-facets.ts';
+import {
+  claimsByNode,
+  claimsResource,
+  nodeKey,
+  nodeNameOf,
+  podsByNode,
+  readFacet,
+} from './stored-facets.ts';
 
 const none: readonly never[] = [];
 
@@ -22,7 +30,8 @@ export function nodeSliceRules(store: Store): SliceRules {
       const { resource, name } = object.key;
       if (fleetWide.includes(resource)) return 'every';
       if (resource === 'nodes') return [name];
-      const nodeName = resource === 'pods' ? nodeNameOf(object) : undefined;
+      const isOfNode = resource === 'pods' || resource === claimsResource;
+      const nodeName = isOfNode ? nodeNameOf(object) : undefined;
       return nodeName === undefined ? none : [nodeName];
     },
     membersOf(slice) {
@@ -30,6 +39,7 @@ export function nodeSliceRules(store: Store): SliceRules {
       return [
         ...(node === undefined ? [] : [node]),
         ...store.lookup(podsByNode, slice),
+        ...store.lookup(claimsByNode, slice),
         ...fleetWide.flatMap((resource) => store.list(resource)),
       ];
     },

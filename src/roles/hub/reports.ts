@@ -2,8 +2,9 @@
  * What nodes report, applied to the store.
  *
  * Invariants:
- * 1. A node reports on itself and on pods that are assigned to it, by uid; the
- *    rest is refused and counted, and never holds up what comes behind it.
+ * 1. A node reports on itself, on pods that are assigned to it and on claims whose data
+ *    it keeps, by uid; the rest is refused and counted, and never holds up what comes
+ *    behind it.
  * 2. Reports and the sequence up to which they were applied are one transaction,
  *    so an entry that is delivered again is not applied again.
  */
@@ -13,7 +14,7 @@ import type { Clock, Logger, Random } from '#platform/io/mod.ts';
 import type { Change, ObjectKey, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { SequencedEntry, UpwardEntry } from '#platform/sync/mod.ts';
 import type { AgentEvent, EventReports } from './event-reports.ts';
-import { nodeKey, nodeNameOf, putFacet, readFacet } from './stored-facets.ts';
+import { claimsResource, nodeKey, nodeNameOf, putFacet, readFacet } from './stored-facets.ts';
 
 const reportBytesMax = 64 * 1024;
 const cursorResource = 'outboxcursors.selvage.dev';
@@ -167,7 +168,7 @@ export class Reports {
   }
 }
 
-/** The object where the node may speak of it: itself, or a pod that is assigned to it. */
+/** The object where the node may speak of it: itself, or a pod or a claim of its own. */
 function subjectIn(
   view: Pick<StoreView, 'get'>,
   nodeName: string,
@@ -175,7 +176,7 @@ function subjectIn(
   uid: string,
 ): StoredObject | undefined {
   const isItself = key.resource === 'nodes' && key.namespace === '' && key.name === nodeName;
-  if (!isItself && key.resource !== 'pods') return undefined;
+  if (!isItself && key.resource !== 'pods' && key.resource !== claimsResource) return undefined;
   const object = view.get(key);
   if (object === undefined || object.uid !== uid) return undefined;
   return isItself || nodeNameOf(object) === nodeName ? object : undefined;

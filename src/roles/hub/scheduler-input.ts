@@ -129,10 +129,11 @@ export function schedulerNode(
   };
 }
 
-/** `platformsByContainer` in the order of the containers. */
+/** `platformsByContainer` in the order of the containers; `dataNode` keeps the data of its claims. */
 export function schedulerPod(
   pod: StoredObject,
   platformsByContainer: readonly (readonly string[])[],
+  dataNode?: string,
 ): SchedulerPod {
   const spec = objectIn(readFacet(pod, 'intent'), 'spec');
   const { cpuMilli, memoryBytes, ownerUid } = podFacts(pod);
@@ -144,11 +145,32 @@ export function schedulerPod(
     nodeSelector: Object.fromEntries(
       Object.entries(selector).map(([key, value]) => [key, textIn(value)]),
     ),
-    ...affinityOf(spec),
+    ...onDataNode(affinityOf(spec), dataNode),
     tolerations: listIn(spec['tolerations']).map(tolerationOf),
     platformsByContainer,
     ownerUid,
   };
+}
+
+/** Whatever else the pod asks for, it can only go there. */
+function onDataNode(
+  affinity: ReturnType<typeof affinityOf>,
+  dataNode: string | undefined,
+): ReturnType<typeof affinityOf> {
+  if (dataNode === undefined) return affinity;
+  const there: SchedulerNodeCondition = {
+    on: 'name',
+    key: 'metadata.name',
+    operator: 'In',
+    values: [dataNode],
+  };
+  const terms = affinity.nodesRequired ?? [[]];
+  // A term without conditions of its own means no node, and goes on to do so.
+  const isAny = affinity.nodesRequired === undefined;
+  const nodesRequired = terms.map((term) =>
+    term.length === 0 && !isAny ? term : [...term, there],
+  );
+  return { ...affinity, nodesRequired };
 }
 
 function affinityOf(spec: JsonObject): Pick<SchedulerPod, 'nodesRequired' | 'nodesPreferred'> {

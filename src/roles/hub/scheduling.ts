@@ -9,7 +9,9 @@
  *    assigned meanwhile is left alone.
  * 3. An assignment pins each image to the digest that its name stood for.
  * 4. A pod that must wait says why, once for each reason.
- * 5. A pod is tried again only after something changed that may help it, so pods
+ * 5. A pod goes where the data of its claims is; a claim without a node gets the pod's in
+ *    the same transaction.
+ * 6. A pod is tried again only after something changed that may help it, so pods
  *    that nothing helps cost nothing, and none waits behind them.
  */
 import { errorText, type JsonObject } from '#base/mod.ts';
@@ -25,8 +27,10 @@ import type {
   StoredObject,
 } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
+import { bindClaims, type ClaimsOfPod, claimsOfPod, type ClaimsTaken } from './claims.ts';
 import { isFinished, schedulerNode, schedulerPod } from './scheduler-input.ts';
 import {
+  claimsResource,
   imagesOf,
   isBeingDeleted,
   isUnplaced,
@@ -155,13 +159,18 @@ export class Scheduling {
     if (untried.length > waiting.length) this.#isAskedAgain = true;
     const resolved = await this.#resolveImages(waiting);
     const decisions = new Map<StoredObject, Decision>();
-    const toPlan: StoredObject[] = [];
+    const toPlan: { readonly pod: StoredObject; readonly dataNode: string | undefined }[] = [];
     for (const pod of waiting) {
       const missing = imagesOf(pod).find((image) => resolved.get(image) === undefined);
       const nodeName = nodeNameOf(pod);
+      const claims = claimsOfPod(store, pod);
       if (missing !== undefined) decisions.set(pod, imageMissing(missing));
-      else if (nodeName === undefined) toPlan.push(pod);
-      else decisions.set(pod, this.#pinned(pod, nodeName, resolved));
+      else if (claims.type === 'wait') decisions.set(pod, unschedulable(claims.message));
+      else if (nodeName === undefined) toPlan.push({ pod, dataNode: claims.nodeName });
+      else if ((claims.nodeName ?? nodeName) !== nodeName) {
+        const message = `spec.nodeName is ${JSON.stringify(nodeName)}, and the data of its claims is on node ${claims.nodeName}`;
+        decisions.set(pod, unschedulable(message));
+      } else decisions.set(pod, this.#pinned(pod, nodeName, resolved));
     }
     this.#plan(toPlan, resolved, decisions);
     await this.#commit(decisions);
@@ -201,7 +210,7 @@ export class Scheduling {
   }
 
   #plan(
-    pods: readonly StoredObject[],
+    pods: readonly { readonly pod: StoredObject; readonly dataNode: string | undefined }[],
     resolved: ReadonlyMap<string, ResolvedImage | undefined>,
     decisions: Map<StoredObject, Decision>,
   ): void {
@@ -211,9 +220,9 @@ export class Scheduling {
       .list('nodes')
       .map((node) => schedulerNode(nodeDefinition, node, store.lookup(podsByNode, node.key.name)));
     const storedOf = new Map<SchedulerPod, StoredObject>();
-    const inputs = pods.map((pod) => {
+    const inputs = pods.map(({ pod, dataNode }) => {
       const platforms = imagesOf(pod).map((image) => resolved.get(image)?.platforms ?? []);
-      const input = schedulerPod(pod, platforms);
+      const input = schedulerPod(pod, platforms, dataNode);
       storedOf.set(input, pod);
       return input;
     });
@@ -229,9 +238,16 @@ export class Scheduling {
     const { result } = await store.transact((view) => {
       const changes: Change[] = [];
       const said: [StoredObject, Decision][] = [];
+      const overtaken: StoredObject[] = [];
+      const taken: ClaimsTaken = { nodes: new Map(), single: new Set() };
       for (const [pod, decision] of decisions) {
         const now = view.get(pod.key);
         if (now === undefined || now.uid !== pod.uid || isBeingDeleted(now) || !isUnplaced(now)) {
+          continue;
+        }
+        const claims = decision.type === 'assign' ? claimsOfPod(view, now, taken) : undefined;
+        if (decision.type === 'assign' && !isUsableOn(decision.nodeName, claims)) {
+          overtaken.push(now);
           continue;
         }
         const verdict = verdictOf(now, decision, nowText);
@@ -239,15 +255,19 @@ export class Scheduling {
         if (decision.type === 'assign') {
           const { nodeName, images } = decision;
           if (view.get(nodeKey(nodeName)) === undefined) continue;
+          if (claims?.type === 'ready') changes.push(...bindClaims(claims.claims, nodeName, taken));
           changes.push(putFacet(now, 'assignment', { nodeName, images }));
           said.push([now, decision]);
         } else if (verdict !== undefined) {
           said.push([now, decision]);
         }
       }
-      return { changes, result: said };
+      return { changes, result: { said, overtaken } };
     });
-    for (const [pod, decision] of result) {
+    // A claim of theirs went elsewhere meanwhile: they are planned again.
+    for (const { uid } of result.overtaken) this.#triedAt.delete(uid);
+    if (result.overtaken.length > 0) this.#isAskedAgain = true;
+    for (const [pod, decision] of result.said) {
       if (decision.type === 'assign') {
         const message = `Successfully assigned ${pod.key.namespace}/${pod.key.name} to ${decision.nodeName}`;
         events.record('scheduler', pod, 'Normal', 'Scheduled', message);
@@ -273,7 +293,15 @@ function decisionOf(
 ): Decision {
   return placement.type === 'placed'
     ? { type: 'assign', nodeName: placement.nodeName, images: digestsOf(pod, resolved) }
-    : { type: 'wait', reason: 'Unschedulable', message: placement.message };
+    : unschedulable(placement.message);
+}
+
+function isUsableOn(nodeName: string, claims: ClaimsOfPod | undefined): boolean {
+  return claims?.type === 'ready' && (claims.nodeName ?? nodeName) === nodeName;
+}
+
+function unschedulable(message: string): Decision {
+  return { type: 'wait', reason: 'Unschedulable', message };
 }
 
 function digestsOf(
@@ -311,9 +339,19 @@ function verdictOf(pod: StoredObject, decision: Decision, nowText: string): Json
   };
 }
 
-/** Whether room may have come: a node changed, or a pod that had a place has left it. */
+const storageResources: readonly string[] = [claimsResource, 'storageclasses.storage.k8s.io'];
+
+/**
+ * Whether room may have come: a node changed, a pod that had a place has left it, or a
+ * claim is there or gone.
+ */
 function mayHelp({ type, object, previous }: ObjectEvent): boolean {
   if (object.key.resource === 'nodes') return true;
+  if (storageResources.includes(object.key.resource)) {
+    return (
+      object.facets.intent?.revision !== previous?.facets.intent?.revision || type === 'delete'
+    );
+  }
   if (object.key.resource !== 'pods') return false;
   if (type === 'delete') return nodeNameOf(object) !== undefined;
   return previous !== undefined && isFinished(object) && !isFinished(previous);

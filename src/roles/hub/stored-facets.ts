@@ -32,7 +32,7 @@ export function nodeKey(name: string): ObjectKey {
   return { resource: 'nodes', namespace: '', name };
 }
 
-/** The node that a pod is assigned to. */
+/** The node that a pod is assigned to, or that keeps the data of a claim. */
 export function nodeNameOf(pod: StoredObject): string | undefined {
   const name = readFacet(pod, 'assignment')?.['nodeName'];
   return typeof name === 'string' ? name : undefined;
@@ -73,13 +73,20 @@ export function isUnplaced(pod: StoredObject): boolean {
   return imagesOf(pod).some((image) => !Object.hasOwn(images, image));
 }
 
+export const claimsResource = 'persistentvolumeclaims';
+export const claimsByNode = 'claimsByNode';
 export const podsByNode = 'podsByNode';
 export const podsUnplaced = 'podsUnplaced';
 
-/** For `openStore`: the hub finds pods by node, and those that wait for a decision. */
+/** For `openStore`: the hub finds pods and claims by node, and pods that wait for a decision. */
 export const hubIndexes: Readonly<Record<string, IndexFunction>> = {
   [podsByNode](object) {
     if (object.key.resource !== 'pods') return [];
+    const nodeName = nodeNameOf(object);
+    return nodeName === undefined ? [] : [nodeName];
+  },
+  [claimsByNode](object) {
+    if (object.key.resource !== claimsResource) return [];
     const nodeName = nodeNameOf(object);
     return nodeName === undefined ? [] : [nodeName];
   },

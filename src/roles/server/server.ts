@@ -42,7 +42,7 @@ import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
 import type { BackupSource } from './handlers/backup.ts';
 import { requestUrlLengthMax } from './limits.ts';
 import { createListSessions } from './list-sessions.ts';
-import { createInitialNamespaces } from './namespaces.ts';
+import { createInitialObjects } from './initial-objects.ts';
 import { acceptanceOf } from './negotiation.ts';
 import type { PodLogSource } from './pod-logs.ts';
 import type { PodStreamSource } from './pod-streams.ts';
@@ -136,7 +136,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
       return () => closing.delete(listener);
     },
   };
-  await createInitialNamespaces(parts);
+  await createInitialObjects(parts);
   await keepBuiltInRoles(parts);
   const table = createRoutes(parts, dependencies);
   const { metrics, audit } = dependencies;

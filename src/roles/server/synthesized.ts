@@ -3,6 +3,7 @@ import type { ApiObject, ResourceDefinition } from '#platform/api/mod.ts';
 import type { ServerParts } from './dependencies.ts';
 import { endpointsOf, listEndpoints } from './endpoints.ts';
 import { leaseOf, listLeases } from './leases.ts';
+import { listPersistentVolumes, persistentVolumeOf } from './persistent-volumes.ts';
 
 interface Source {
   readonly get: (parts: ServerParts, namespace: string, name: string) => ApiObject | undefined;
@@ -12,6 +13,7 @@ interface Source {
 
 const sources: Readonly<Record<string, Source>> = {
   Lease: { get: leaseOf, list: listLeases },
+  PersistentVolume: { get: persistentVolumeOf, list: listPersistentVolumes },
   Endpoints: { get: endpointsOf, list: listEndpoints },
 };
 

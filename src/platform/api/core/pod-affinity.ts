@@ -38,7 +38,7 @@ function requirements(description: string): Schema {
   );
 }
 
-const term: Schema = {
+export const nodeSelectorTermSchema: Schema = {
   ...record('Conditions that must all hold. Without any, no node is meant.', {
     matchExpressions: requirements('Conditions on labels of the node.'),
     matchFields: requirements('Conditions on metadata.name of the node.'),
@@ -53,7 +53,7 @@ export const affinitySchema: Schema = {
         ...record(
           'Looked at when the node is chosen, and not again.',
           {
-            nodeSelectorTerms: atomicList('One of these must hold.', term, {
+            nodeSelectorTerms: atomicList('One of these must hold.', nodeSelectorTermSchema, {
               minItems: 1,
               maxItems: termsMax,
             }),
@@ -68,7 +68,7 @@ export const affinitySchema: Schema = {
           'One preference.',
           {
             weight: integer('How much it counts.', { minimum: 1, maximum: 100 }),
-            preference: term,
+            preference: nodeSelectorTermSchema,
           },
           ['weight', 'preference'],
         ),

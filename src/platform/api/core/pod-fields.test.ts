@@ -145,7 +145,11 @@ test('what contradicts itself, leads out of its place or is not held here is ref
     [withMain({}, { priorityClassName: 'high' }), 'spec.priorityClassName: not yet'],
     [withMain({ ports: [{ containerPort: 1, hostPort: 1 }] }), `${c}.ports[0].hostPort: not yet`],
     [withMain({ securityContext: { runAsUser: 0 } }), `${c}.securityContext.runAsUser: not yet`],
-    [volume({ persistentVolumeClaim: {} }), 'spec.volumes[0].persistentVolumeClaim: not yet'],
+    [volume({ ephemeral: {} }), 'spec.volumes[0].ephemeral: not yet'],
+    [
+      volume({ persistentVolumeClaim: {} }),
+      'spec.volumes[0].persistentVolumeClaim.claimName: FieldValueRequired',
+    ],
     [withMain({ restartPolicy: 'Always' }), `${c}.restartPolicy: not yet`],
     [withMain({ colour: 'red' }), `${c}.colour: unknown`],
     [

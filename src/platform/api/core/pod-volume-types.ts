@@ -34,6 +34,7 @@ export type VolumeSource = {
   projected?: { sources?: VolumeProjection[]; defaultMode?: number };
   downwardAPI?: { items?: DownwardFile[]; defaultMode?: number };
   hostPath?: { path: string; type?: string };
+  persistentVolumeClaim?: { claimName: string; readOnly?: boolean };
 };
 
 export type Volume = { name: string } & VolumeSource;
@@ -45,4 +46,5 @@ export const volumeSources = [
   'projected',
   'downwardAPI',
   'hostPath',
+  'persistentVolumeClaim',
 ] as const satisfies readonly (keyof VolumeSource)[];

@@ -133,11 +133,21 @@ const volumeSchema: Schema = {
         },
         ['path'],
       ),
+      persistentVolumeClaim: record(
+        'The data of a claim, which outlives the pod. The pod runs on the node that keeps it.',
+        {
+          claimName: text('Name of the PersistentVolumeClaim, in the namespace of the pod.', {
+            format: 'dns-subdomain',
+            minLength: 1,
+          }),
+          readOnly: flag('True: no container of the pod can change what is there.'),
+        },
+        ['claimName'],
+      ),
     },
     ['name'],
   ),
   notYet: [
-    'persistentVolumeClaim',
     'ephemeral',
     'csi',
     'image',

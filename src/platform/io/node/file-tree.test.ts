@@ -54,6 +54,34 @@ test('files and folders are made with their access, and never over or through so
   assert.deepEqual(await tree.names(at('absent')), []);
 });
 
+test('all of a folder is given to a user, however deep, and nothing that its links name', async (context) => {
+  const at = openFolder(context);
+  const tree = createNodeFileTree();
+  const ownerOf = (path: string): string => {
+    const { uid, gid } = lstatSync(path);
+    return `${uid}:${gid}`;
+  };
+  mkdirSync(at('data'));
+  let deepest = 'data';
+  for (let depth = 0; depth < 12; depth += 1) deepest += `/${'d'.repeat(60)}`;
+  mkdirSync(at(deepest), { recursive: true });
+  writeFileSync(at(`${deepest}/file`), 'x');
+  writeFileSync(at('outside'), 'x');
+  symlinkSync(at('outside'), at('data/link'));
+  const before = ownerOf(at('outside'));
+  await tree.giveTo(at('data'), 4_321);
+  const given = ['data', `${deepest}/file`, 'data/link'].map((path) => ownerOf(at(path)));
+  assert.deepEqual(given, ['4321:4321', '4321:4321', '4321:4321']);
+  assert.equal(ownerOf(at('outside')), before);
+  // What is that user's already is not looked through again.
+  writeFileSync(at('data/later'), 'x');
+  await tree.giveTo(at('data'), 4_321);
+  assert.equal(ownerOf(at('data/later')), before);
+  await tree.giveTo(at('data'), 4_322);
+  assert.equal(ownerOf(at('data/later')), '4322:4322');
+  await assert.rejects(tree.giveTo(at('absent'), 1), isFileTreeError);
+});
+
 test('what is removed or measured is what is there, not what links name', async (context) => {
   const at = openFolder(context);
   const tree = createNodeFileTree();

@@ -43,6 +43,16 @@ export function createNodeFileTree(): FileTree {
         }
       }),
     makeFolder: (path, access) => system(path, () => makeFolder(path, access)),
+    giveTo: (path, ownerId) =>
+      system(path, async () => {
+        const { uid, gid } = await fs.lstat(path);
+        if (uid === ownerId && gid === ownerId) return;
+        const owner = `${ownerId}:${ownerId}`;
+        // The folder itself is last: what is interrupted before is done again.
+        const below = ['-xdev', '-mindepth', '1', '-execdir', 'chown', '-h', owner, '{}', '+'];
+        await run('find', [path, ...below]);
+        await fs.lchown(path, ownerId, ownerId);
+      }),
     makeLink: (path, target) => system(path, () => fs.symlink(target, path)),
     rename: (from, to) => system(from, () => fs.rename(from, to)),
     async remove(path) {

@@ -22,6 +22,7 @@ import { readPodRecords } from './pod-record.ts';
 import { PodWorker, type WorkerContext, type WorkerDependencies } from './pod-worker.ts';
 import type { PodFacts } from './pod-fields.ts';
 import { createPreparer } from './prepare.ts';
+import { claimsIn, createClaimVolumes } from './volumes/claim-volumes.ts';
 import { createPodVolumes } from './volumes/pod-volumes.ts';
 import { careForVolumes } from './volumes/volume-care.ts';
 
@@ -76,8 +77,12 @@ export async function openSupervisor(
   const addresses = new Map<string, string>();
   for (const [uid, record] of records) if (record !== undefined) addresses.set(uid, record.ip);
   const objects = configObjectsOf(replica);
+  const claims = createClaimVolumes(
+    { disk, tree: dependencies.files, replica, outbox: dependencies.outbox, logger },
+    { nodeName: options.nodeName, userIdOf, isUsed: isClaimUsed },
+  );
   const volumes = createPodVolumes(
-    { disk, tree: dependencies.files, objects, logger },
+    { disk, tree: dependencies.files, objects, claims, logger },
     { hostPathPrefixes: options.hostPathPrefixes ?? [], userIdOf },
   );
   const preparer = createPreparer({
@@ -111,6 +116,26 @@ export async function openSupervisor(
     const { nodeName, hostAddress } = options;
     const { namespace, name } = key;
     return { uid, namespace, name, metadata, spec, ip, nodeName, hostAddress, allocatable };
+  }
+
+  /** A pod that is ending and not declared any more may have anything; one that has ended, nothing. */
+  function isClaimUsed(namespace: string, claimName: string, exceptPodUid?: string): boolean {
+    return [...addresses.keys()].some((uid) => {
+      if (uid === exceptPodUid) return false;
+      const pod = desired.get(uid);
+      if (pod === undefined) return true;
+      const { phase } = pod.report?.status ?? {};
+      if (phase === 'Succeeded' || phase === 'Failed') return false;
+      const hasIt = claimsIn(pod.spec).some((claim) => claim.claimName === claimName);
+      return hasIt && pod.key.namespace === namespace;
+    });
+  }
+
+  /** Only what the hub says now counts, not what was here before it spoke. */
+  function releaseClaims(): void {
+    if (replica.cursor !== undefined && replica.isOwnerSuperseded !== true) {
+      void claims.releaseUnused();
+    }
   }
 
   function podsHere(): readonly PodFacts[] {
@@ -156,6 +181,7 @@ export async function openSupervisor(
       addresses.delete(uid);
       care.forget(uid);
       evictions.delete(uid);
+      releaseClaims();
     },
   };
 
@@ -179,6 +205,7 @@ export async function openSupervisor(
     // The workers have them now, and they change.
     records.clear();
     care.lookAgain(podsHere());
+    releaseClaims();
   }
 
   const care = careForVolumes({ volumes, timers, logger }, podsHere, (uid) => {

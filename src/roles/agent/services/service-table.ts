@@ -134,8 +134,11 @@ function backendsOf(
   slices: readonly EndpointSlice[],
 ): ReadonlyMap<string, readonly Backend[]> {
   const byPort = new Map<string, Backend[]>(ports.map(({ name = '' }) => [name, []]));
+  // A headless service without ports still gives its pods their names.
+  const isPortless = ports.length === 0;
+  if (isPortless) byPort.set('', []);
   for (const { endpoints, ports: slicePorts = [] } of slices) {
-    for (const { name = '', port } of slicePorts) {
+    for (const { name = '', port } of isPortless ? [{ port: 0 }] : slicePorts) {
       const backends = byPort.get(name);
       if (backends === undefined || port === undefined) continue;
       for (const endpoint of endpoints.filter(hasAddress)) {

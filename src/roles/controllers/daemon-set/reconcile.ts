@@ -15,14 +15,11 @@ import { keyOfObject, watchOwnedPods } from '../shared/keys.ts';
 import { createOwnedPod, forgetDone, removeOwnedPod } from '../shared/owned-pods.ts';
 import { isDeleting } from '../shared/ownership.ts';
 import { revisionLabel } from '../shared/plan-revisions.ts';
+import { createRetries, type Retries } from '../shared/retries.ts';
 import { patchStatus } from '../shared/status.ts';
 import { templateHash } from '../shared/template-hash.ts';
 import { specForNode } from './node-fit.ts';
 import { planDaemons } from './plan-daemons.ts';
-
-/** After a pod failed on a node: twice as long each time. */
-const retryFirstMs = 1_000;
-const retryMaxMs = 15 * 60_000;
 
 /** Enqueues the sets that a change concerns: of a node that counts, all of them. */
 export function watchForDaemonSets({ informers, queue }: ControllerContext): void {
@@ -43,7 +40,8 @@ function placementOf({ metadata, spec }: Node): string {
 interface Memory {
   /** Uids of pods whose deletion was asked for. */
   readonly asked: Set<string>;
-  readonly failures: Map<string, { count: number; untilMs: number }>;
+  /** By the name of the node. */
+  readonly retries: Retries<string>;
 }
 
 export function daemonSetReconciler(
@@ -56,7 +54,7 @@ export function daemonSetReconciler(
       memories.delete(key);
       return undefined;
     }
-    const memory = memories.get(key) ?? { asked: new Set(), failures: new Map() };
+    const memory = memories.get(key) ?? { asked: new Set(), retries: createRetries() };
     memories.set(key, memory);
     return reconcileSet(context, set, memory);
   };
@@ -65,7 +63,7 @@ export function daemonSetReconciler(
 async function reconcileSet(
   context: ControllerContext,
   set: DaemonSet,
-  { asked, failures }: Memory,
+  { asked, retries }: Memory,
 ): Promise<ReconcileResult> {
   const { client, clock, informers } = context;
   const { spec } = set;
@@ -82,7 +80,7 @@ async function reconcileSet(
   const plan = async (): Promise<ReturnType<typeof planDaemons>> => {
     const pods = await own();
     forgetDone(asked, pods);
-    const retryAtMs = (nodeName: string): number => failures.get(nodeName)?.untilMs ?? 0;
+    const retryAtMs = (nodeName: string): number => retries.untilMs(nodeName);
     const nodes = informers.nodes.list();
     return planDaemons({ spec, hash, nodes, pods, asked, nowMs, retryAtMs });
   };
@@ -90,7 +88,7 @@ async function reconcileSet(
   if (!isDeleting(set)) {
     const { create, remove, failed } = await plan();
     for (const { pod, nodeName } of failed) {
-      noteFailure(failures, nodeName, nowMs);
+      retries.noteFailure(nodeName, nowMs);
       context.events.record({
         regarding: set,
         severity: 'Warning',
@@ -127,12 +125,6 @@ async function reconcileSet(
   const hasMore = !isDeleting(set) && create.length + remove.length > 0;
   if (hasMore) return { againAfterMs: 0 };
   return againAfterMs === undefined ? {} : { againAfterMs };
-}
-
-function noteFailure(failures: Memory['failures'], nodeName: string, nowMs: number): void {
-  const count = (failures.get(nodeName)?.count ?? 0) + 1;
-  const delayMs = Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(count - 1, 20));
-  failures.set(nodeName, { count, untilMs: nowMs + delayMs });
 }
 
 async function writeStatus(

@@ -20,7 +20,8 @@ export function unmanagedIn(object: ApiObject): readonly string[] {
 /**
  * The objects of `informer` that `owner` manages, after adopting those that match
  * its selector and have no manager. One that it manages but that no longer
- * matches is not counted: whoever took its label away wants it left alone.
+ * matches is not counted: whoever took its label away wants it left alone. Only what
+ * `mayBeOwn` is adopted.
  */
 export async function claim<Kind extends ApiObject>(
   client: Client,
@@ -28,6 +29,7 @@ export async function claim<Kind extends ApiObject>(
   informer: Informer<Kind>,
   owner: ApiObject,
   selector: LabelSelector,
+  mayBeOwn: (object: Kind) => boolean = () => true,
 ): Promise<Kind[]> {
   const uid = owner.metadata.uid ?? '';
   const claimed: Kind[] = [];
@@ -38,6 +40,7 @@ export async function claim<Kind extends ApiObject>(
   if (isDeleting(owner)) return claimed;
   for (const object of informer.lookup(unmanagedIndex, owner.metadata.namespace ?? '')) {
     if (isDeleting(object) || !selectsLabels(selector, object.metadata.labels)) continue;
+    if (!mayBeOwn(object)) continue;
     const { namespace = '', name, resourceVersion = '' } = object.metadata;
     const references = [...(object.metadata.ownerReferences ?? []), controllerReference(owner)];
     const adopted = await client.mergePatch(resource, namespace, name, {

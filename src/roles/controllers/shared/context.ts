@@ -10,9 +10,11 @@ import type {
   Job,
   Namespace,
   Node,
+  PersistentVolumeClaim,
   Pod,
   ReplicaSet,
   Service,
+  StatefulSet,
 } from '#platform/api/mod.ts';
 import type { Client, EventRecorder } from '#platform/client/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
@@ -23,6 +25,8 @@ export interface SharedInformers {
   readonly deployments: Informer<Deployment>;
   readonly replicaSets: Informer<ReplicaSet>;
   readonly daemonSets: Informer<DaemonSet>;
+  readonly statefulSets: Informer<StatefulSet>;
+  readonly persistentVolumeClaims: Informer<PersistentVolumeClaim>;
   readonly controllerRevisions: Informer<ControllerRevision>;
   readonly jobs: Informer<Job>;
   readonly cronJobs: Informer<CronJob>;

@@ -25,6 +25,8 @@ const nameBaseLengthMax = 57;
 
 /** What a pod has beyond its owner's template. */
 export interface PodTraits {
+  /** The whole name; it may be taken. Made up where absent. */
+  readonly name?: string;
   /** The name before the random part; the owner's name where absent. */
   readonly nameBase?: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -42,7 +44,7 @@ export async function createOwnedPod(
 ): Promise<void> {
   const base = traits.nameBase ?? owner.metadata.name;
   for (let attempt = 1; ; attempt += 1) {
-    const name = `${base.slice(0, nameBaseLengthMax)}-${randomSuffix(random, 5)}`;
+    const name = traits.name ?? `${base.slice(0, nameBaseLengthMax)}-${randomSuffix(random, 5)}`;
     try {
       const created = await client.create(
         resources.pods,
@@ -58,7 +60,7 @@ export async function createOwnedPod(
       return;
     } catch (error) {
       const taken = error instanceof StatusError && error.reason === 'AlreadyExists';
-      if (taken && attempt < nameAttemptsMax) continue;
+      if (taken && traits.name === undefined && attempt < nameAttemptsMax) continue;
       events.record({
         regarding: owner,
         severity: 'Warning',
@@ -81,7 +83,7 @@ function podOf(
   const annotations = { ...metadata.annotations, ...traits.annotations };
   const meta: ObjectMeta = {
     name,
-    generateName: `${base}-`,
+    ...(traits.name === undefined ? { generateName: `${base}-` } : {}),
     namespace: owner.metadata.namespace ?? '',
     ownerReferences: [controllerReference(owner)],
   };

@@ -90,6 +90,8 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     deployments: of(resources.deployments),
     replicaSets: of(resources.replicaSets),
     daemonSets: of(resources.daemonSets),
+    statefulSets: of(resources.statefulSets),
+    persistentVolumeClaims: of(resources.persistentVolumeClaims),
     controllerRevisions: of(resources.controllerRevisions),
     jobs: of(resources.jobs),
     cronJobs: of(resources.cronJobs),

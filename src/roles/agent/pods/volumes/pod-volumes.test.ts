@@ -36,6 +36,11 @@ function openPlace(context: TestContext) {
         disk,
         tree: createNodeFileTree(),
         logger: silentLogger,
+        claims: {
+          resolve: () => Promise.reject(new AgentError('CONTAINER_CONFIG', 'no claims here')),
+          overuse: () => Promise.resolve(undefined),
+          releaseUnused: () => Promise.resolve(),
+        },
         objects: {
           dataOf(kind, _namespace, name) {
             const values = data.get(`${kind}/${name}`);

@@ -1,6 +1,7 @@
 /**
  * The volumes of this node's pods, in `pods/<uid>/.volumes/<name>`: made before a
- * container needs them, kept up to date while the pod is there, gone with it.
+ * container needs them, kept up to date while the pod is there, gone with it. Data of
+ * claims is elsewhere (claim-volumes.ts) and stays.
  *
  * Invariants:
  * 1. Of one pod only one thing at a time is done here; after `remove` has begun
@@ -22,6 +23,7 @@ import { AgentError } from '../../errors.ts';
 import type { ContainerMount } from '../../runtimes/types.ts';
 import type { ConfigObjects } from '../config-objects.ts';
 import type { PodFacts } from '../pod-fields.ts';
+import type { ClaimVolumes } from './claim-volumes.ts';
 import { resolveHostPath } from './host-path.ts';
 import { isSamePayload, isWritten, payloadOf, type VolumeFile } from './payload.ts';
 import type { ResolvedVolume } from './resolved.ts';
@@ -32,6 +34,7 @@ export interface PodVolumesDependencies {
   /** Absent: this node shows pods nothing of its file system. */
   readonly tree: FileTree | undefined;
   readonly objects: ConfigObjects;
+  readonly claims: ClaimVolumes;
   readonly logger: Logger;
 }
 
@@ -66,7 +69,7 @@ const emptyFolder = { mode: 0o777 };
 const memoryBytesDefault = 64 * 1024 * 1024;
 
 export function createPodVolumes(
-  { disk, tree, objects, logger }: PodVolumesDependencies,
+  { disk, tree, objects, claims, logger }: PodVolumesDependencies,
   { hostPathPrefixes, userIdOf }: PodVolumesOptions,
 ): PodVolumes {
   const busy = new Map<string, Promise<unknown>>();
@@ -101,6 +104,7 @@ export function createPodVolumes(
   async function make(pod: PodFacts, volume: Volume): Promise<ResolvedVolume> {
     const files = requireTree(volume);
     if (volume.hostPath !== undefined) return resolveHostPath(files, hostPathPrefixes, volume);
+    if (volume.persistentVolumeClaim !== undefined) return claims.resolve(files, pod, volume);
     const source = folderOf(pod.uid, volume.name);
     await disk.makeDirectory(`pods/${pod.uid}/${volumesFolder}`, ownerOnly.mode);
     if (isWritten(volume)) {
@@ -220,7 +224,8 @@ export function createPodVolumes(
     overuse: (pod) =>
       inTurn(pod.uid, async () => {
         if (tree === undefined || removed.has(pod.uid)) return undefined;
-        return overuseOf(tree, pod, (volume) => folderOf(pod.uid, volume));
+        const folderOfVolume = (volume: string): string => folderOf(pod.uid, volume);
+        return (await overuseOf(tree, pod, folderOfVolume)) ?? claims.overuse(tree, pod);
       }),
 
     remove(podUid) {
