@@ -5,9 +5,11 @@ import {
   type MatrixRow,
 } from '#roles/server/access/matrix.contract.ts';
 
+/** One letter for each column of the matrix, in its order. */
+const letters = 'MCAaevRmnsk0';
+
 export async function authorizationPage(): Promise<string> {
   const matrix = await authorizationMatrix();
-  const lines = matrix.map(lineOf).toSorted();
   return [
     '# Who may what',
     '',
@@ -18,22 +20,20 @@ export async function authorizationPage(): Promise<string> {
     'How the door decides, in this order, and how to give people and programs access, is in',
     '[operations/access.md](../operations/access.md).',
     '',
-    '| column | who |',
-    '| --- | --- |',
-    '| `system:masters` | administrators, by the organization in their certificate. No role limits them |',
-    '| `system:controllers` | the controllers inside the server process. No certificate or token carries this group |',
-    '| `cluster-admin` | holders of that ClusterRole by a ClusterRoleBinding |',
-    '| `admin`, `edit`, `view` | holders of that ClusterRole by a RoleBinding in the namespace that is asked about |',
-    '| `selvage:viewers` | those who may read everything but secrets, by the organization in their certificate |',
-    '| `system:monitoring` | those who may read metrics, by the organization in their certificate |',
-    '| `node` | a node, about an object that is not its own. Its own Node and its pods it may read |',
-    '| `service account` | a ServiceAccount that nobody bound to a role |',
-    '| `authenticated` | anybody whom the fleet knows |',
-    '| `nobody` | a request without credentials |',
+    '- `M` system:masters: administrators, by the organization in their certificate. No role limits them.',
+    '- `C` system:controllers: the controllers inside the server process. No certificate or token carries this group.',
+    '- `A` holders of the ClusterRole cluster-admin by a ClusterRoleBinding.',
+    '- `a`, `e`, `v` holders of admin, edit or view by a RoleBinding in the namespace that is asked about.',
+    '- `R` selvage:viewers, who read everything but secrets, by the organization in their certificate.',
+    '- `m` system:monitoring, who read metrics, by the organization in their certificate.',
+    '- `n` a node, about an object that is not its own. Its own Node and its pods it may read.',
+    '- `s` a ServiceAccount that nobody bound to a role.',
+    '- `k` anybody whom the fleet knows.',
+    '- `0` a request without credentials.',
     '',
-    `| request | verb | ${matrixColumns.map((name) => `\`${name}\``).join(' | ')} |`,
-    `| --- | --- | ${matrixColumns.map(() => '---').join(' | ')} |`,
-    ...lines,
+    '```text',
+    ...matrix.map(lineOf).toSorted(),
+    '```',
     '',
   ].join('\n');
 }
@@ -42,9 +42,10 @@ function lineOf({ row, passes }: MatrixRow): string {
   const { subject } = row;
   const verb =
     subject.type === 'path'
-      ? `${subject.verb} (path)`
+      ? subject.verb
       : `${subject.verb} ${subject.resource}${subject.subresource === undefined ? '' : `/${subject.subresource}`}`;
-  const cells = matrixColumns.map((column) => (passes.includes(column) ? 'yes' : '·'));
-  const request = `\`${row.pattern}\` ${row.method}${row.watch ? ' watch' : ''}`;
-  return `| ${request} | ${verb} | ${cells.join(' | ')} |`;
+  const who = matrixColumns
+    .map((column, position) => (passes.includes(column) ? letters.charAt(position) : '.'))
+    .join('');
+  return `${row.pattern} ${row.method}${row.watch ? ' watch' : ''} ${who} ${verb}`;
 }

@@ -20,8 +20,10 @@ import {
   type CertificateAuthority,
   createJoinTokens,
   createNodeCertificates,
+  createServiceAccountTokens,
   nodeCertificateLifeMsDefault,
   openCertificateAuthority,
+  openTokenSigner,
 } from '#platform/identity/mod.ts';
 import type {
   Address,
@@ -98,6 +100,8 @@ export interface AssembledServer {
   close(): Promise<void>;
 }
 
+/** Who issues the tokens of ServiceAccounts, the same name for as long as the fleet lives. */
+const tokenIssuer = 'https://kubernetes.default.svc';
 const apiConnectionsMax = 8_000;
 const linkConnectionsMax = 10_000;
 const eventsMax = 10_000;
@@ -154,6 +158,13 @@ export async function assembleServer(
     clock,
     lifeMs: nodeCertificateLifeMs,
   });
+  const serviceAccountTokens = createServiceAccountTokens({
+    store: storeOf('identity'),
+    signer: await openTokenSigner({ disk: disk.within('authority'), keys }),
+    clock,
+    random,
+    issuer: tokenIssuer,
+  });
   const revocationGuard = createRevocationGuard(nodeCertificates);
   const isRevoked = (serialNumber: string): boolean => nodeCertificates.isRevoked(serialNumber);
   const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
@@ -161,6 +172,7 @@ export async function assembleServer(
 
   const credentials = await serverCredentials(ports, authority, options);
   let linkAddress: Address = options.linkAddress;
+  let apiAddress: Address = options.apiAddress;
   let closing = false;
 
   const divergence = await openDivergence({
@@ -203,6 +215,7 @@ export async function assembleServer(
       certificateLifeMs: nodeCertificateLifeMs,
     }),
     nodeCertificates,
+    serviceAccountTokens,
     podLogs: hub.podLogs,
     serviceNetwork: options.serviceNetwork ?? serviceNetworkFor(options.podNetwork),
     podStreams: hub.podStreams,
@@ -262,9 +275,10 @@ export async function assembleServer(
     },
     revocationGuard.guardAnswers(server.handler),
   );
+  apiAddress = apiListener.address;
 
   return {
-    apiAddress: apiListener.address,
+    apiAddress,
     linkAddress,
     authority,
     store,

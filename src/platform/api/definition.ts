@@ -79,7 +79,8 @@ export type Subresource =
   | 'attach'
   | 'portforward'
   | 'eviction'
-  | 'finalize';
+  | 'finalize'
+  | 'token';
 
 /** How a kind came about that is not one of the program's. */
 export interface DeclaredKind {
@@ -105,8 +106,11 @@ export interface ResourceDefinition {
   readonly nameForm?: 'path-segment';
   readonly verbs: readonly Verb[];
   readonly subresources: readonly Subresource[];
-  /** `main`: the object log. `events`: the bounded ring. `synthesized`: made on read. */
-  readonly storage: 'main' | 'events' | 'synthesized';
+  /**
+   * `main`: the object log. `events`: the bounded ring. `synthesized`: made on read.
+   * `answered`: kept nowhere, what is posted comes back with an answer.
+   */
+  readonly storage: 'main' | 'events' | 'synthesized' | 'answered';
   /** Of the whole object, with apiVersion, kind, metadata, spec and status. */
   readonly schema: Schema;
   readonly columns: readonly Column[];

@@ -4,6 +4,12 @@ import { daemonSetDefinition } from './apps/daemon-set.ts';
 import { deploymentDefinition } from './apps/deployment.ts';
 import { replicaSetDefinition } from './apps/replica-set.ts';
 import { statefulSetDefinition } from './apps/stateful-set.ts';
+import { selfSubjectReviewDefinition } from './authentication/self-subject-review.ts';
+import { tokenReviewDefinition } from './authentication/token-review.ts';
+import { localSubjectAccessReviewDefinition } from './authorization/local-subject-access-review.ts';
+import { selfSubjectAccessReviewDefinition } from './authorization/self-subject-access-review.ts';
+import { selfSubjectRulesReviewDefinition } from './authorization/self-subject-rules-review.ts';
+import { subjectAccessReviewDefinition } from './authorization/subject-access-review.ts';
 import { cronJobDefinition } from './batch/cron-job.ts';
 import { jobDefinition } from './batch/job.ts';
 import { leaseDefinition } from './coordination/lease.ts';
@@ -16,6 +22,7 @@ import { persistentVolumeClaimDefinition } from './core/persistent-volume-claim.
 import { persistentVolumeDefinition } from './core/persistent-volume.ts';
 import { podDefinition } from './core/pod.ts';
 import { secretDefinition } from './core/secret.ts';
+import { serviceAccountDefinition } from './core/service-account.ts';
 import { serviceDefinition } from './core/service.ts';
 import type { ResourceDefinition } from './definition.ts';
 import { endpointSliceDefinition } from './discovery/endpoint-slice.ts';
@@ -36,6 +43,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   persistentVolumeClaimDefinition,
   persistentVolumeDefinition,
   serviceDefinition,
+  serviceAccountDefinition,
   endpointsDefinition,
   eventDefinition,
   deploymentDefinition,
@@ -51,6 +59,12 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   clusterRoleDefinition,
   roleBindingDefinition,
   clusterRoleBindingDefinition,
+  tokenReviewDefinition,
+  selfSubjectReviewDefinition,
+  subjectAccessReviewDefinition,
+  localSubjectAccessReviewDefinition,
+  selfSubjectAccessReviewDefinition,
+  selfSubjectRulesReviewDefinition,
   regionDefinition,
   siteDefinition,
   storageClassDefinition,

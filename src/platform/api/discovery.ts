@@ -174,6 +174,12 @@ export function subresourceShape(
     portforward: { group, version, kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
     eviction: { group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
     finalize: { group, version, kind, verbs: ['update'] },
+    token: {
+      group: 'authentication.k8s.io',
+      version: 'v1',
+      kind: 'TokenRequest',
+      verbs: ['create'],
+    },
   };
   return shapes[subresource];
 }

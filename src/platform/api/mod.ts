@@ -221,7 +221,7 @@ export {
   type VolumeMount,
   type VolumeProjection,
 } from './core/pod-volume-types.ts';
-export { bytesOfBase64 } from './meta/base64.ts';
+export { base64Of, bytesOfBase64 } from './meta/base64.ts';
 export { serviceAddressOnNode, serviceNetworkFor } from './core/service-network.ts';
 export { isHeadless } from './core/service.ts';
 export { type Service, type ServicePort, type ServiceSpec } from './core/service-types.ts';
@@ -254,3 +254,11 @@ export { type ClusterRole } from './rbac/cluster-role.ts';
 export { type PolicyRule, rbacGroup, type RoleRef, type Subject } from './rbac/policy-rule.ts';
 export { type RoleBinding } from './rbac/role-binding.ts';
 export { type Role } from './rbac/role.ts';
+export {
+  type TokenRequestSpec,
+  tokenLifeSecondsDefault,
+  tokenRequestKind,
+  tokenRequestSchema,
+} from './authentication/token-request.ts';
+export { type AccessReviewSpec } from './authorization/access-fields.ts';
+export { defaultServiceAccountName, type ServiceAccount } from './core/service-account.ts';

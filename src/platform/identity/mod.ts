@@ -15,4 +15,12 @@ export {
 } from './node-identity.ts';
 export { keepRenewed, type RenewedIdentity } from './renewal.ts';
 export { authorityPinOf, parseJoinToken } from './token-text.ts';
-export { anonymousUser, nodeSubject, userOf, type User } from './user.ts';
+export {
+  createServiceAccountTokens,
+  serviceAccountOf,
+  serviceAccountUser,
+  type ServiceAccountTokens,
+  type TokenBinding,
+} from './service-account-tokens.ts';
+export { openTokenSigner, tokenLengthMax } from './token-signer.ts';
+export { anonymousUser, nodeSubject, userNamed, userOf, type User } from './user.ts';

@@ -6,7 +6,7 @@ import type { CertificateSubject, PeerIdentity } from '#platform/io/mod.ts';
 
 export const nodeUserPrefix = 'system:node:';
 export const nodesGroup = 'system:nodes';
-const authenticatedGroup = 'system:authenticated';
+export const authenticatedGroup = 'system:authenticated';
 const unauthenticatedGroup = 'system:unauthenticated';
 
 export interface User {
@@ -14,6 +14,10 @@ export interface User {
   readonly groups: readonly string[];
   /** Only for the identity of a node. */
   readonly nodeName?: string;
+  /** Tells two users of one name apart, where that can be. */
+  readonly uid?: string;
+  /** What else is known of who it is, by key. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The one who nobody knows. */
@@ -49,9 +53,13 @@ export function userOf(peer: PeerIdentity | undefined): User {
 }
 
 function userIn(peer: PeerIdentity): User {
-  const name = peer.commonName;
-  // A certificate cannot make its holder one that nobody knows.
-  const given = peer.organizations.filter(
+  return userNamed(peer.commonName, peer.organizations);
+}
+
+/** The user of that name in those groups, who is in the one of all that are known as well. */
+export function userNamed(name: string, organizations: readonly string[]): User {
+  // Nothing can make its holder one that nobody knows.
+  const given = organizations.filter(
     (group) => group !== unauthenticatedGroup && group !== authenticatedGroup,
   );
   const nodeName =

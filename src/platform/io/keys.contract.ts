@@ -1,6 +1,6 @@
 /** What every driver of the Keys port must do. */
 import assert from 'node:assert/strict';
-import { SelvageError } from '#base/mod.ts';
+import { SelvageError, utf8 } from '#base/mod.ts';
 import type { CertificateProfile, Keys } from './keys.ts';
 import { contractCase, rejection, type Harness } from './harness.contract.ts';
 
@@ -89,6 +89,26 @@ export function keysContract(name: string, open: () => Promise<KeysHarness>): vo
       publicKeyPem: pair.publicKeyPem,
     });
     assert.deepEqual(keys.readCertificate(authorityPem).subject, profileOf({}).subject);
+  });
+
+  check('a signature is good for its message and its key, and no others', async ({ keys }) => {
+    const [pair, other] = [await keys.createKeyPair(), await keys.createKeyPair()];
+    const message = utf8('header.payload');
+    const signature = await keys.sign(pair.privateKeyPem, message);
+    assert.deepEqual(
+      [
+        keys.verify(pair.publicKeyPem, message, signature),
+        keys.verify(pair.publicKeyPem, utf8('header.other'), signature),
+        keys.verify(other.publicKeyPem, message, signature),
+        keys.verify(pair.publicKeyPem, message, signature.slice(1)),
+        keys.verify(pair.publicKeyPem, message, new Uint8Array(0)),
+      ],
+      [true, false, false, false, false],
+    );
+    const shown = keys.publicKeyAsJson(pair.publicKeyPem);
+    assert.notDeepEqual(shown, keys.publicKeyAsJson(other.publicKeyPem));
+    assert.equal(typeof shown['kty'], 'string');
+    assert.equal(shown['d'], undefined, 'nothing of the private key');
   });
 
   check('what is no certificate is refused', async ({ keys }) => {

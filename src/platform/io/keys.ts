@@ -53,6 +53,15 @@ export interface Keys {
   ): Promise<string>;
   issueAuthority(profile: CertificateProfile, pair: KeyPair): Promise<string>;
   readCertificate(certificatePem: string): CertificateFacts;
+  /**
+   * The signature of a message by a key of `createKeyPair`, as JSON Web Signatures carry
+   * it (ES256: the two numbers of ECDSA over SHA-256, 32 bytes each).
+   */
+  sign(privateKeyPem: string, message: Uint8Array): Promise<Uint8Array>;
+  /** Whether it is such a signature, by the key that belongs to `publicKeyPem`. */
+  verify(publicKeyPem: string, message: Uint8Array, signature: Uint8Array): boolean;
+  /** The public key as a JSON Web Key, with the fields that say what it is and no others. */
+  publicKeyAsJson(publicKeyPem: string): Readonly<Record<string, string>>;
 }
 
 /** The part of it that one who asks for certificates, and issues none, needs. */

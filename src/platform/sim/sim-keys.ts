@@ -208,6 +208,16 @@ export function simKeys(ring: KeyRing, random: Random, isAlive: () => boolean): 
       }
       return factsOf(certificate);
     },
+    sign: (privateKeyPem, message) =>
+      answer(() => bytesOfHex(sign(privateOf(privateKeyPem), hexOf(message)))),
+    verify(publicKeyPem, message, signature) {
+      const publicKey = firstBody('PUBLIC KEY', publicKeyPem) ?? '';
+      return isSignedBy(ring, publicKey, hexOf(message), hexOf(signature));
+    },
+    publicKeyAsJson: (publicKeyPem) => ({
+      kty: 'simulated',
+      x: firstBody('PUBLIC KEY', publicKeyPem) ?? '',
+    }),
   };
 }
 

@@ -20,6 +20,7 @@ import { jobReconciler, watchForJobs } from './job/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
 import { claimReconciler, watchForClaims } from './persistent-volume-claim/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
+import { serviceAccountReconciler, watchForServiceAccounts } from './service-account/reconcile.ts';
 import type { ControllerContext, SharedInformers } from './shared/context.ts';
 import { createSharedInformers, kindOf } from './shared/shared-informers.ts';
 import { statefulSetReconciler, watchForStatefulSets } from './stateful-set/reconcile.ts';
@@ -83,6 +84,7 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
     run('garbage-collector', watchForGarbage, garbageReconciler),
     run('clusterrole-aggregation-controller', watchForClusterRoles, clusterRoleReconciler),
+    run('serviceaccount-controller', watchForServiceAccounts, serviceAccountReconciler),
     run('namespace-controller', watchForNamespaces, (context) =>
       namespaceReconciler(context, () => namespaceContents(informers)),
     ),

@@ -14,7 +14,12 @@
  * - whoever holds a role that says so, by a RoleBinding or a ClusterRoleBinding.
  * - anybody else: nothing.
  */
-import { type FieldSelector, type PolicyRule, StatusError } from '#platform/api/mod.ts';
+import {
+  type FieldSelector,
+  type PolicyRule,
+  type ResourceDefinition,
+  StatusError,
+} from '#platform/api/mod.ts';
 import { anonymousUser, type User } from '#platform/identity/mod.ts';
 import type { Policy } from './access/policy.ts';
 import { type AskedAccess, ruleAllows } from './access/rules.ts';
@@ -110,12 +115,55 @@ function unlimitedReason({ groups }: User): string {
   return `the group ${group} may do everything`;
 }
 
+/**
+ * All that a user holds in a namespace, in the terms of rules; what a node may do with
+ * its own objects is not among it, as no rule can say it.
+ */
+export function rulesHeld(
+  policy: Policy,
+  definitions: readonly ResourceDefinition[],
+  user: User,
+  namespace: string,
+): readonly PolicyRule[] {
+  if (isUnlimited(user)) return unlimitedRules;
+  const held = policy.rulesFor(user, namespace);
+  return user.groups.includes(groupViewers) ? [...viewerRules(definitions), ...held] : held;
+}
+
+const unlimitedRules: readonly PolicyRule[] = [
+  { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
+  { verbs: ['*'], nonResourceURLs: ['*'] },
+];
+
 const readVerbs = ['get', 'list', 'watch'];
 
 const viewerPaths: PolicyRule = {
   verbs: ['get'],
-  nonResourceURLs: ['/api', '/api/*', '/apis', '/apis/*', '/openapi/*', '/metrics'],
+  nonResourceURLs: [
+    '/api',
+    '/api/*',
+    '/apis',
+    '/apis/*',
+    '/openapi/*',
+    '/metrics',
+    '/.well-known/openid-configuration',
+    '/openid/v1/jwks',
+  ],
 };
+
+function viewerRules(definitions: readonly ResourceDefinition[]): PolicyRule[] {
+  const ofGroup = new Map<string, string[]>();
+  for (const { group, plural, subresources } of definitions) {
+    if (isSecret(group, plural)) continue;
+    const resources = ofGroup.get(group) ?? [];
+    ofGroup.set(group, resources);
+    resources.push(plural, ...subresources.map((subresource) => `${plural}/${subresource}`));
+  }
+  const rules = Array.from(ofGroup, ([group, resources]): PolicyRule => {
+    return { verbs: readVerbs, apiGroups: [group], resources };
+  });
+  return [...rules, viewerPaths];
+}
 
 function isOpenToEverybody(subject: RouteSubject): boolean {
   return (

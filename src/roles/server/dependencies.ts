@@ -4,7 +4,7 @@ import type { RegistryHandler } from '#platform/blobs/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
 import type { Admission } from './admission/admission.ts';
-import type { AuthorizationSources } from './authorization.ts';
+import type { AuthenticationSources } from './authentication.ts';
 import type { DivergencePort } from './divergence.ts';
 import type { ListSessions } from './list-sessions.ts';
 import type { PodLogSource } from './pod-logs.ts';
@@ -27,7 +27,7 @@ export interface VersionInfo {
 }
 
 /** Shared by all handlers of one server. */
-export interface ServerParts extends AuthorizationSources {
+export interface ServerParts extends AuthenticationSources {
   readonly store: Store;
   readonly eventStore: Store;
   readonly registry: DefinitionRegistry;

@@ -48,7 +48,14 @@ export function refuseWhileDiverged(
   user: User | undefined,
 ): void {
   if (row.method === 'GET' || row.method === 'HEAD' || open.has(row.pattern)) return;
+  if (isQuestion(row)) return;
   const words = divergence?.words();
   if (words === undefined || user?.name === userHub) return;
   throw new StatusError('ServiceUnavailable', words);
+}
+
+/** What is posted and changes nothing. */
+function isQuestion({ subject }: RouteRow): boolean {
+  if (subject.type !== 'resource') return false;
+  return subject.definition?.storage === 'answered' || subject.subresource === 'token';
 }

@@ -14,7 +14,9 @@ import {
 import {
   createJoinTokens,
   createNodeCertificates,
+  createServiceAccountTokens,
   openCertificateAuthority,
+  openTokenSigner,
 } from '#platform/identity/mod.ts';
 import { type ByteSink, type PeerIdentity, silentLogger } from '#platform/io/mod.ts';
 import {
@@ -130,6 +132,13 @@ export async function withServer(
     logger: silentLogger,
     joinTokens: createJoinTokens({ store, authority, keys, clock, random }),
     nodeCertificates,
+    serviceAccountTokens: createServiceAccountTokens({
+      store,
+      signer: await openTokenSigner({ disk: disk.within('ca'), keys }),
+      clock,
+      random,
+      issuer: 'https://kubernetes.default.svc',
+    }),
     podLogs: logSourceInto(logs),
     nodeLiveness: (name) =>
       name === 'node-1' ? { lastHeartbeatWallMs: 1_700_000_000_000 } : undefined,

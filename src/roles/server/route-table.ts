@@ -28,7 +28,14 @@ export type RouteSubject =
   | {
       readonly type: 'path';
       readonly verb: 'get' | 'post' | 'put' | 'patch' | 'delete';
-      readonly area: 'health' | 'version' | 'metrics' | 'discovery' | 'join' | 'registry';
+      readonly area:
+        | 'health'
+        | 'version'
+        | 'metrics'
+        | 'discovery'
+        | 'join'
+        | 'registry'
+        | 'issuer';
     };
 
 export interface RequestContext {

@@ -12,6 +12,9 @@ import type { RegistryHandler } from '#platform/blobs/mod.ts';
 import type { JoinTokens, NodeCertificates } from '#platform/identity/mod.ts';
 import type { Address } from '#platform/io/mod.ts';
 import { type Metrics, prometheusContentType, prometheusText } from '#platform/metrics/mod.ts';
+import { reviewHandler } from './access/reviews.ts';
+import { issuerRows } from './access/issuer-rows.ts';
+import { tokenRequestHandler } from './access/token-request.ts';
 import { bytesAnswer } from './answers.ts';
 import type { ServerParts, VersionInfo } from './dependencies.ts';
 import { descriptionRows } from './handlers/api-description.ts';
@@ -44,6 +47,8 @@ export interface RouteSources {
   readonly joinTokens: JoinTokens;
   readonly nodeCertificates?: NodeCertificates;
   readonly linkAddress: () => Address;
+  /** Where the API is found by others; known once the server listens. */
+  readonly apiAddress?: () => Address;
   readonly backup?: BackupSource;
   readonly metrics?: Metrics;
 }
@@ -80,6 +85,7 @@ function fixedRows(parts: ServerParts, sources: RouteSources): readonly RouteRow
     ...(sources.backup === undefined
       ? []
       : [operatorRow('backups', backupHandler(sources.backup, parts.logger))]),
+    ...(parts.tokens === undefined ? [] : issuerRows(parts.tokens, sources.apiAddress)),
     ...registryRows(sources.registryHandler),
     ...(sources.metrics === undefined ? [] : [metricsRow(sources.metrics)]),
   ];
@@ -126,6 +132,10 @@ function kindRows(
       subject: { type: 'resource', verb, group, resource: plural, subresource, definition },
       handler,
     });
+  }
+  if (definition.storage === 'answered') {
+    add('POST', collection, 'create', reviewHandler(parts, definition));
+    return rows;
   }
   const everywhere = namespaced ? [collection, `${root}/${plural}`] : [collection];
   for (const pattern of everywhere) {
@@ -181,6 +191,9 @@ function kindRows(
         }
         break;
       }
+      case 'token':
+        add('POST', pattern, 'create', tokenRequestHandler(parts, definition), subresource);
+        break;
       case 'eviction':
         add('POST', pattern, 'create', evictionHandler(parts, definition), subresource);
         break;

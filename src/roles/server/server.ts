@@ -16,7 +16,14 @@ import {
   StatusError,
 } from '#platform/api/mod.ts';
 import type { RegistryHandler } from '#platform/blobs/mod.ts';
-import { type JoinTokens, type NodeCertificates, userOf } from '#platform/identity/mod.ts';
+import {
+  anonymousUser,
+  type JoinTokens,
+  type NodeCertificates,
+  type ServiceAccountTokens,
+  userOf,
+  type User,
+} from '#platform/identity/mod.ts';
 import type {
   Address,
   Clock,
@@ -36,6 +43,7 @@ import { statusAnswer, statusErrorOf } from './answers.ts';
 import { keepBuiltInRoles } from './access/bootstrap.ts';
 import { followPolicy } from './access/follow-policy.ts';
 import { auditAnswer, type AuditSink } from './audit.ts';
+import { authenticate, impersonated, isImpersonation } from './authentication.ts';
 import { type AccessRequest, type AuthorizationSources, authorize } from './authorization.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
 import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
@@ -68,6 +76,8 @@ export interface ServerDependencies {
   readonly joinTokens: JoinTokens;
   /** Absent: no certificates are renewed or revoked here. */
   readonly nodeCertificates?: NodeCertificates;
+  /** Absent: no tokens of ServiceAccounts are issued or believed here. */
+  readonly serviceAccountTokens?: ServiceAccountTokens;
   readonly podLogs: PodLogSource;
   /** Absent: there is no way into containers from here. */
   readonly podStreams?: PodStreamSource;
@@ -79,6 +89,8 @@ export interface ServerDependencies {
   readonly registryHandler: RegistryHandler;
   /** Where nodes that join open their link to. */
   readonly linkAddress: () => Address;
+  /** Where the API is found by others, known once it listens; the issuer's name where absent. */
+  readonly apiAddress?: () => Address;
   /** Absent: nobody follows this store who could know another history. */
   readonly divergence?: DivergencePort;
   /** Absent: this server cannot be backed up. */
@@ -115,6 +127,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
   const parts: ServerParts = {
     store,
     policy: followed.policy,
+    tokens: dependencies.serviceAccountTokens,
     nodeOfPod: (namespace, name) => nodeOfPod(store, namespace, name),
     eventStore,
     registry: createDefinitionRegistry(dependencies.definitions),
@@ -169,7 +182,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
         // Without the query: a selector may hold what somebody would rather not see in a log.
         logger.log('warn', 'a request was slow or not carried out', {
           requestId,
-          user: request.peer?.commonName ?? '',
+          user: note.user?.name ?? '',
           method: request.method,
           path: request.path.slice(0, loggedPathLengthMax),
           status: response.status,
@@ -205,13 +218,12 @@ async function answer(
       `the address of the request is longer than the limit of ${requestUrlLengthMax} characters`,
     );
   }
-  const user = request.peer === undefined ? undefined : userOf(request.peer);
-  note.user = user;
   const query = request.query === '' ? emptyQuery : new URLSearchParams(request.query);
   const found = findRow(table, request, flagOf(query, 'watch'));
   // Who is nobody learns nothing about what is served.
   if (found === undefined || 'allowed' in found) {
-    if (user === undefined) throw new StatusError('Unauthorized', 'Unauthorized');
+    note.user = authenticate(parts, request);
+    if (note.user === undefined) throw new StatusError('Unauthorized', 'Unauthorized');
     if (found === undefined) {
       throw new StatusError('NotFound', 'the server could not find the requested resource');
     }
@@ -224,6 +236,7 @@ async function answer(
   note.row = row;
   note.parameters = parameters;
   const { subject } = row;
+  const user = actingUser(parts, request, row, note);
   passDoor(parts, note, {
     user,
     subject,
@@ -244,10 +257,34 @@ async function answer(
   return row.handler({ request, row, parameters, query, user, acceptance, note });
 }
 
+/** As whom the request is carried out, with a note of who asked. */
+function actingUser(
+  parts: ServerParts,
+  request: HttpRequest,
+  { subject }: RouteRow,
+  note: RequestNote,
+): User | undefined {
+  // What comes with a request to join is not a token of the API.
+  if (subject.type === 'path' && subject.area === 'join') {
+    return (note.user = request.peer === undefined ? undefined : userOf(request.peer));
+  }
+  const asker = noting(note, () => authenticate(parts, request));
+  note.user = asker;
+  if (!isImpersonation(request)) return asker;
+  note.impersonated = noting(note, () => impersonated(parts, asker ?? anonymousUser, request));
+  return note.impersonated;
+}
+
 /** The door, and a note of what it said. */
 function passDoor(sources: AuthorizationSources, note: RequestNote, access: AccessRequest): void {
+  const reason = noting(note, () => authorize(sources, access));
+  note.decision = { isAllowed: true, reason };
+}
+
+/** The same, with a note where it is refused. */
+function noting<Result>(note: RequestNote, decide: () => Result): Result {
   try {
-    note.decision = { isAllowed: true, reason: authorize(sources, access) };
+    return decide();
   } catch (error) {
     if (error instanceof StatusError && (error.httpStatus === 401 || error.httpStatus === 403)) {
       note.decision = { isAllowed: false, reason: error.message };

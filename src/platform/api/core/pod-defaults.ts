@@ -16,8 +16,10 @@ export function applyPodSpecDefaults(spec: PodSpec): void {
   spec.dnsPolicy ??= 'ClusterFirst';
   // Empty means "nothing given" to clients that cannot leave a field out.
   if (spec.nodeName === '') delete spec.nodeName;
-  // Its newer name says the same.
-  delete (spec as { serviceAccount?: string }).serviceAccount;
+  const older = spec as { serviceAccount?: string };
+  // Kept under its newer name alone, which says the same.
+  if (older.serviceAccount) spec.serviceAccountName ??= older.serviceAccount;
+  delete older.serviceAccount;
   for (const container of spec.containers) applyContainerDefaults(container);
   for (const container of spec.initContainers ?? []) applyContainerDefaults(container);
   for (const volume of spec.volumes ?? []) applyVolumeDefaults(volume);

@@ -69,10 +69,11 @@ const fields: Readonly<Record<string, Schema>> = {
     format: 'dns-label',
   }),
   securityContext: podSecuritySchema,
-  serviceAccountName: oneOf('Accepted for clients that send it: pods have no account of the API.', [
-    'default',
-  ]),
-  serviceAccount: oneOf('The older name of serviceAccountName.', ['default']),
+  serviceAccountName: text(
+    'The ServiceAccount that the pod runs as, in its namespace: default where none is named.',
+    { format: 'dns-subdomain' },
+  ),
+  serviceAccount: text('The older name of serviceAccountName.', { format: 'dns-subdomain' }),
   automountServiceAccountToken: flag('Only false: pods have no account of the API.'),
   enableServiceLinks: flag(
     'Accepted for clients that send it: services are found by name, not by variables.',

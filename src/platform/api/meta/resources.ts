@@ -17,6 +17,7 @@ export const resources = {
   secrets: core('secrets'),
   services: core('services'),
   persistentVolumeClaims: core('persistentvolumeclaims'),
+  serviceAccounts: core('serviceaccounts'),
   events: core('events'),
   deployments: { group: 'apps', version: 'v1', plural: 'deployments' },
   replicaSets: { group: 'apps', version: 'v1', plural: 'replicasets' },

@@ -123,6 +123,8 @@ function valueIn(type: string, value: bigint | Uint8Array, depth: number, readin
       return integerIn(value) !== 0;
     case 'bytes':
       return base64Of(bytesIn(value));
+    case 'texts':
+      return Array.from(wireFields(bytesIn(value)), (part) => textIn(part.value));
     case 'quantity':
       return partsOf(value).text(1);
     case 'time': {

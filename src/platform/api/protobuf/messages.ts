@@ -9,6 +9,8 @@ export type ScalarType =
   | 'integer'
   | 'boolean'
   | 'bytes'
+  /** A message that is a list of texts and nothing else. */
+  | 'texts'
   | 'time'
   | 'quantity'
   | 'int-or-string';
@@ -188,12 +190,15 @@ export const messages: Readonly<Record<string, Message>> = {
     5 activeDeadlineSeconds *integer
     6 dnsPolicy string
     7 nodeSelector {}string
+    8 serviceAccountName string
+    9 serviceAccount string
     10 nodeName string
     14 securityContext *Empty
     16 hostname string
     17 subdomain string
     19 schedulerName string
-    20 initContainers []Container`),
+    20 initContainers []Container
+    21 automountServiceAccountToken *boolean`),
   Container: message(`
     1 name string
     2 image string
@@ -224,6 +229,94 @@ export const messages: Readonly<Record<string, Message>> = {
     3 status -`),
   ScaleSpec: message(`
     1 replicas integer`),
+  ServiceAccount: message(`
+    1 metadata ObjectMeta
+    2 secrets []ObjectReference
+    3 imagePullSecrets []LocalReference
+    4 automountServiceAccountToken *boolean`),
+  ObjectReference: message(`
+    3 name string`),
+  LocalReference: message(`
+    1 name string`),
+  Role: message(`
+    1 metadata ObjectMeta
+    2 rules []PolicyRule`),
+  ClusterRole: message(`
+    1 metadata ObjectMeta
+    2 rules []PolicyRule
+    3 aggregationRule *AggregationRule`),
+  PolicyRule: message(`
+    1 verbs []string
+    2 apiGroups []string
+    3 resources []string
+    4 resourceNames []string
+    5 nonResourceURLs []string`),
+  AggregationRule: message(`
+    1 clusterRoleSelectors []LabelSelector`),
+  RoleBinding: message(`
+    1 metadata ObjectMeta
+    2 subjects []Subject
+    3 roleRef RoleRef`),
+  Subject: message(`
+    1 kind string
+    2 apiGroup string
+    3 name string
+    4 namespace string`),
+  RoleRef: message(`
+    1 apiGroup string
+    2 kind string
+    3 name string`),
+  TokenRequest: message(`
+    1 metadata ObjectMeta
+    2 spec TokenRequestSpec
+    3 status -`),
+  TokenRequestSpec: message(`
+    1 audiences []string
+    3 boundObjectRef *BoundObject
+    4 expirationSeconds *integer`),
+  BoundObject: message(`
+    1 kind string
+    2 apiVersion string
+    3 name string
+    4 uid string`),
+  TokenReview: message(`
+    1 metadata ObjectMeta
+    2 spec TokenReviewSpec
+    3 status -`),
+  TokenReviewSpec: message(`
+    1 token string
+    2 audiences []string`),
+  SelfSubjectReview: message(`
+    1 metadata ObjectMeta
+    2 status -`),
+  AccessReview: message(`
+    1 metadata ObjectMeta
+    2 spec AccessReviewSpec
+    3 status -`),
+  AccessReviewSpec: message(`
+    1 resourceAttributes *ResourceAttributes
+    2 nonResourceAttributes *PathAttributes
+    3 user string
+    4 groups []string
+    5 extra {}texts
+    6 uid string`),
+  ResourceAttributes: message(`
+    1 namespace string
+    2 verb string
+    3 group string
+    4 version string
+    5 resource string
+    6 subresource string
+    7 name string`),
+  PathAttributes: message(`
+    1 path string
+    2 verb string`),
+  RulesReview: message(`
+    1 metadata ObjectMeta
+    2 spec RulesReviewSpec
+    3 status -`),
+  RulesReviewSpec: message(`
+    1 namespace string`),
   Empty: {},
 };
 
@@ -239,4 +332,16 @@ export const messageOfKind: Readonly<Record<string, string>> = {
   'batch/v1/CronJob': 'CronJob',
   'policy/v1/Eviction': 'Eviction',
   'autoscaling/v1/Scale': 'Scale',
+  'v1/ServiceAccount': 'ServiceAccount',
+  'rbac.authorization.k8s.io/v1/Role': 'Role',
+  'rbac.authorization.k8s.io/v1/ClusterRole': 'ClusterRole',
+  'rbac.authorization.k8s.io/v1/RoleBinding': 'RoleBinding',
+  'rbac.authorization.k8s.io/v1/ClusterRoleBinding': 'RoleBinding',
+  'authentication.k8s.io/v1/TokenRequest': 'TokenRequest',
+  'authentication.k8s.io/v1/TokenReview': 'TokenReview',
+  'authentication.k8s.io/v1/SelfSubjectReview': 'SelfSubjectReview',
+  'authorization.k8s.io/v1/SubjectAccessReview': 'AccessReview',
+  'authorization.k8s.io/v1/LocalSubjectAccessReview': 'AccessReview',
+  'authorization.k8s.io/v1/SelfSubjectAccessReview': 'AccessReview',
+  'authorization.k8s.io/v1/SelfSubjectRulesReview': 'RulesReview',
 };

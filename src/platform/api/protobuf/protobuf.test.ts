@@ -152,9 +152,11 @@ test('a field that is not known refuses the body where it says something', () =>
     /field 11 of PodSpec is not known/,
   );
   assert.throws(
-    () => parseKubernetesProtobuf(body('rbac.authorization.k8s.io/v1', 'Role', message())),
+    () => parseKubernetesProtobuf(body('node.k8s.io/v1', 'RuntimeClass', message())),
     (error) =>
-      error instanceof StatusError && error.httpStatus === 415 && /Role/.test(error.message),
+      error instanceof StatusError &&
+      error.httpStatus === 415 &&
+      /RuntimeClass/.test(error.message),
   );
 });
 

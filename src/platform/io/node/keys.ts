@@ -3,7 +3,15 @@
  * takes. What builds certificates is loaded when it is first needed, so that a
  * command which issues none does not carry it in memory.
  */
-import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  sign,
+  verify,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto';
 import type * as x509Types from '@peculiar/x509';
 import { assert, errorText, SelvageError } from '#base/mod.ts';
 import type { CertificateProfile, CertificateRequest, CertificateSubject, Keys } from '../keys.ts';
@@ -151,8 +159,39 @@ async function issue(
   return pemOf(certificate.toString('pem'));
 }
 
+/** A server verifies with one key again and again. */
+let lastPublicKey: { readonly pem: string; readonly key: KeyObject } | undefined;
+
+function publicKeyObject(pem: string): KeyObject {
+  if (lastPublicKey?.pem !== pem) lastPublicKey = { pem, key: createPublicKey(pem) };
+  return lastPublicKey.key;
+}
+
+/** The form of signatures in JSON Web Signatures: two numbers, without their lengths. */
+const signatureForm = { dsaEncoding: 'ieee-p1363' } as const;
+
 export function createNodeKeys(): Keys {
   return {
+    sign: async (privateKeyPem, message) =>
+      sign('sha256', message, { key: createPrivateKey(privateKeyPem), ...signatureForm }),
+    verify: (publicKeyPem, message, signature) =>
+      verify(
+        'sha256',
+        message,
+        { key: publicKeyObject(publicKeyPem), ...signatureForm },
+        signature,
+      ),
+    publicKeyAsJson(publicKeyPem) {
+      const {
+        kty = '',
+        crv = '',
+        x = '',
+        y = '',
+      } = createPublicKey(publicKeyPem).export({
+        format: 'jwk',
+      });
+      return { kty, crv, x, y };
+    },
     ...createNodeRequesterKeys(),
     readRequest,
     issueCertificate: issue,

@@ -15,6 +15,7 @@ import type {
   ReplicaSet,
   Service,
   StatefulSet,
+  ServiceAccount,
 } from '#platform/api/mod.ts';
 import type { Client, EventRecorder } from '#platform/client/mod.ts';
 import type { Clock, Logger, Random, Timers } from '#platform/io/mod.ts';
@@ -35,6 +36,7 @@ export interface SharedInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
+  readonly serviceAccounts: Informer<ServiceAccount>;
   readonly clusterRoles: Informer<ClusterRole>;
   /** Of every kind that is stored now: those above, and those that people declare. */
   readonly all: readonly StoredKind[];

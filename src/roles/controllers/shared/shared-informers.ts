@@ -100,6 +100,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     pods: of(resources.pods),
     nodes: of(resources.nodes),
     namespaces: of(resources.namespaces),
+    serviceAccounts: of(resources.serviceAccounts),
     clusterRoles: of(resources.clusterRoles),
   };
 }

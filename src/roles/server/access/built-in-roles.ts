@@ -72,6 +72,8 @@ const viewRules = [
     'limitranges',
     'namespaces',
     'namespaces/status',
+    'persistentvolumeclaims',
+    'persistentvolumeclaims/status',
     'pods',
     'pods/log',
     'pods/status',
@@ -99,7 +101,17 @@ const viewRules = [
 ];
 
 const editRules = [
-  rule(write, '', 'configmaps', 'events', 'pods', 'secrets', 'serviceaccounts', 'services'),
+  rule(
+    write,
+    '',
+    'configmaps',
+    'events',
+    'persistentvolumeclaims',
+    'pods',
+    'secrets',
+    'serviceaccounts',
+    'services',
+  ),
   rule(read, '', 'pods/attach', 'pods/exec', 'pods/portforward', 'secrets'),
   rule(['create'], '', 'pods/attach', 'pods/eviction', 'pods/exec', 'pods/portforward'),
   rule(['create'], '', 'serviceaccounts/token'),

@@ -98,6 +98,8 @@ export function targetOf(row: RouteRow): string {
     .replace('{version}', 'v1')
     .replace('{group}', 'apps')
     .replace('{rest...}', '');
+  // What is tried must leave what is tried after it as it is.
+  if (row.method === 'DELETE' && row.subject.type === 'resource') return `${path}?dryRun=All`;
   return row.watch ? `${path}?watch=true` : path;
 }
 

@@ -1,5 +1,6 @@
 /** The one list of admitters, in the order in which they are asked. */
 import { escalationAdmitter } from '../access/escalation.ts';
+import { podAccountAdmitter } from '../access/pod-account.ts';
 import type { Admitter } from './types.ts';
 
-export const builtInAdmitters: readonly Admitter[] = [escalationAdmitter];
+export const builtInAdmitters: readonly Admitter[] = [escalationAdmitter, podAccountAdmitter];

@@ -1,0 +1,192 @@
+// Giving people and programs access, with the real kubectl: the commands of
+// docs/operations/access.md, and what those who were given something can do then.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startFleet, type TestFleet } from './helpers/fleet.ts';
+
+let fleet: TestFleet;
+
+before(async () => {
+  fleet = await startFleet(['--nodes', '1']);
+});
+
+after(() => fleet.remove());
+
+async function canI(words: readonly string[]): Promise<string> {
+  const { stdout } = await fleet.kubectl.attempt(['auth', 'can-i', ...words]);
+  return stdout.trim();
+}
+
+test('kubectl asks who it is and what it may do', async () => {
+  const { kubectl } = fleet;
+  const whoami = await kubectl.ok(['auth', 'whoami', '-o', 'json']);
+  const { userInfo } = (JSON.parse(whoami) as { status: { userInfo: { groups: string[] } } })
+    .status;
+  assert.deepEqual(userInfo.groups, ['system:masters', 'system:authenticated']);
+  assert.equal(await canI(['create', 'deployments']), 'yes');
+  assert.equal(await canI(['create', 'deployments', '--as', 'ann']), 'no');
+  assert.match(await kubectl.ok(['auth', 'can-i', '--list']), /\*\.\*\s+\[\]\s+\[\]\s+\[\*\]/);
+  assert.match(
+    await kubectl.ok(['auth', 'can-i', '--list', '--as', 'ann']),
+    /selfsubjectreviews\.authentication\.k8s\.io\s+\[\]\s+\[\]\s+\[create\]/,
+  );
+});
+
+test('a person is given a role in a namespace, and can give on what it holds', async () => {
+  const { kubectl } = fleet;
+  await kubectl.ok(['create', 'namespace', 'shop']);
+  await kubectl.ok([
+    'create',
+    'rolebinding',
+    'ann-edits',
+    '--clusterrole=edit',
+    '--user=ann',
+    '-n',
+    'shop',
+  ]);
+  const ann = ['--as', 'ann', '-n', 'shop'];
+  assert.equal(await canI(['create', 'deployments.apps', ...ann]), 'yes');
+  assert.equal(await canI(['create', 'deployments.apps', '--as', 'ann']), 'no');
+  assert.equal(await canI(['get', 'pods', '--subresource=log', ...ann]), 'yes');
+  await kubectl.ok(['create', 'configmap', 'settings', '--from-literal=a=b', ...ann]);
+  const refused = await kubectl.attempt([
+    'create',
+    'rolebinding',
+    'more',
+    '--clusterrole=cluster-admin',
+    '--user=ann',
+    ...ann,
+  ]);
+  assert.match(refused.stderr, /User "ann" cannot create resource "rolebindings"/);
+  await kubectl.ok([
+    'create',
+    'rolebinding',
+    'bert-administers',
+    '--clusterrole=admin',
+    '--user=bert',
+    '-n',
+    'shop',
+  ]);
+  const bert = ['--as', 'bert', '-n', 'shop'];
+  await kubectl.ok([
+    'create',
+    'role',
+    'reader',
+    '--verb=get,list',
+    '--resource=pods,pods/log',
+    ...bert,
+  ]);
+  await kubectl.ok(['create', 'rolebinding', 'readers', '--role=reader', '--group=team', ...bert]);
+  assert.equal(
+    await canI(['list', 'pods', '--as', 'carl', '--as-group', 'team', '-n', 'shop']),
+    'yes',
+  );
+  const upwards = await kubectl.attempt([
+    'create',
+    'rolebinding',
+    'more',
+    '--clusterrole=cluster-admin',
+    '--user=bert',
+    ...bert,
+  ]);
+  assert.match(upwards.stderr, /attempting to grant RBAC permissions not currently held/);
+  assert.match(
+    await kubectl.ok(['get', 'rolebindings', '-n', 'shop', '-o', 'wide']),
+    /readers\s+Role\/reader\s+\d+s\s+team/,
+  );
+});
+
+test('roles are made whole from a manifest, and aggregated by their labels', async () => {
+  const { kubectl } = fleet;
+  await kubectl.ok([
+    'create',
+    'clusterrole',
+    'site-reader',
+    '--verb=get,list,watch',
+    '--resource=sites.selvage.dev',
+  ]);
+  await kubectl.ok([
+    'create',
+    'clusterrolebinding',
+    'site-readers',
+    '--clusterrole=site-reader',
+    '--group=sites',
+  ]);
+  const asked = ['list', 'sites.selvage.dev', '--as', 'dora', '--as-group', 'sites'];
+  assert.equal(await canI(asked), 'yes');
+  const manifest = (verbs: string): string => `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: site-reader
+  labels: { rbac.authorization.k8s.io/aggregate-to-view: "true" }
+rules: [{ apiGroups: [selvage.dev], resources: [sites], verbs: [${verbs}] }]
+`;
+  assert.match(
+    await kubectl.ok(['auth', 'reconcile', '-f', '-'], manifest('get, update')),
+    /site-reader reconciled/,
+  );
+  const role = await kubectl.json<{ rules: { verbs: string[] }[] }>([
+    'get',
+    'clusterrole',
+    'site-reader',
+  ]);
+  assert.deepEqual(role.rules.flatMap(({ verbs }) => verbs).toSorted(), [
+    'get',
+    'list',
+    'update',
+    'watch',
+  ]);
+  const view = ['get', 'clusterrole', 'view', '-o', 'jsonpath={.rules[*].apiGroups}'];
+  for (let tries = 0; !(await kubectl.ok(view)).includes('selvage.dev'); tries += 1) {
+    assert.ok(tries < 50, 'the role is part of view');
+  }
+});
+
+test('a program uses the token of its ServiceAccount, until the account is deleted', async () => {
+  const { kubectl } = fleet;
+  await kubectl.ok(['create', 'serviceaccount', 'robot', '-n', 'shop']);
+  await kubectl.ok([
+    'create',
+    'rolebinding',
+    'robot-views',
+    '--clusterrole=view',
+    '--serviceaccount=shop:robot',
+    '-n',
+    'shop',
+  ]);
+  const token = (
+    await kubectl.ok(['create', 'token', 'robot', '-n', 'shop', '--duration=20m'])
+  ).trim();
+  const ask = async (path: string): Promise<number> => await fetchTrusting(path, token);
+  assert.equal(await ask('/api/v1/namespaces/shop/pods'), 200);
+  assert.equal(await ask('/api/v1/namespaces/shop/secrets'), 403);
+  assert.equal(await ask('/api/v1/namespaces/default/pods'), 403);
+  const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } };
+  const reviewed = await kubectl.ok(
+    ['create', '-f', '-', '-o', 'jsonpath={.status.user.username}'],
+    JSON.stringify(review),
+  );
+  assert.equal(reviewed, 'system:serviceaccount:shop:robot');
+  assert.match(await kubectl.ok(['get', 'sa', '-n', 'shop']), /default\s+0[\s\S]*robot\s+0/);
+  await kubectl.ok(['delete', 'serviceaccount', 'robot', '-n', 'shop']);
+  assert.equal(await ask('/api/v1/namespaces/shop/pods'), 401);
+});
+
+/** The status of a GET with a bearer token and no certificate. */
+async function fetchTrusting(path: string, token: string): Promise<number> {
+  const { request } = await import('node:https');
+  const config = await fleet.kubectl.json<{
+    clusters: { cluster: { 'certificate-authority-data': string } }[];
+  }>(['config', 'view', '--raw']);
+  const ca = Buffer.from(config.clusters[0]?.cluster['certificate-authority-data'] ?? '', 'base64');
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${token}` };
+    request({ host: '127.0.0.1', port: fleet.apiPort, path, headers, ca }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    })
+      .on('error', reject)
+      .end();
+  });
+}
