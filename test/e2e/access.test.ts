@@ -1,8 +1,12 @@
 // Giving people and programs access, with the real kubectl: the commands of
 // docs/operations/access.md, and what those who were given something can do then.
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startFleet, type TestFleet } from './helpers/fleet.ts';
+import { run } from './helpers/kubectl.ts';
 
 let fleet: TestFleet;
 
@@ -171,6 +175,81 @@ test('a program uses the token of its ServiceAccount, until the account is delet
   assert.match(await kubectl.ok(['get', 'sa', '-n', 'shop']), /default\s+0[\s\S]*robot\s+0/);
   await kubectl.ok(['delete', 'serviceaccount', 'robot', '-n', 'shop']);
   assert.equal(await ask('/api/v1/namespaces/shop/pods'), 401);
+});
+
+test('a person asks for a certificate, an administrator approves it, and the person uses it', async (context) => {
+  const { kubectl } = fleet;
+  const folder = mkdtempSync(join(tmpdir(), 'access-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const key = join(folder, 'key.pem');
+  const words = ['req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', key];
+  const request = async (subject: string): Promise<string> => {
+    const { status, stdout, stderr } = await run('openssl', [...words, '-subj', subject]);
+    assert.equal(status, 0, stderr);
+    return Buffer.from(stdout).toString('base64');
+  };
+  const ask = async (name: string, subject: string): Promise<void> => {
+    const signerName = 'kubernetes.io/kube-apiserver-client';
+    const spec = {
+      request: await request(subject),
+      signerName,
+      usages: ['client auth'],
+      expirationSeconds: 7_200,
+    };
+    const metadata = { name };
+    const body = {
+      apiVersion: 'certificates.k8s.io/v1',
+      kind: 'CertificateSigningRequest',
+      metadata,
+      spec,
+    };
+    await kubectl.ok(['create', '-f', '-'], JSON.stringify(body));
+  };
+  await ask('root', '/CN=eve/O=system:masters');
+  await kubectl.ok(['certificate', 'approve', 'root']);
+  await kubectl.ok(['wait', 'csr/root', '--for=condition=Failed']);
+  await ask('no', '/CN=eve');
+  assert.match(await kubectl.ok(['certificate', 'deny', 'no']), /denied/);
+  await ask('fay', '/CN=fay/O=team');
+  await kubectl.ok(['certificate', 'approve', 'fay']);
+  const certificate = ['get', 'csr', 'fay', '-o', 'jsonpath={.status.certificate}'];
+  let given = '';
+  for (let tries = 0; given === ''; tries += 1) {
+    assert.ok(tries < 50, 'the certificate is issued');
+    given = await kubectl.ok(certificate);
+  }
+  const listed = await kubectl.ok(['get', 'csr']);
+  assert.match(listed, /^root .*Approved,Failed$/m);
+  assert.match(listed, /^no .*Denied$/m);
+  assert.match(listed, /^fay .*120m +Approved,Issued$/m);
+  const file = join(folder, 'fay.pem');
+  writeFileSync(file, Buffer.from(given, 'base64'));
+  const own = ['--user', 'fay', '--client-certificate', file, '--client-key', key];
+  const config = join(folder, 'kubeconfig');
+  writeFileSync(config, readFileSync(fleet.kubeconfig));
+  const set = await run('kubectl', [
+    '--kubeconfig',
+    config,
+    'config',
+    'set-credentials',
+    'fay',
+    ...own.slice(2),
+    '--embed-certs',
+  ]);
+  assert.equal(set.status, 0, set.stderr);
+  const asFay = await run('kubectl', ['--kubeconfig', config, '--user', 'fay', 'auth', 'whoami']);
+  assert.match(asFay.stdout, /Username\s+fay\s+Groups\s+\[team system:authenticated\]/);
+  const pods = await run('kubectl', [
+    '--kubeconfig',
+    config,
+    '--user',
+    'fay',
+    'get',
+    'pods',
+    '-n',
+    'shop',
+  ]);
+  assert.equal(pods.status, 0, 'the group team reads pods there');
 });
 
 /** The status of a GET with a bearer token and no certificate. */

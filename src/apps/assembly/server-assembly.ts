@@ -253,6 +253,7 @@ export async function assembleServer(
   );
   linkAddress = linkListener.address;
   const controllers = startControllers({
+    signUserCertificate: (requestPem, options) => authority.issueUser(requestPem, options),
     clientFor: (name) => clientFor(`system:controller:${name}`, 'system:controllers'),
     clock,
     timers,

@@ -80,7 +80,8 @@ export type Subresource =
   | 'portforward'
   | 'eviction'
   | 'finalize'
-  | 'token';
+  | 'token'
+  | 'approval';
 
 /** How a kind came about that is not one of the program's. */
 export interface DeclaredKind {

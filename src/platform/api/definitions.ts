@@ -12,6 +12,7 @@ import { selfSubjectRulesReviewDefinition } from './authorization/self-subject-r
 import { subjectAccessReviewDefinition } from './authorization/subject-access-review.ts';
 import { cronJobDefinition } from './batch/cron-job.ts';
 import { jobDefinition } from './batch/job.ts';
+import { certificateSigningRequestDefinition } from './certificates/certificate-signing-request.ts';
 import { leaseDefinition } from './coordination/lease.ts';
 import { configMapDefinition } from './core/config-map.ts';
 import { endpointsDefinition } from './core/endpoints.ts';
@@ -59,6 +60,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   clusterRoleDefinition,
   roleBindingDefinition,
   clusterRoleBindingDefinition,
+  certificateSigningRequestDefinition,
   tokenReviewDefinition,
   selfSubjectReviewDefinition,
   subjectAccessReviewDefinition,

@@ -174,6 +174,7 @@ export function subresourceShape(
     portforward: { group, version, kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
     eviction: { group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
     finalize: { group, version, kind, verbs: ['update'] },
+    approval: { group, version, kind, verbs: ['get', 'patch', 'update'] },
     token: {
       group: 'authentication.k8s.io',
       version: 'v1',

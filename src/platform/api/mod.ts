@@ -262,3 +262,8 @@ export {
 } from './authentication/token-request.ts';
 export { type AccessReviewSpec } from './authorization/access-fields.ts';
 export { defaultServiceAccountName, type ServiceAccount } from './core/service-account.ts';
+export {
+  certificatesGroup,
+  type CertificateSigningRequest,
+  userCertificateSigner,
+} from './certificates/certificate-signing-request.ts';

@@ -60,6 +60,7 @@ test('plain and aggregated discovery name the same kinds with their scopes and v
     'discovery.k8s.io',
     'coordination.k8s.io',
     'rbac.authorization.k8s.io',
+    'certificates.k8s.io',
     'authentication.k8s.io',
     'authorization.k8s.io',
     'selvage.dev',

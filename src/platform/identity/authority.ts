@@ -24,6 +24,8 @@ import { IdentityError } from './errors.ts';
 import { keyIdBytes, keyIdOf, publicKeyHashOf } from './key-id.ts';
 import { nodeDnsNames, nodesGroup, nodeSubject, nodeUserPrefix } from './user.ts';
 
+/** Of users and groups that are parts of the system. */
+const reservedPrefix = 'system:';
 const dayMs = 86_400_000;
 const authorityLifetimeMs = 3_652 * dayMs;
 const serverLifetimeMs = 365 * dayMs;
@@ -65,6 +67,15 @@ export interface CertificateAuthority {
     readonly organizations: readonly string[];
     readonly lifetimeMs?: number;
   }): Promise<Credentials>;
+  /**
+   * A certificate for a user's own request: its key, its common name and organizations.
+   * Names of the system's own parts (`system:…`) are given to nobody. Default lifetime:
+   * 365 days. Throws IdentityError IDENTITY_NAME_RESERVED, SelvageError KEYS_BAD_REQUEST.
+   */
+  issueUser(
+    certificateRequestPem: string,
+    options?: { readonly lifetimeMs?: number },
+  ): Promise<string>;
   /**
    * A certificate for the key of a node's request, as `system:node:<name>` with the
    * SPIFFE id spiffe://selvage/node/<name>. Whatever else the request says is ignored.
@@ -190,6 +201,27 @@ class Authority implements CertificateAuthority {
     assert(!organizations.includes(nodesGroup), 'only issueNode makes a node');
     const subject: CertificateSubject = { commonName, organizations };
     return this.#issuePair(options.lifetimeMs ?? clientLifetimeMs, { subject, usage: 'client' });
+  }
+
+  async issueUser(
+    certificateRequestPem: string,
+    options: { readonly lifetimeMs?: number } = {},
+  ): Promise<string> {
+    const { keys } = this.#dependencies;
+    const { subject, publicKeyPem } = await keys.readRequest(certificateRequestPem, 'any');
+    const reserved = [subject.commonName, ...subject.organizations].find((name) =>
+      name.startsWith(reservedPrefix),
+    );
+    if (reserved !== undefined) {
+      throw new IdentityError(
+        'IDENTITY_NAME_RESERVED',
+        `the request is for ${JSON.stringify(reserved)}: names that begin with ${reservedPrefix} belong to the system`,
+      );
+    }
+    return this.#issue(publicKeyPem, options.lifetimeMs ?? clientLifetimeMs, {
+      subject,
+      usage: 'client',
+    });
   }
 
   async issueNode(

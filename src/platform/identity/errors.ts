@@ -6,6 +6,8 @@ export type IdentityErrorCode =
   | 'IDENTITY_AUTHORITY_BROKEN'
   /** The authority's own certificate has ended: nothing can be issued any more. */
   | 'IDENTITY_AUTHORITY_EXPIRED'
+  /** A certificate request for the name of a part of the system. */
+  | 'IDENTITY_NAME_RESERVED'
   /** A text that is no join token at all. */
   | 'IDENTITY_TOKEN_FORM';
 

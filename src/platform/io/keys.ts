@@ -43,8 +43,12 @@ export interface Keys {
   createKeyPair(): Promise<KeyPair>;
   /** PEM of a PKCS#10 request signed by the pair. */
   createRequest(pair: KeyPair, subject: CertificateSubject): Promise<string>;
-  /** Parses and verifies the request's own signature; throws SelvageError KEYS_BAD_REQUEST. */
-  readRequest(requestPem: string): Promise<CertificateRequest>;
+  /**
+   * Parses and verifies the request's own signature; throws SelvageError KEYS_BAD_REQUEST.
+   * `any`: also keys that `createKeyPair` does not make, as people's tools do: ECDSA over
+   * P-384, Ed25519, RSA of 2048 bits and more.
+   */
+  readRequest(requestPem: string, keyForm?: 'own' | 'any'): Promise<CertificateRequest>;
   /** PEM of a certificate over `publicKeyPem`, signed by the issuer (self-signed where absent). */
   issueCertificate(
     profile: CertificateProfile,

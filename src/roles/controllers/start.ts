@@ -10,6 +10,11 @@ import {
   runManager,
   type WorkQueue,
 } from '#platform/reconcile/mod.ts';
+import {
+  certificateReconciler,
+  type SignUserCertificate,
+  watchForCertificates,
+} from './certificate/reconcile.ts';
 import { clusterRoleReconciler, watchForClusterRoles } from './cluster-role/reconcile.ts';
 import { cronJobReconciler, watchForCronJobs } from './cron-job/reconcile.ts';
 import { daemonSetReconciler, watchForDaemonSets } from './daemon-set/reconcile.ts';
@@ -32,6 +37,8 @@ export interface ControllersOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
+  /** Absent: no certificates are signed here. */
+  readonly signUserCertificate?: SignUserCertificate;
 }
 
 export interface Controllers {
@@ -84,6 +91,9 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
     run('garbage-collector', watchForGarbage, garbageReconciler),
     run('clusterrole-aggregation-controller', watchForClusterRoles, clusterRoleReconciler),
+    run('csrsigning-controller', watchForCertificates, (context) =>
+      certificateReconciler(context, options.signUserCertificate),
+    ),
     run('serviceaccount-controller', watchForServiceAccounts, serviceAccountReconciler),
     run('namespace-controller', watchForNamespaces, (context) =>
       namespaceReconciler(context, () => namespaceContents(informers)),

@@ -160,6 +160,7 @@ function kindRows(
     const pattern = `${object}/${subresource}`;
     switch (subresource) {
       case 'status':
+      case 'approval':
         add('GET', pattern, 'get', getHandler(parts, definition), subresource);
         add('PUT', pattern, 'update', updateHandler(parts, definition, 'status'), subresource);
         add('PATCH', pattern, 'patch', patchHandler(parts, definition, 'status'), subresource);

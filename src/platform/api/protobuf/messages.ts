@@ -59,7 +59,8 @@ export const messages: Readonly<Record<string, Message>> = {
     11 labels {}string
     12 annotations {}string
     13 ownerReferences []OwnerReference
-    14 finalizers []string`),
+    14 finalizers []string
+    17 managedFields -`),
   OwnerReference: message(`
     1 kind string
     3 name string
@@ -317,6 +318,29 @@ export const messages: Readonly<Record<string, Message>> = {
     3 status -`),
   RulesReviewSpec: message(`
     1 namespace string`),
+  CertificateSigningRequest: message(`
+    1 metadata ObjectMeta
+    2 spec CertificateSigningRequestSpec
+    3 status CertificateSigningRequestStatus`),
+  CertificateSigningRequestSpec: message(`
+    1 request bytes
+    2 username string
+    3 uid string
+    4 groups []string
+    5 usages []string
+    6 extra {}texts
+    7 signerName string
+    8 expirationSeconds *integer`),
+  CertificateSigningRequestStatus: message(`
+    1 conditions []CertificateSigningRequestCondition
+    2 certificate bytes`),
+  CertificateSigningRequestCondition: message(`
+    1 type string
+    2 reason string
+    3 message string
+    4 lastUpdateTime time
+    5 lastTransitionTime time
+    6 status string`),
   Empty: {},
 };
 
@@ -337,6 +361,7 @@ export const messageOfKind: Readonly<Record<string, string>> = {
   'rbac.authorization.k8s.io/v1/ClusterRole': 'ClusterRole',
   'rbac.authorization.k8s.io/v1/RoleBinding': 'RoleBinding',
   'rbac.authorization.k8s.io/v1/ClusterRoleBinding': 'RoleBinding',
+  'certificates.k8s.io/v1/CertificateSigningRequest': 'CertificateSigningRequest',
   'authentication.k8s.io/v1/TokenRequest': 'TokenRequest',
   'authentication.k8s.io/v1/TokenReview': 'TokenReview',
   'authentication.k8s.io/v1/SelfSubjectReview': 'SelfSubjectReview',

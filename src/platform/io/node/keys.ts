@@ -55,15 +55,23 @@ async function publicKeyOf(pem: string): Promise<CryptoKey> {
   return webcrypto.subtle.importKey('spki', der, algorithm, true, ['verify']);
 }
 
+/** Of any kind: nothing is verified with it here. */
+function subjectKeyOf(x509: X509Library, pem: string): InstanceType<X509Library['PublicKey']> {
+  return new x509.PublicKey(createPublicKey(pem).export({ type: 'spki', format: 'der' }));
+}
+
 const pemOf = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`);
 
-async function readRequest(requestPem: string): Promise<CertificateRequest> {
+async function readRequest(
+  requestPem: string,
+  keyForm: 'own' | 'any' = 'own',
+): Promise<CertificateRequest> {
   const refuse = (why: string, cause?: unknown): SelvageError =>
     new SelvageError('KEYS_BAD_REQUEST', `not a usable certificate request: ${why}`, { cause });
   if (requestPem.length > requestMaxLength) {
     throw refuse(`it is longer than ${requestMaxLength} characters`);
   }
-  if (!/^-----BEGIN (NEW )?CERTIFICATE REQUEST-----\n/.test(requestPem)) {
+  if (!/^-----BEGIN (NEW )?CERTIFICATE REQUEST-----\r?\n/.test(requestPem)) {
     throw refuse('it is not PEM of a CERTIFICATE REQUEST');
   }
   const x509 = await library();
@@ -79,9 +87,7 @@ async function readRequest(requestPem: string): Promise<CertificateRequest> {
       format: 'der',
       type: 'spki',
     });
-    if (publicKey.asymmetricKeyDetails?.namedCurve !== curveOfKeys) {
-      throw new Error('its key is not one of the curve P-256');
-    }
+    requireKey(publicKey, keyForm);
     return {
       subject: { commonName, organizations: request.subjectName.getField('O') },
       publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
@@ -90,6 +96,24 @@ async function readRequest(requestPem: string): Promise<CertificateRequest> {
     throw refuse(errorText(thrown), thrown);
   }
 }
+
+/** Throws where the key is not of a form that is believed here. */
+function requireKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject, form: string): void {
+  const { namedCurve = '', modulusLength = 0 } = asymmetricKeyDetails ?? {};
+  if (namedCurve === curveOfKeys) return;
+  if (form === 'own') throw new Error('its key is not one of the curve P-256');
+  const isGood =
+    namedCurve === 'secp384r1' ||
+    asymmetricKeyType === 'ed25519' ||
+    (asymmetricKeyType === 'rsa' && modulusLength >= rsaBitsMin && modulusLength <= rsaBitsMax);
+  if (isGood) return;
+  throw new Error(
+    `its key must be ECDSA over P-256 or P-384, Ed25519, or RSA of ${rsaBitsMin} to ${rsaBitsMax} bits`,
+  );
+}
+
+const rsaBitsMin = 2_048;
+const rsaBitsMax = 8_192;
 
 function extensionsOf(x509: X509Library, profile: CertificateProfile) {
   const isAuthority = profile.usage === 'authority';
@@ -122,14 +146,14 @@ async function issue(
   issuer: { readonly certificatePem?: string; readonly privateKeyPem: string },
 ): Promise<string> {
   const x509 = await library();
-  const publicKey = await publicKeyOf(publicKeyPem);
+  const publicKey = subjectKeyOf(x509, publicKeyPem);
   const authority =
     issuer.certificatePem === undefined
       ? undefined
       : new x509.X509Certificate(issuer.certificatePem);
   const authorityKey =
     authority === undefined
-      ? publicKey
+      ? await publicKeyOf(publicKeyPem)
       : await publicKeyOf(
           new X509Certificate(issuer.certificatePem ?? '').publicKey
             .export({

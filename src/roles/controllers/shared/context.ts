@@ -1,5 +1,6 @@
 /** What every controller is given. */
 import type {
+  CertificateSigningRequest,
   ClusterRole,
   ControllerRevision,
   CronJob,
@@ -37,6 +38,7 @@ export interface SharedInformers {
   readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
   readonly serviceAccounts: Informer<ServiceAccount>;
+  readonly certificateSigningRequests: Informer<CertificateSigningRequest>;
   readonly clusterRoles: Informer<ClusterRole>;
   /** Of every kind that is stored now: those above, and those that people declare. */
   readonly all: readonly StoredKind[];

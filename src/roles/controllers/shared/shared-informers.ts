@@ -101,6 +101,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     nodes: of(resources.nodes),
     namespaces: of(resources.namespaces),
     serviceAccounts: of(resources.serviceAccounts),
+    certificateSigningRequests: of(resources.certificateSigningRequests),
     clusterRoles: of(resources.clusterRoles),
   };
 }

@@ -65,7 +65,8 @@ export async function answerUpdate(
   const { namespace = '', name = '' } = context.parameters;
   const dryRun = isDryRun(context.query.getAll('dryRun'));
   const key = keyOf(definition, namespace, name);
-  const endpoint = scope === 'main' ? undefined : scope;
+  const { subject } = context.row;
+  const endpoint = subject.type === 'resource' ? subject.subresource : undefined;
   const admission = admissionOf(parts, definition, context, 'update', endpoint, dryRun);
   const author = authorOf(parts, context, endpoint);
   const written = await commitDraft(parts, definition, dryRun, (view) =>
