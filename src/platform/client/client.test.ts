@@ -86,7 +86,7 @@ test('names become paths, and a refusal the error that it was', async () => {
   }
   assert.deepEqual(seen, [
     'GET /api/v1/nodes/n%2F1? ',
-    'GET /apis/apps/v1/namespaces/d/deployments?labelSelector=a%3Db%2Cc ',
+    'GET /apis/apps/v1/namespaces/d/deployments?labelSelector=a%3Db%2Cc&limit=1000 ',
     'PATCH /api/v1/namespaces/d/pods/p/status? {"metadata":{}}',
     'DELETE /api/v1/namespaces/d/pods/p? {"apiVersion":"v1","kind":"DeleteOptions","propagationPolicy":"Orphan","preconditions":{"uid":"u"}}',
   ]);

@@ -8,6 +8,14 @@ import type { Transport, TransportResponse } from './transport.ts';
 import type { Client, DeleteOptions, ListOptions, ObjectList } from './types.ts';
 import { startWatch } from './watch.ts';
 
+/** Lists and watches by it have objects of the kind PartialObjectMetadata. */
+const metadataMediaType =
+  'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,' +
+  'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+
+/** Objects that a list asks for at once: neither side has more of it as text in memory. */
+const listPieceMax = 1000;
+
 /** Of one answer that is not a stream: a list of a whole fleet. */
 const answerBytesMax = 256 * 1024 * 1024;
 
@@ -18,17 +26,21 @@ export interface ClientOptions {
 
 export function createClient(transport: Transport, options: ClientOptions): Client {
   const headers = { accept: 'application/json', 'user-agent': options.userAgent };
+  const metadataHeaders = { ...headers, accept: metadataMediaType };
+  const headersFor = ({ form }: ListOptions): typeof headers =>
+    form === 'metadata' ? metadataHeaders : headers;
 
   async function send(
     method: string,
     target: string,
     body?: JsonObject | ApiObject,
     contentType = 'application/json',
+    own = headers,
   ): Promise<JsonObject> {
     const response = await transport({
       method,
       target,
-      headers: body === undefined ? headers : { ...headers, 'content-type': contentType },
+      headers: body === undefined ? own : { ...own, 'content-type': contentType },
       ...(body === undefined ? {} : { body: utf8(JSON.stringify(body)) }),
     });
     return readAnswer(response);
@@ -43,14 +55,21 @@ export function createClient(transport: Transport, options: ClientOptions): Clie
 
     async list(resource, options = {}): Promise<ObjectList> {
       const path = pathOf(resource, options.namespace ?? '');
-      const answer = await send('GET', withQuery(path, selectorsOf(options)));
-      const items = answer['items'];
-      const metadata = answer['metadata'];
-      const version = isJsonObject(metadata) ? metadata['resourceVersion'] : undefined;
-      if (!Array.isArray(items) || typeof version !== 'string') {
-        throw new ClientError('CLIENT_ANSWER_MALFORMED', `the answer to ${path} is not a list`);
+      const all: ApiObject[] = [];
+      for (let rest = ''; ;) {
+        const query = { ...selectorsOf(options), limit: String(listPieceMax) };
+        const target = withQuery(path, rest === '' ? query : { ...query, continue: rest });
+        const answer = await send('GET', target, undefined, undefined, headersFor(options));
+        const items = answer['items'];
+        const metadata = isJsonObject(answer['metadata']) ? answer['metadata'] : {};
+        const { resourceVersion, continue: more } = metadata;
+        if (!Array.isArray(items) || typeof resourceVersion !== 'string') {
+          throw new ClientError('CLIENT_ANSWER_MALFORMED', `the answer to ${path} is not a list`);
+        }
+        for (const item of items) all.push(item as unknown as ApiObject);
+        if (typeof more !== 'string' || more === '') return { items: all, resourceVersion };
+        rest = more;
       }
-      return { items: items as unknown as ApiObject[], resourceVersion: version };
     },
 
     watch(resource, options, handlers) {
@@ -62,7 +81,7 @@ export function createClient(transport: Transport, options: ClientOptions): Clie
         ...selectorsOf(options),
       });
       return startWatch(
-        () => transport({ method: 'GET', target, headers, isStream: true }),
+        () => transport({ method: 'GET', target, headers: headersFor(options), isStream: true }),
         readAnswer,
         handlers,
       );

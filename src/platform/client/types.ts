@@ -7,6 +7,8 @@ import type { JsonObject } from '#base/mod.ts';
 import type { ApiObject, GroupVersionResource } from '#platform/api/mod.ts';
 
 export interface ListOptions {
+  /** `metadata`: of each object only that, as much less to keep of large ones. Whole where absent. */
+  readonly form?: 'metadata';
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;

@@ -47,9 +47,10 @@ export function createInformer<Kind extends ApiObject = ApiObject>(
   resource: GroupVersionResource,
   options: InformerOptions,
 ): Informer<Kind> {
-  const { timers, random, namespace, labelSelector, fieldSelector } = options;
+  const { timers, random, form, namespace, labelSelector, fieldSelector } = options;
   const logger = options.logger.with({ informer: resource.plural });
   const selection: ListOptions = {
+    ...(form === undefined ? {} : { form }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(labelSelector === undefined ? {} : { labelSelector }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),

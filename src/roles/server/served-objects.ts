@@ -6,7 +6,8 @@
  * parts of the server have no use for it.
  *
  * Invariants:
- * 1. At most `servedObjectsKeptMax` are kept, those that were made last.
+ * 1. At most `servedObjectsKeptMax` are kept, those that were made last; of what goes
+ *    the store keeps bytes only, but of kinds that the hub reads all the time.
  * 2. What is handed out is shared: nobody changes it.
  */
 import { concatBytes, utf8 } from '#base/mod.ts';
@@ -59,12 +60,22 @@ export function createServedObjects(): ServedObjects {
       if (kept.size > servedObjectsKeptMax) {
         for (const oldest of kept.keys()) {
           kept.delete(oldest);
+          forgetDecoded(oldest);
           break;
         }
       }
       return made;
     },
   };
+}
+
+const readByHub = ['pods', 'nodes'];
+
+function forgetDecoded({ key, facets }: StoredObject): void {
+  if (readByHub.includes(key.resource)) return;
+  for (const value of Object.values(facets)) {
+    if (value.decoded !== undefined) value.decoded = undefined;
+  }
 }
 
 export interface ServedSource {

@@ -3,8 +3,10 @@
  * may belong to any of them.
  *
  * Invariants:
- * 1. The kinds of the program are there from the start to the end.
- * 2. A declared kind has an informer exactly while it is among those that were declared
+ * 1. Of kinds that no controller reads more of there is only the metadata: of
+ *    ConfigMaps, Secrets and whatever people declare.
+ * 2. The kinds of the program are there from the start to the end.
+ * 3. A declared kind has an informer exactly while it is among those that were declared
  *    last; in another version it gets another one.
  */
 import {
@@ -39,46 +41,55 @@ export interface OwnedInformers extends SharedInformers {
 export function createSharedInformers(options: SharedInformerOptions): OwnedInformers {
   const { client, timers, random, logger } = options;
   const listeners: ((stored: StoredKind) => void)[] = [];
-  const makeInformer = ({ resource }: KindInfo): Informer =>
+  const makeInformer = ({ resource }: KindInfo, isRead: boolean): Informer =>
     createInformer(client, resource, {
       ...{ timers, random, logger },
+      ...(isRead ? {} : { form: 'metadata' as const }),
       indexes: { [unmanagedIndex]: unmanagedIn },
     });
-  const builtIn: readonly StoredKind[] = builtInDefinitions
-    .filter((definition) => definition.storage === 'main')
-    .map((definition) => {
-      const kind = kindOf(definition);
-      return { kind, informer: makeInformer(kind), isDeclared: false };
-    });
+  /** Of the kinds that controllers read: whoever is named below is read whole. */
+  const whole = new Map<ResourceDefinition, Informer>();
   let declared: readonly StoredKind[] = [];
-  let all = builtIn;
+  let builtInKinds: readonly StoredKind[] | undefined;
+  const builtIn = (): readonly StoredKind[] =>
+    (builtInKinds ??= builtInDefinitions.filter(isStored).map((definition) => {
+      const kind = kindOf(definition);
+      const informer = whole.get(definition) ?? makeInformer(kind, false);
+      return { kind, informer, isDeclared: false };
+    }));
+
+  let allKinds: readonly StoredKind[] | undefined;
+  const all = (): readonly StoredKind[] => (allKinds ??= [...builtIn(), ...declared]);
 
   function of<Kind extends ApiObject>(resource: GroupVersionResource): Informer<Kind> {
-    const found = builtIn.find(
-      ({ kind }) =>
-        kind.resource.plural === resource.plural && kind.resource.group === resource.group,
-    );
+    const found = builtInDefinitions
+      .filter(isStored)
+      .find(({ group, plural }) => plural === resource.plural && group === resource.group);
     if (found === undefined) throw new RangeError(`no stored kind ${resource.plural}`);
-    return found.informer as Informer<Kind>;
+    const informer = makeInformer(kindOf(found), true);
+    whole.set(found, informer);
+    return informer as Informer<Kind>;
   }
 
   return {
     get all() {
-      return all;
+      return all();
     },
     onKind(listener) {
       listeners.push(listener);
-      for (const stored of all) listener(stored);
+      for (const stored of all()) listener(stored);
     },
-    builtIn: builtIn.map(({ informer }) => informer),
+    get builtIn() {
+      return builtIn().map(({ informer }) => informer);
+    },
     declare(kinds) {
       const kept = declared.filter(({ kind }) => kinds.some((other) => isSameKind(kind, other)));
       for (const stored of declared) if (!kept.includes(stored)) stored.informer.close();
       const added = kinds
         .filter((kind) => !kept.some((stored) => isSameKind(stored.kind, kind)))
-        .map((kind) => ({ kind, informer: makeInformer(kind), isDeclared: true }));
+        .map((kind) => ({ kind, informer: makeInformer(kind, false), isDeclared: true }));
       declared = [...kept, ...added];
-      all = [...builtIn, ...declared];
+      allKinds = undefined;
       for (const stored of added) {
         for (const listener of listeners) listener(stored);
         stored.informer.start();
@@ -104,6 +115,10 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     certificateSigningRequests: of(resources.certificateSigningRequests),
     clusterRoles: of(resources.clusterRoles),
   };
+}
+
+function isStored({ storage }: ResourceDefinition): boolean {
+  return storage === 'main';
 }
 
 export function kindOf(

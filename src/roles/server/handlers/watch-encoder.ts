@@ -78,7 +78,7 @@ export class WatchEncoder {
     if (this.#form === 'table') {
       return encoded(type, this.#table([served.object], served.object.metadata.resourceVersion));
     }
-    if (this.#form === 'metadata') return encoded(type, partialObjectMetadata(served.whole()));
+    if (this.#form === 'metadata') return new MetadataLine(type, served);
     return served.watchLine(type);
   }
 
@@ -112,6 +112,35 @@ export class WatchEncoder {
     this.#columnsSent = true;
     return table;
   }
+}
+
+/** Of an object without labels and annotations, about. */
+const metadataLineBytes = 400;
+
+/** By reference to who is in this process, and made into bytes for everybody else. */
+class MetadataLine implements WatchLine {
+  readonly event: { readonly type: WatchEventType; readonly object: ApiObject };
+  readonly sizeBytes: number;
+  readonly #served: ServedObject;
+
+  constructor(type: WatchEventType, served: ServedObject) {
+    const { labels, annotations } = served.object.metadata;
+    const object = partialObjectMetadata(served.object) as unknown as ApiObject;
+    this.event = { type, object };
+    this.sizeBytes = metadataLineBytes + textLengthOf(labels) + textLengthOf(annotations);
+    this.#served = served;
+  }
+
+  bytes(): Uint8Array {
+    const shown = partialObjectMetadata(this.#served.whole());
+    return utf8(`{"type":"${this.event.type}","object":${JSON.stringify(shown)}}\n`);
+  }
+}
+
+function textLengthOf(texts: Readonly<Record<string, string>> | undefined): number {
+  let length = 0;
+  for (const [name, value] of Object.entries(texts ?? {})) length += name.length + value.length;
+  return length;
 }
 
 function encoded(type: string, object: unknown): WatchLine {
