@@ -130,6 +130,22 @@ test('a rollout of a stateful set is followed, told and undone; a daemon set has
   await kubectl.ok(['delete', 'ds', 'agent']);
 });
 
+test('top shows what nodes, pods and their containers use', async () => {
+  const { kubectl } = fleet;
+  await readyPod('ledger-0');
+  const pods = await eventually('the pods were measured', 20_000, async () => {
+    const { status, stdout } = await kubectl.attempt(['top', 'pods']);
+    return status === 0 && stdout.includes('ledger-1') ? stdout : undefined;
+  });
+  assert.match(pods, /ledger-0 +[0-9]+m +[1-9][0-9]*Mi/u);
+  const containers = await kubectl.ok(['top', 'pods', '--containers', '-l', 'app=ledger']);
+  assert.match(containers, /ledger-0 +ledger +[0-9]+m +[1-9][0-9]*Mi/u);
+  const nodes = await kubectl.ok(['top', 'nodes']);
+  assert.match(nodes, /NAME +CPU\(cores\) +CPU(%|\(%\)) +MEMORY\(bytes\)/u);
+  assert.equal(nodes.trim().split('\n').length, 3, nodes);
+  assert.match(nodes, /[1-9][0-9]*m +[0-9]+% +[1-9][0-9]*Mi +[1-9][0-9]*%/u);
+});
+
 test('data goes with its claim, and not before', async () => {
   const { kubectl } = fleet;
   await kubectl.ok(['delete', '-f', '-'], ledger);

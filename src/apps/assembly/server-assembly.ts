@@ -220,6 +220,7 @@ export async function assembleServer(
     serviceNetwork: options.serviceNetwork ?? serviceNetworkFor(options.podNetwork),
     podStreams: hub.podStreams,
     nodeLiveness: (nodeName) => hub.liveness(nodeName),
+    usage: hub.usage,
     registryHandler: createRegistryHandler({ blobs, images }),
     divergence,
     backup: () =>

@@ -39,6 +39,7 @@ import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
 import { claimFolder } from './claim-folder.ts';
 import { checkIdentity } from './damaged-identity.ts';
 import { requireKnownFormat } from './state-format.ts';
+import { sampleUsage } from './usage.ts';
 import { controlGroupsHere } from './control-groups.ts';
 import { machineFacts, sampleMachine } from './machine.ts';
 import { machineAddress } from './machine-address.ts';
@@ -96,6 +97,7 @@ export async function runAgentProcess(
       onDiskFailed: () => diskFailed.resolve('disk failed'),
       controlGroups: controlGroupsHere(),
       sampleMachine: async () => sampleMachine(options.stateFolder),
+      sampleUsage: async (containers) => sampleUsage(containers),
     },
     {
       nodeName: identity.nodeName,

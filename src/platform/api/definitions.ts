@@ -27,6 +27,7 @@ import { serviceAccountDefinition } from './core/service-account.ts';
 import { serviceDefinition } from './core/service.ts';
 import type { ResourceDefinition } from './definition.ts';
 import { endpointSliceDefinition } from './discovery/endpoint-slice.ts';
+import { nodeMetricsDefinition, podMetricsDefinition } from './metrics/usage-metrics.ts';
 import { clusterRoleBindingDefinition } from './rbac/cluster-role-binding.ts';
 import { clusterRoleDefinition } from './rbac/cluster-role.ts';
 import { roleBindingDefinition } from './rbac/role-binding.ts';
@@ -70,4 +71,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   regionDefinition,
   siteDefinition,
   storageClassDefinition,
+  // Last: they share their plurals with kinds that people mean by them.
+  nodeMetricsDefinition,
+  podMetricsDefinition,
 ];

@@ -236,6 +236,7 @@ export {
 export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
 export { type LabelSelector, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';
+export { type NodeMetrics, type PodMetrics, type UsageAmounts } from './metrics/usage-metrics.ts';
 export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';
 export { type Site } from './selvage/site.ts';

@@ -65,6 +65,7 @@ test('plain and aggregated discovery name the same kinds with their scopes and v
     'authorization.k8s.io',
     'selvage.dev',
     'storage.k8s.io',
+    'metrics.k8s.io',
   ]);
   const plain = (apiResourceListOf(registry, 'apps', 'v1') as any).resources;
   const scale = plain.find((resource: { name: string }) => resource.name === 'deployments/scale');

@@ -45,6 +45,7 @@ import { createServiceCarrier } from './services/away.ts';
 import type { ForwarderState } from './services/forwarder.ts';
 import { type NodeServices, startNodeServices } from './services/node-services.ts';
 import { openOrSetAside } from './set-aside.ts';
+import { createNodeUsage, type SampleUsage } from './usage.ts';
 
 export interface AgentDependencies {
   /** The agent's own state folder. */
@@ -68,6 +69,8 @@ export interface AgentDependencies {
   readonly files?: FileTree;
   /** Absent: the machine is never found to be short of anything. */
   readonly sampleMachine?: SampleMachine;
+  /** Absent: nobody hears what is used on this machine. */
+  readonly sampleUsage?: SampleUsage;
   /** Absolute path of the JavaScript runtime that bundles are run by. */
   readonly javascriptRuntimePath: string;
   /** Program that runs WebAssembly modules; absent where none are run here. */
@@ -245,6 +248,10 @@ export async function createAgent(
     'pod.logs': createPodLogs({ disk, timers, runtime, hasPod, keeper }),
     'slice.offer': createCopyOffer(replica, options.certificateRequest),
     'pod.exec': createPodExec({ runtime, hasPod }),
+    'node.usage': createNodeUsage({
+      ...{ clock, timers, sample: dependencies.sampleUsage },
+      runs: () => runtime.list(),
+    }),
     'pod.forward': createPodForward({
       plainNet: dependencies.plainNet,
       addressOf: (uid) => supervisor.addressOf(uid),

@@ -12,5 +12,6 @@ export { type ControlGroups } from './runtimes/script/control-groups.ts';
 export { decodeLaunch, type Launch } from './runtimes/script/launch.ts';
 export { openScriptRuntime } from './runtimes/script/script-runtime.ts';
 export { setAside } from './set-aside.ts';
+export { type MeasuredContainer, type UsageAmount, type UsageSample } from './usage.ts';
 export { resolversIn } from './services/resolvers.ts';
 export { type ExitFile, type StartedFile, type StateFile } from './runtimes/script/state-file.ts';

@@ -16,6 +16,7 @@ import { Scheduling } from './scheduling.ts';
 import { Sessions } from './sessions.ts';
 import { Terminations } from './terminations.ts';
 import type { Hub, HubDependencies, HubOptions } from './types.ts';
+import { createUsage } from './usage.ts';
 import { Verdicts } from './verdicts.ts';
 
 const heartbeatIntervalMsDefault = 2_000;
@@ -125,6 +126,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     },
     podLogs: createPodLogs(sessions, timers),
     podStreams: createPodStreams(sessions, timers),
+    usage: createUsage({ clock, timers, session: (nodeName) => sessions.session(nodeName) }),
     liveness(nodeName) {
       const heartbeat = sessions.lastHeartbeat(nodeName);
       return heartbeat === undefined ? undefined : { lastHeartbeatWallMs: heartbeat.wallMs };

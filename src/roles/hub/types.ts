@@ -69,6 +69,28 @@ export interface PodStreams {
   ): PodStream;
 }
 
+/** What one node uses: the machine, and each container on it. */
+export interface NodeUsage {
+  readonly atWallMs: number;
+  /** Over how long the use of processors was measured. */
+  readonly windowMs: number;
+  readonly cpuNanoCores: number;
+  readonly memoryBytes: number;
+  readonly containers: readonly {
+    readonly podUid: string;
+    readonly container: string;
+    readonly cpuNanoCores: number;
+    readonly memoryBytes: number;
+  }[];
+}
+
+export interface HubUsage {
+  /** Asks those nodes where what is known of them is not fresh; who does not answer is passed over. */
+  refresh(nodeNames: readonly string[]): Promise<void>;
+  /** Undefined for a node that did not answer a moment ago. */
+  of(nodeName: string): NodeUsage | undefined;
+}
+
 export interface Hub {
   /** How many nodes hold a link now. */
   connectedNodes(): number;
@@ -90,6 +112,7 @@ export interface Hub {
   };
   /** Commands in containers and connections to their ports. */
   readonly podStreams: PodStreams;
+  readonly usage: HubUsage;
   /** When the node was last heard of in this process; undefined for never. */
   liveness(nodeName: string): { readonly lastHeartbeatWallMs: number } | undefined;
   /** Ends sessions and work; what is under way in the store comes back first. */

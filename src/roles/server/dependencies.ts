@@ -10,6 +10,7 @@ import type { ListSessions } from './list-sessions.ts';
 import type { PodLogSource } from './pod-logs.ts';
 import type { PodStreamSource } from './pod-streams.ts';
 import type { ServedObjects } from './served-objects.ts';
+import type { UsageSource } from './usage-metrics.ts';
 
 /** Liveness as the hub knows it, for the synthesized Leases. */
 export type NodeLiveness = (
@@ -41,6 +42,7 @@ export interface ServerParts extends AuthenticationSources {
   readonly podLogs: PodLogSource;
   readonly podStreams: PodStreamSource | undefined;
   readonly nodeLiveness: NodeLiveness;
+  readonly usage: UsageSource;
   /** First two numbers of the addresses of services. */
   readonly serviceNetwork: string;
   readonly divergence: DivergencePort | undefined;

@@ -31,6 +31,7 @@ import { openStore, type Store } from '#platform/store/mod.ts';
 import type { Admitter } from './admission/types.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
+import type { NodeUsage } from './usage-metrics.ts';
 
 export type Identity = 'admin' | 'viewer' | 'controller' | 'node-1' | 'stranger' | 'nobody';
 
@@ -77,6 +78,8 @@ export interface TestServer {
   readonly store: Store;
   readonly images: TaggedImages;
   readonly logs: OpenedLog[];
+  /** What nodes answer when they are asked what they use, and who was asked. */
+  readonly usage: { readonly answers: Map<string, NodeUsage>; readonly asked: string[] };
   /** What the audit log was given. */
   readonly audited: readonly AuditEvent[];
   readonly audit: { omitted: number };
@@ -112,6 +115,7 @@ export async function withServer(
     random,
   });
   const logs: OpenedLog[] = [];
+  const usage: TestServer['usage'] = { answers: new Map(), asked: [] };
   const audited: AuditEvent[] = [];
   const audit = { omitted: 0 };
   const nodeCertificates = createNodeCertificates({
@@ -142,6 +146,12 @@ export async function withServer(
     podLogs: logSourceInto(logs),
     nodeLiveness: (name) =>
       name === 'node-1' ? { lastHeartbeatWallMs: 1_700_000_000_000 } : undefined,
+    usage: {
+      async refresh(names) {
+        usage.asked.push(...names);
+      },
+      of: (name) => usage.answers.get(name),
+    },
     registryHandler: createRegistryHandler({ blobs, images }),
     linkAddress: () => ({ host: '127.0.0.1', port: 7443 }),
     version: {
@@ -163,6 +173,7 @@ export async function withServer(
       store,
       images,
       logs,
+      usage,
       audited,
       audit,
       call: (method, target, options = {}) => call(server, method, target, options),

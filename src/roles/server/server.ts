@@ -61,6 +61,7 @@ import type { RouteRow, RouteTable } from './route-table.ts';
 import { createRoutes } from './routes.ts';
 import { fieldSelectorOf } from './selection.ts';
 import { createServedObjects } from './served-objects.ts';
+import type { UsageSource } from './usage-metrics.ts';
 
 export interface ServerDependencies {
   readonly store: Store;
@@ -85,6 +86,8 @@ export interface ServerDependencies {
   readonly serviceNetwork?: string;
   /** Absent: no Leases are served. */
   readonly nodeLiveness?: NodeLiveness;
+  /** Absent: nobody knows what is used. */
+  readonly usage?: UsageSource;
   /** Of `/v2/`. */
   readonly registryHandler: RegistryHandler;
   /** Where nodes that join open their link to. */
@@ -141,6 +144,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     podLogs,
     podStreams: dependencies.podStreams,
     nodeLiveness: dependencies.nodeLiveness ?? (() => undefined),
+    usage: dependencies.usage ?? { refresh: () => Promise.resolve(), of: () => undefined },
     serviceNetwork: dependencies.serviceNetwork ?? serviceNetworkDefault,
     divergence: dependencies.divergence,
     isAuditFailing: () => dependencies.audit?.state().failure !== undefined,

@@ -28,6 +28,7 @@ export const resources = {
   cronJobs: { group: 'batch', version: 'v1', plural: 'cronjobs' },
   endpointSlices: { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' },
   storageClasses: { group: 'storage.k8s.io', version: 'v1', plural: 'storageclasses' },
+  podMetrics: { group: 'metrics.k8s.io', version: 'v1beta1', plural: 'pods' },
   leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
   certificateSigningRequests: {
     group: 'certificates.k8s.io',

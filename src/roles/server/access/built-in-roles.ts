@@ -96,6 +96,7 @@ const viewRules = [
   rule(read, 'autoscaling', 'horizontalpodautoscalers', 'horizontalpodautoscalers/status'),
   rule(read, 'batch', 'cronjobs', 'cronjobs/status', 'jobs', 'jobs/status'),
   rule(read, 'discovery.k8s.io', 'endpointslices'),
+  rule(['get', 'list'], 'metrics.k8s.io', 'pods'),
   rule(read, 'networking.k8s.io', 'ingresses', 'ingresses/status', 'networkpolicies'),
   rule(read, 'policy', 'poddisruptionbudgets', 'poddisruptionbudgets/status'),
 ];

@@ -19,12 +19,16 @@ import { listObjects, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { selectionOf } from '../selection.ts';
 import type { ServedObject } from '../served-objects.ts';
+import { synthesizedSource } from '../synthesized.ts';
 import { includeObjectOf } from './tables.ts';
 
 export function getHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
   return async (context) => {
     const { namespace = '', name = '' } = context.parameters;
     refuseFuture(parts, definition, resourceVersionOf(context.query));
+    if (definition.storage === 'synthesized') {
+      await synthesizedSource(definition).prepare?.(parts, namespace, name);
+    }
     const served = readObject(parts, definition, namespace, name);
     return objectAnswer(parts, definition, context, 200, served);
   };
@@ -70,6 +74,10 @@ export function listHandler(parts: ServerParts, definition: ResourceDefinition):
     const limit = numberOf(query, 'limit', 0, Number.MAX_SAFE_INTEGER) ?? 0;
     const pieceMax = limit === 0 ? listLimitMax : Math.min(limit, listLimitMax);
     const continued = query.get('continue') ?? '';
+    if (definition.storage === 'synthesized' && continued === '') {
+      const { namespace = '' } = context.parameters;
+      await synthesizedSource(definition).prepare?.(parts, namespace, undefined);
+    }
     const { session, index } =
       continued === ''
         ? { session: beginList(parts, definition, context), index: 0 }
