@@ -2,7 +2,8 @@
 // probes, hooks, the end; exec, attach and port-forward. One fleet for the whole file.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -277,8 +278,9 @@ test('a log that grows without end is cut, the end of it is shown, and the log o
   await eventually('all of it is older than that', 30_000, async () =>
     (await fleet.kubectl.ok(['logs', 'noisy', '--since=1s'])) === '' ? true : undefined,
   );
-  const times = await fleet.kubectl.attempt(['logs', 'noisy', '--timestamps']);
-  assert.match(times.stderr, /logs are kept as the container wrote them, without times/);
+  const stamped = await fleet.kubectl.ok(['logs', 'noisy', '--timestamps', '--tail=1']);
+  const [, time = ''] = /^(\S+Z) last words\n$/.exec(stamped) ?? [];
+  assert.ok(Math.abs(Date.now() - Date.parse(time)) < 120_000, stamped);
   const none = await fleet.kubectl.attempt(['logs', 'noisy', '--previous']);
   assert.match(none.stderr, /previous terminated container "main" in pod "noisy" not found/);
   await fleet.kubectl.ok(['delete', 'pod', 'noisy', '--now']);
@@ -348,19 +350,80 @@ test('what exec started ends with the client that asked for it', async () => {
   await eventually('it has ended', 10_000, async () => ((await runs()) ? undefined : true));
 });
 
-test('SPDY does for exec what WebSockets do, and a terminal is refused in so many words', async () => {
+test('SPDY does for exec what WebSockets do, and either has terminals of the size of the caller', async () => {
   const env = { ...process.env, KUBECONFIG: fleet.kubeconfig };
   const spdy = { ...env, KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' };
   const words = ['exec', '-i', 'inside', '--', 'echo.mjs'];
   const echoed = await run(kubectlPath(), words, { env: spdy, input: 'over spdy\n' });
   assert.deepEqual([echoed.status, echoed.stdout], [7, 'over spdy\n']);
-  const terminal = await run(
-    'script',
-    ['-qec', `${kubectlPath()} exec -it inside -- node -v`, '/dev/null'],
-    { env, input: '' },
+  const look = `setInterval(() => { if (process.stdout.columns === 97)
+    { console.log(['size', process.stdout.rows, process.stdin.isTTY, process.env.TERM].join(' ')); process.exit(6); } }, 50); setTimeout(() => process.exit(9), 20000)`;
+  writeFileSync(
+    join(folder, 'look.sh'),
+    `stty rows 31 cols 97; ${kubectlPath()} exec -it inside -- node -e "$LOOK"\n`,
   );
-  assert.equal(terminal.status, 1);
-  assert.match(terminal.stdout, /there are no terminals in containers here: leave out -t/);
+  for (const environment of [env, spdy]) {
+    const words = ['-qec', `sh ${join(folder, 'look.sh')}`, '/dev/null'];
+    const terminal = await run('script', words, { env: { ...environment, LOOK: look }, input: '' });
+    assert.match(terminal.stdout, /size 31 true xterm/, terminal.stdout);
+    assert.equal(terminal.status, 6);
+  }
+});
+
+test(
+  'kubectl cp copies both ways what a container may read and write, and no more',
+  { timeout: 90_000 },
+  async () => {
+    await apply('copied', {
+      volumes: [{ name: 'data', emptyDir: { sizeLimit: '4Mi' } }],
+      containers: [
+        container('main', ['serve.mjs'], { volumeMounts: [{ name: 'data', mountPath: '/data' }] }),
+      ],
+    });
+    await waitFor('copied', 'condition=Ready');
+    const source = join(folder, 'source');
+    mkdirSync(join(source, 'inner'), { recursive: true });
+    writeFileSync(join(source, 'inner/large'), randomBytes(2_000_000));
+    writeFileSync(join(source, 'note'), 'a note\n');
+    symlinkSync('note', join(source, 'link'));
+    await fleet.kubectl.ok(['cp', source, 'copied:/data/there']);
+    await fleet.kubectl.ok(['cp', join(source, 'note'), 'copied:/tmp/note']);
+    const back = join(folder, 'back');
+    await fleet.kubectl.ok(['cp', '--retries=3', 'copied:/data/there/inner', back]);
+    assert.deepEqual(readFileSync(join(back, 'large')), readFileSync(join(source, 'inner/large')));
+    await fleet.kubectl.ok(['cp', 'copied:/tmp/note', join(folder, 'note-back')]);
+    assert.equal(readFileSync(join(folder, 'note-back'), 'utf8'), 'a note\n');
+    const listed = await fleet.kubectl.ok(['exec', 'copied', '--', 'ls', '-l', '/data/there']);
+    assert.match(listed, /link -> note/);
+    assert.equal(
+      await fleet.kubectl.ok(['exec', 'copied', '--', 'cat', '/data/there/link']),
+      'a note\n',
+    );
+    for (const target of ['/app/escape.mjs', '/etc/passwd', '/runtime/node', '/x']) {
+      const refused = await fleet.kubectl.attempt(['cp', join(source, 'note'), `copied:${target}`]);
+      assert.notEqual(refused.status, 0, target);
+      assert.match(refused.stderr, /Read-only file system|Permission denied|busy/, target);
+    }
+    const absent = await fleet.kubectl.attempt(['cp', 'copied:/root/x', join(folder, 'absent')]);
+    assert.match(absent.stdout + absent.stderr, /No such file or directory/);
+    const secret = await fleet.kubectl.attempt(['exec', 'copied', '--', 'cat', '/proc/1/environ']);
+    assert.match(secret.stderr, /Permission denied|No such file/);
+  },
+);
+
+test('attach -i gives a workload its input, and its end where the first who came was all', async () => {
+  const input = { stdin: true, stdinOnce: true };
+  await apply('listens', {
+    restartPolicy: 'Never',
+    containers: [container('main', ['echo.mjs'], input)],
+  });
+  await waitFor('listens', 'jsonpath={.status.phase}=Running');
+  const attached = await fleet.kubectl.attempt(['attach', '-i', 'listens'], 'over attach\n');
+  assert.match(attached.stdout, /over attach/, attached.stderr);
+  await waitFor('listens', 'jsonpath={.status.phase}=Failed');
+  assert.equal(statusOf(await podOf('listens'), 'main')?.state?.terminated?.exitCode, 7);
+  const silent = await fleet.kubectl.attempt(['attach', '-i', 'inside'], 'x');
+  assert.match(silent.stderr + silent.stdout, /stdin: true|Unable to use a TTY|input of container/);
 });
 
 test('attach shows what a workload says from then on', async () => {

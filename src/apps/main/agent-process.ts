@@ -33,6 +33,7 @@ import {
   createNodeSpawn,
   createNodeTimers,
   createStreamLogger,
+  containerToolsText,
   wasmHostText,
 } from '#platform/io/node/mod.ts';
 import { type Agent, createAgent, resolversIn } from '#roles/agent/mod.ts';
@@ -95,6 +96,7 @@ export async function runAgentProcess(
       javascriptRuntimePath: process.execPath,
       wasmHostText,
       onDiskFailed: () => diskFailed.resolve('disk failed'),
+      toolsText: containerToolsText,
       controlGroups: controlGroupsHere(),
       sampleMachine: async () => sampleMachine(options.stateFolder),
       sampleUsage: async (containers) => sampleUsage(containers),

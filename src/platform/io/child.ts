@@ -15,6 +15,14 @@ export interface ChildSpec {
   readonly arguments: readonly string[];
   /** The whole environment: nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Its three streams are one terminal, whose output all comes as `stdout`. Pipes where absent. */
+  readonly hasTerminal?: boolean;
+}
+
+/** In characters. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 export interface ChildExit {
@@ -37,11 +45,13 @@ export interface Child {
   pause(): void;
   resume(): void;
   onExit(listener: (exit: ChildExit) => void): void;
+  /** Tells the program that its terminal has become of that size; nothing where it has none. */
+  resize(size: TerminalSize): void;
   kill(): void;
 }
 
 export interface Children {
-  /** Rejects with SelvageError SPAWN_FAILED. */
+  /** Rejects with SelvageError SPAWN_FAILED, also where there is to be a terminal and this machine makes none. */
   start(spec: ChildSpec): Promise<Child>;
   /** The environment that a process was started with; undefined where that very process is gone. */
   environmentOf(process: ProcessIdentity): Promise<Readonly<Record<string, string>> | undefined>;

@@ -1,4 +1,10 @@
-export { type Child, type ChildExit, type Children, type ChildSpec } from './child.ts';
+export {
+  type Child,
+  type ChildExit,
+  type Children,
+  type ChildSpec,
+  type TerminalSize,
+} from './child.ts';
 export {
   microTimestampOf,
   sleep,

@@ -75,6 +75,8 @@ export interface AgentDependencies {
   readonly javascriptRuntimePath: string;
   /** Program that runs WebAssembly modules; absent where none are run here. */
   readonly wasmHostText?: string;
+  /** Program that stands in for `tar` and a few others beside workloads; absent where none does. */
+  readonly toolsText?: string;
   /** Absent where this machine cannot hold limits: containers that have some do not start. */
   readonly controlGroups?: ControlGroups | undefined;
   /** Called when a failure of the disk has ended all writing: the process must start anew. */
@@ -161,6 +163,7 @@ export async function createAgent(
         {
           javascriptRuntimePath: dependencies.javascriptRuntimePath,
           wasmHostText: dependencies.wasmHostText,
+          toolsText: dependencies.toolsText,
           controlGroups: dependencies.controlGroups,
         },
       ),
@@ -245,7 +248,7 @@ export async function createAgent(
   const keeper = keepLogs({ disk, clock, timers, logger, outbox, runtime });
   /** What the hub may ask of this agent, by the name of the stream. */
   const streamServices: Readonly<Record<string, StreamService>> = {
-    'pod.logs': createPodLogs({ disk, timers, runtime, hasPod, keeper }),
+    'pod.logs': createPodLogs({ disk, clock, timers, runtime, hasPod, keeper }),
     'slice.offer': createCopyOffer(replica, options.certificateRequest),
     'pod.exec': createPodExec({ runtime, hasPod }),
     'node.usage': createNodeUsage({

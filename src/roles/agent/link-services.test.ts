@@ -21,6 +21,7 @@ import {
 } from '#platform/wire/mod.ts';
 import { createBlobFetcher } from './images/blob-fetch.ts';
 import { openImageCache, type ImageState } from './images/image-cache.ts';
+import { emptyTimes } from './log-times.ts';
 import { createPodLogs, tailOffset } from './pod-logs.ts';
 import type { ContainerRun, Runtime } from './runtimes/types.ts';
 
@@ -183,11 +184,14 @@ test('a log is read from its last lines on and followed to the end of its run', 
   const serve = createPodLogs({
     disk,
     timers,
+    clock,
     runtime,
     hasPod: (uid) => uid !== 'absent',
     keeper: {
       cutOf: () => ({ count: 0, fromOffset: 0 }),
       offsetSince: () => Promise.resolve(0),
+      timesOf: () => Promise.resolve(emptyTimes('1')),
+      timesBefore: () => Promise.resolve(undefined),
     },
   });
   const { hub } = await openPair(refuseAll, (_method, parameters, stream) => {

@@ -36,6 +36,9 @@ function openLogs() {
       containerId: `script://u/c/${state.restartCount}`,
       restartCount: state.restartCount,
       exit: state.isOver ? ({ exitCode: 0 } as never) : undefined,
+      ...(state.restartCount === 0
+        ? {}
+        : { last: { containerId: `script://u/c/${state.restartCount - 1}`, finishedAtMs: 0 } }),
     }) as ContainerRun;
   const runtime = { list: () => [run()], get: run, logPath: () => 'log' };
   const open = () =>
@@ -47,11 +50,14 @@ function openLogs() {
   const serve = createPodLogs({
     disk,
     timers,
+    clock,
     runtime,
     hasPod: () => true,
     keeper: {
       cutOf: (path) => keeper.cutOf(path),
       offsetSince: (...words) => keeper.offsetSince(...words),
+      timesOf: (one) => keeper.timesOf(one),
+      timesBefore: (one) => keeper.timesBefore(one),
     },
   });
   const path = join(folder, 'log');
@@ -199,10 +205,57 @@ test('what was written since a moment is shown whole, with little of what was th
   assert.deepEqual(numbersIn((await logs.read({ sinceAgeMs: 400 })).text), afterCut);
 });
 
+test('each line says when it was seen, after a cut, of the run before and for who follows', async () => {
+  using logs = openLogs();
+  const pause = (delayMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      setTimeout(resolve, delayMs);
+    });
+  const timesIn = (text: string): number[] =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((one) => {
+        const [, time = ''] =
+          /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) line \d{6}$/.exec(one) ?? [];
+        assert.notEqual(time, '', one);
+        return Date.parse(time);
+      });
+  const near = (time: number | undefined, expected: number): void =>
+    assert.ok(Math.abs((time ?? 0) - expected) < 400, `${(time ?? 0) - expected} ms`);
+  const beganMs = Date.now();
+  logs.append(line(1).repeat(1000));
+  await logs.untilCut();
+  await pause(800);
+  const laterMs = Date.now();
+  const followed = logs.read({ timestamps: true, follow: true, tailLines: 1 });
+  logs.append(line(2));
+  await pause(300);
+  // The cut goes through a line.
+  const whole = (await logs.read({ timestamps: true })).text;
+  const times = timesIn(whole.slice(whole.indexOf('\n') + 1));
+  near(times[0], beganMs);
+  near(times.at(-2), beganMs);
+  near(times.at(-1), laterMs);
+  logs.state.isOver = true;
+  near(timesIn((await followed).text).at(-1), laterMs);
+  // The next run has times of its own, and those of this one are kept.
+  logs.state.isOver = false;
+  logs.state.restartCount = 1;
+  writeFileSync(`${logs.path}.previous`, line(2));
+  writeFileSync(logs.path, line(3));
+  await pause(100);
+  near(timesIn((await logs.read({ timestamps: true })).text)[0], Date.now());
+  const previous = (await logs.read({ timestamps: true, previous: true })).text;
+  const before = timesIn(previous.slice(previous.indexOf('\n') + 1));
+  near(before[0], beganMs);
+  near(before.at(-1), laterMs);
+});
+
 test('samples stay few, and the newest stay exact', () => {
   let times = emptyTimes('r');
   for (let at = 0; at < 5000; at += 1) times = noteLength(times, at * 10, at * 1000);
-  assert.ok(times.samples.length <= 256);
+  assert.ok(times.samples.length <= 1024);
   assert.equal(writtenSince(times, 4_990_500), 49_900);
   assert.ok(writtenSince(times, 2_000_000) <= 20_000);
   assert.equal(writtenSince(times, -1), 0);

@@ -10,6 +10,8 @@
  *    to an offset finds what follows in it (`cutOf`).
  * 3. What is written in the moment of the cut may be lost, and nothing else of the
  *    newer part.
+ * 4. A log that grows is looked at every `lookAgainMs`: so exact are the times of its
+ *    lines, and less so the longer ago they were written.
  */
 import { errorText } from '#base/mod.ts';
 import type { Clock, Disk, DiskFile, Logger, Timer, Timers } from '#platform/io/mod.ts';
@@ -58,6 +60,10 @@ export interface LogKeeper {
    * that too.
    */
   offsetSince(run: ContainerRun, ageMs: number, hasEarlierPart: boolean): Promise<number>;
+  /** When the run's log had which length. */
+  timesOf(run: ContainerRun): Promise<LogTimes>;
+  /** The same of the run before; undefined where that is not known. */
+  timesBefore(run: ContainerRun): Promise<LogTimes | undefined>;
   close(): void;
 }
 
@@ -65,8 +71,9 @@ const logBytesMaxDefault = 10 * 1024 * 1024;
 const lookEveryMsDefault = 5_000;
 /** While no log grows they are looked at less and less often, down to this part. */
 const quietStretchMax = 4;
-/** After a cut: what writes so much goes on doing so. */
+/** After a log has grown: who writes goes on doing so. */
 const lookAgainMs = 1_000;
+const keepTimesEveryMs = 10_000;
 const pieceBytesMax = 1024 * 1024;
 /** Copying goes on while the log grows; a writer faster than that is not waited for. */
 const copyRoundsMax = 3;
@@ -88,6 +95,8 @@ export function keepLogs(
   const told = new Set<string>();
   /** By path of the log. */
   const times = new Map<string, LogTimes>();
+  /** Those that are not on disk yet, and since when. */
+  const unkept = new Map<string, number>();
   let isClosed = false;
   let quietStretch = 1;
   let timer: Timer = timers.after(lookEveryMs, look);
@@ -96,7 +105,8 @@ export function keepLogs(
     void lookAtAll().then((seen) => {
       if (isClosed) return;
       quietStretch = seen === 'quiet' ? Math.min(2 * quietStretch, quietStretchMax) : 1;
-      timer = timers.after(seen === 'cut' ? lookAgainMs : quietStretch * lookEveryMs, look);
+      const soonMs = Math.min(lookAgainMs, lookEveryMs);
+      timer = timers.after(seen === 'quiet' ? quietStretch * lookEveryMs : soonMs, look);
     });
   }
 
@@ -122,6 +132,7 @@ export function keepLogs(
     const paths = new Set(known.map((run) => runtime.logPath(run)));
     for (const path of cuts.keys()) if (!paths.has(path)) cuts.delete(path);
     for (const path of times.keys()) if (!paths.has(path)) times.delete(path);
+    for (const path of unkept.keys()) if (!paths.has(path)) unkept.delete(path);
     const ids = new Set(known.map((run) => run.containerId));
     for (const id of told) if (!ids.has(id)) told.delete(id);
     return seen;
@@ -130,14 +141,18 @@ export function keepLogs(
   async function timesOf(run: ContainerRun, path: string): Promise<LogTimes> {
     const known = times.get(path);
     if (known?.runId === run.containerId) return known;
-    const read = await readTimes(disk, `${path}.times`, run.containerId, logger);
-    const found = read ?? emptyTimes(run.containerId);
+    const read = await readTimes(disk, `${path}.times`, logger);
+    const isOwn = read?.runId === run.containerId;
+    // Those of the run before, or of one before that.
+    if (read !== undefined && !isOwn) await writeTimes(disk, `${path}.previous.times`, read);
+    const found = isOwn ? read : emptyTimes(run.containerId);
     times.set(path, found);
     return found;
   }
 
   async function keepTimes(path: string, now: LogTimes): Promise<void> {
     times.set(path, now);
+    unkept.delete(path);
     await writeTimes(disk, `${path}.times`, now);
   }
 
@@ -152,7 +167,7 @@ export function keepLogs(
       await file.close();
     }
     const noted = noteLength(before, size, clock.wallMs());
-    if (noted !== before) await keepTimes(path, noted);
+    await noteTimes(path, noted, noted !== before);
     if (size <= logBytesMax) return noted === before ? 'quiet' : 'grown';
     await tell(run);
     const log = await disk.open(path, 'write');
@@ -162,6 +177,16 @@ export function keepLogs(
       await log.close();
     }
     return 'cut';
+  }
+
+  /** On disk now and then, and when it has come to rest: not each second of one who writes all the time. */
+  async function noteTimes(path: string, now: LogTimes, hasGrown: boolean): Promise<void> {
+    times.set(path, now);
+    const nowMs = clock.monotonicMs();
+    const sinceMs = unkept.get(path);
+    if (hasGrown && sinceMs === undefined) unkept.set(path, nowMs);
+    if (sinceMs === undefined || (hasGrown && nowMs - sinceMs < keepTimesEveryMs)) return;
+    await keepTimes(path, now);
   }
 
   async function cut(log: DiskFile, path: string, restartCount: number): Promise<void> {
@@ -210,6 +235,13 @@ export function keepLogs(
 
   return {
     cutOf: (path) => cuts.get(path) ?? never,
+    timesOf: (run) => timesOf(run, runtime.logPath(run)),
+    async timesBefore(run) {
+      const path = runtime.logPath(run);
+      await timesOf(run, path);
+      const before = await readTimes(disk, `${path}.previous.times`, logger);
+      return before !== undefined && before.runId === run.last?.containerId ? before : undefined;
+    },
     async offsetSince(run, ageMs, hasEarlierPart) {
       const known = await timesOf(run, runtime.logPath(run));
       const start = hasEarlierPart ? known.partStart : known.logStart;

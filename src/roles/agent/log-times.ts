@@ -23,7 +23,7 @@ export interface LogTimes {
   readonly samples: readonly Sample[];
 }
 
-const samplesMax = 256;
+const samplesMax = 1024;
 const fileBytesMax = 64 * 1024;
 
 export function emptyTimes(runId: string): LogTimes {
@@ -54,6 +54,14 @@ export function writtenSince({ samples }: LogTimes, wallMs: number): number {
   return samples.findLast(([atMs]) => atMs <= wallMs)?.[1] ?? 0;
 }
 
+/**
+ * When the byte at that place, counted from the first of the run, was there: the first
+ * look that saw it. `laterMs` for what no look has seen yet.
+ */
+export function writtenBy({ samples }: LogTimes, offset: number, laterMs: number): number {
+  return samples.find(([, writtenBytes]) => writtenBytes > offset)?.[0] ?? laterMs;
+}
+
 /** Whole at any time, but not durable: what is lost makes an answer longer, not wrong. */
 export async function writeTimes(disk: Disk, path: string, times: LogTimes): Promise<void> {
   const bytes = utf8(JSON.stringify(times));
@@ -67,15 +75,13 @@ export async function writeTimes(disk: Disk, path: string, times: LogTimes): Pro
   await disk.rename(`${path}.new`, path);
 }
 
-/** Undefined where there is none of that run. */
+/** Of whichever run they are; undefined where there are none. */
 export async function readTimes(
   disk: Disk,
   path: string,
-  runId: string,
   logger: Logger,
 ): Promise<LogTimes | undefined> {
-  const times = await readOrSetAside(disk, path, fileBytesMax, logger, parseTimes);
-  return times?.runId === runId ? times : undefined;
+  return readOrSetAside(disk, path, fileBytesMax, logger, parseTimes);
 }
 
 function parseTimes(bytes: Uint8Array): LogTimes | undefined {

@@ -1,8 +1,9 @@
 /**
- * Serves `pod.exec`: runs a command beside a workload and carries its streams. The
- * first message says what to run; after it a message is a channel's number and its
- * bytes: 0 in, 1 out, 2 errors, 3 the status at the end, and 255 with 0 when
- * nothing more comes in.
+ * Serves `pod.exec`: runs a command beside a workload and carries its streams, or
+ * carries bytes to the workload's own input. The first message says which:
+ * `{"command", "stdin", "tty"}`, or `{"attach": true}`. After it a message is a
+ * channel's number and its bytes: 0 in, 1 out, 2 errors, 3 the status at the end, 4 the
+ * terminal's size, and 255 with 0 when nothing more comes in.
  *
  * Invariants:
  * 1. What was started ends with the stream, whichever side gives it up.
@@ -10,20 +11,21 @@
  * 3. What one side leaves unread is not read from the other.
  */
 import { concatBytes, errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
-import type { Child } from '#platform/io/mod.ts';
+import type { Child, TerminalSize } from '#platform/io/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
 import { AgentError } from './errors.ts';
 import type { RuntimeSet } from './runtimes/runtime-set.ts';
 
 export interface PodExecDependencies {
-  readonly runtime: Pick<RuntimeSet, 'get' | 'exec'>;
+  readonly runtime: Pick<RuntimeSet, 'get' | 'exec' | 'attachInput'>;
   readonly hasPod: (uid: string) => boolean;
 }
 
 const commandsMax = 32;
 const inputUnreadBytesMax = 256 * 1024;
 const outputUnsentMax = 4;
-const [input, output, errors, status, close] = [0, 1, 2, 3, 255];
+const resizeBytesMax = 256;
+const [input, output, errors, status, resize, close] = [0, 1, 2, 3, 4, 255];
 /** As a shell has them: not to be run, and not there. */
 const exitRefused = 126;
 const exitNotFound = 127;
@@ -76,13 +78,19 @@ export function createPodExec({
       stream.fail({ code: 'POD_NOT_FOUND', message: 'this node does not have that pod' });
       return;
     }
-    const { command, stdin } = parseRequest(request);
+    const asked = parseRequest(request);
+    const key = { podUid, container };
     let child: Child;
     try {
-      child = await runtime.exec({ podUid, container }, command);
+      child =
+        asked.kind === 'attach'
+          ? await runtime.attachInput(key)
+          : await runtime.exec(key, asked.command, { hasTerminal: asked.hasTerminal });
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      await refuse(stream, error);
+      // Who attaches has no command that could have ended with a code.
+      if (asked.kind === 'attach') stream.fail({ code: error.code, message: error.message });
+      else await refuse(stream, error);
       return;
     }
     if (session.isOver) {
@@ -91,7 +99,7 @@ export function createPodExec({
     }
     session.child = child;
     const exitCode = carryOutput(stream, child);
-    if (!stdin) child.endInput();
+    if (!asked.hasInput) child.endInput();
     for (const message of session.early.splice(0)) await takeInput(session, message);
     const code = await exitCode;
     if (session.isOver) return;
@@ -107,13 +115,25 @@ interface Session {
   readonly early: Uint8Array[];
 }
 
-function parseRequest(bytes: Uint8Array): { command: readonly string[]; stdin: boolean } {
+type Asked =
+  | { readonly kind: 'attach'; readonly hasInput: true }
+  | {
+      readonly kind: 'exec';
+      readonly command: readonly string[];
+      readonly hasInput: boolean;
+      readonly hasTerminal: boolean;
+    };
+
+function parseRequest(bytes: Uint8Array): Asked {
   const value: unknown = JSON.parse(strictTextOf(bytes));
-  const command = isJsonObject(value) ? value['command'] : undefined;
+  const fields = isJsonObject(value) ? value : {};
+  if (fields['attach'] === true) return { kind: 'attach', hasInput: true };
+  const command = fields['command'];
   if (!Array.isArray(command) || !command.every((word) => typeof word === 'string')) {
     throw new AgentError('EXEC_REFUSED', 'a command is a list of words');
   }
-  return { command, stdin: isJsonObject(value) && value['stdin'] === true };
+  const [hasInput, hasTerminal] = [fields['stdin'] === true, fields['tty'] === true];
+  return { kind: 'exec', command, hasInput, hasTerminal };
 }
 
 function takeInput(session: Session, message: Uint8Array): void | Promise<void> {
@@ -124,6 +144,10 @@ function takeInput(session: Session, message: Uint8Array): void | Promise<void> 
     return undefined;
   }
   if (message[0] === close && message[1] === input) child.endInput();
+  if (message[0] === resize) {
+    const size = sizeOf(message.subarray(1));
+    if (size !== undefined) child.resize(size);
+  }
   if (message[0] !== input) return undefined;
   child.write(message.subarray(1));
   if (child.bufferedBytes() < inputUnreadBytesMax) return undefined;
@@ -131,6 +155,19 @@ function takeInput(session: Session, message: Uint8Array): void | Promise<void> 
     child.onDrain(resolve);
     child.onExit(() => resolve());
   });
+}
+
+/** As clients of the API write it. Undefined for what is no size: the terminal stays as it is. */
+function sizeOf(bytes: Uint8Array): TerminalSize | undefined {
+  if (bytes.length > resizeBytesMax) return undefined;
+  try {
+    const value: unknown = JSON.parse(strictTextOf(bytes));
+    if (!isJsonObject(value)) return undefined;
+    const { Width: columns, Height: rows } = value;
+    return typeof columns === 'number' && typeof rows === 'number' ? { columns, rows } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Resolves with the exit code when all output has been sent. */

@@ -7,9 +7,18 @@
  *    was cut faster than it was read, there is a gap.
  */
 import { assert, concatBytes, errorText } from '#base/mod.ts';
-import { DiskError, sleep, type Disk, type DiskFile, type Timers } from '#platform/io/mod.ts';
+import {
+  DiskError,
+  sleep,
+  type Clock,
+  type Disk,
+  type DiskFile,
+  type Timers,
+} from '#platform/io/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
 import { earlierPartOf, type LogKeeper } from './log-keeper.ts';
+import { LineStamper } from './log-stamps.ts';
+import { emptyTimes, type LogTimes } from './log-times.ts';
 import type { RuntimeSet } from './runtimes/runtime-set.ts';
 import type { ContainerRun } from './runtimes/types.ts';
 
@@ -18,7 +27,8 @@ export interface PodLogsDependencies {
   readonly timers: Timers;
   readonly runtime: Pick<RuntimeSet, 'get' | 'logPath'>;
   readonly hasPod: (uid: string) => boolean;
-  readonly keeper: Pick<LogKeeper, 'cutOf' | 'offsetSince'>;
+  readonly keeper: Pick<LogKeeper, 'cutOf' | 'offsetSince' | 'timesOf' | 'timesBefore'>;
+  readonly clock: Pick<Clock, 'wallMs'>;
 }
 
 /** Of the lines that are there: the last ones, and those written since; all of them where undefined. */
@@ -26,7 +36,12 @@ interface Wanted {
   readonly lines: number | undefined;
   readonly since: number | undefined;
   readonly follow: boolean;
+  readonly timestamps: boolean;
 }
+
+/** What a piece of a log becomes on its way, `offset` bytes from where its part begins. */
+type Dress = (bytes: Uint8Array, offset: number) => Uint8Array;
+const plain: Dress = (bytes) => bytes;
 
 const messageBytesMax = 64 * 1024;
 const followPollMs = 200;
@@ -37,7 +52,7 @@ const tailLinesMax = 1_000_000;
 export function createPodLogs(
   dependencies: PodLogsDependencies,
 ): (parameters: Readonly<Record<string, unknown>>, stream: LinkStream) => void {
-  const { disk, timers, runtime, hasPod, keeper } = dependencies;
+  const { disk, timers, clock, runtime, hasPod, keeper } = dependencies;
   let followers = 0;
 
   async function serve(
@@ -46,6 +61,7 @@ export function createPodLogs(
     isOpen: () => boolean,
   ): Promise<void> {
     const { podUid, container, follow, tailLines, previous, sinceAgeMs } = parameters;
+    const timestamps = parameters['timestamps'] === true;
     if (typeof podUid !== 'string' || !hasPod(podUid)) {
       stream.fail({ code: 'POD_NOT_FOUND', message: 'this node does not have that pod' });
       return;
@@ -60,10 +76,11 @@ export function createPodLogs(
     const lines = typeof tailLines === 'number' && tailLines >= 0 ? tailLines : undefined;
     // The last run that has ended: where nothing runs that is the newest one.
     if (previous === true && run.exit === undefined) {
-      await servePrevious(stream, run, lines, isOpen);
+      await servePrevious(stream, run, lines, timestamps, isOpen);
     } else {
       const since = typeof sinceAgeMs === 'number' ? sinceAgeMs : undefined;
-      await servePresent(stream, run, { lines, since, follow: follow === true }, isOpen);
+      const wanted = { lines, since, follow: follow === true, timestamps };
+      await servePresent(stream, run, wanted, isOpen);
     }
     if (isOpen()) stream.end();
   }
@@ -73,13 +90,15 @@ export function createPodLogs(
     stream: LinkStream,
     run: ContainerRun,
     lines: number | undefined,
+    timestamps: boolean,
     isOpen: () => boolean,
   ): Promise<void> {
     const path = runtime.logPath(run);
-    const files = await openAll([
-      earlierPartOf(path, run.restartCount - 1),
-      ...(run.restartCount > 0 ? [`${path}.previous`] : []),
-    ]);
+    const earlier = await openAll([earlierPartOf(path, run.restartCount - 1)]);
+    const files = [
+      ...earlier,
+      ...(await openAll(run.restartCount > 0 ? [`${path}.previous`] : [])),
+    ];
     if (files.length === 0) {
       const message = `there was no run of container ${JSON.stringify(run.container)} before this one`;
       stream.fail({ code: 'CONTAINER_NOT_FOUND', message });
@@ -87,7 +106,13 @@ export function createPodLogs(
     }
     const log = joined(files);
     try {
-      await sendFrom(stream, log, await startOf(log, lines), isOpen);
+      let dress = plain;
+      if (timestamps) {
+        const times = (await keeper.timesBefore(run)) ?? emptyTimes('');
+        const base = earlier.length > 0 ? times.partStart : times.logStart;
+        dress = dressWith(new LineStamper(), times, base, run.last?.finishedAtMs ?? 0);
+      }
+      await sendFrom(stream, log, await startOf(log, lines), isOpen, dress);
     } finally {
       await log.close();
     }
@@ -96,7 +121,7 @@ export function createPodLogs(
   async function servePresent(
     stream: LinkStream,
     run: ContainerRun,
-    { lines, since, follow }: Wanted,
+    { lines, since, follow, timestamps }: Wanted,
     isOpen: () => boolean,
   ): Promise<void> {
     const path = runtime.logPath(run);
@@ -111,8 +136,16 @@ export function createPodLogs(
         since === undefined ? 0 : await keeper.offsetSince(run, since, earlier.length > 0);
       const start = Math.max(sinceOffset, await startOf(log, lines));
       let offset = Math.max(0, start - earlierBytes);
+      const stamper = timestamps ? new LineStamper() : undefined;
+      const dressFor = async (part: 'partStart' | 'logStart'): Promise<Dress> => {
+        if (stamper === undefined) return plain;
+        const times = await keeper.timesOf(run);
+        const laterMs = runtime.get(run)?.exit?.finishedAtMs ?? clock.wallMs();
+        return dressWith(stamper, times, times[part], laterMs);
+      };
       if (start < earlierBytes) {
-        await sendFrom(stream, log, start, isOpen, earlierBytes);
+        const dress = await dressFor('partStart');
+        await sendFrom(stream, log, start, isOpen, dress, earlierBytes);
       }
       while (isOpen()) {
         // Asked before reading: what was written before the end is then read too.
@@ -123,14 +156,16 @@ export function createPodLogs(
           // What was not read yet is in the earlier part now.
           const missedFrom = cut.count === count + 1 ? Math.max(0, offset - cut.fromOffset) : 0;
           const part = joined(await openAll([partPath]));
-          await sendFrom(stream, part, missedFrom, isOpen).finally(() => part.close());
+          const dress = await dressFor('partStart');
+          await sendFrom(stream, part, missedFrom, isOpen, dress).finally(() => part.close());
           offset = 0;
           ({ count } = cut);
         }
         const bytes = await file.readAt(offset, messageBytesMax);
+        if (bytes.length > 0) await stream.send((await dressFor('logStart'))(bytes, offset));
         offset += bytes.length;
-        if (bytes.length > 0) await stream.send(bytes);
-        else if (!follow || isOver) break;
+        if (bytes.length > 0) continue;
+        if (!follow || isOver) break;
         else await sleep(timers, followPollMs);
       }
     } finally {
@@ -156,13 +191,14 @@ export function createPodLogs(
     log: ReadableLog,
     start: number,
     isOpen: () => boolean,
+    dress: Dress,
     end = Infinity,
   ): Promise<void> {
     for (let offset = start; offset < end && isOpen();) {
       const bytes = await log.readAt(offset, Math.min(messageBytesMax, end - offset));
       if (bytes.length === 0) return;
+      await stream.send(dress(bytes, offset));
       offset += bytes.length;
-      await stream.send(bytes);
     }
   }
 
@@ -188,6 +224,10 @@ export function createPodLogs(
         followers -= 1;
       });
   };
+}
+
+function dressWith(stamper: LineStamper, times: LogTimes, base: number, laterMs: number): Dress {
+  return (bytes, offset) => stamper.stamp(bytes, base + offset, times, laterMs);
 }
 
 type ReadableLog = Pick<DiskFile, 'sizeBytes' | 'readAt'>;

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:net';
-import { test } from 'node:test';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import { concatBytes, textOf, utf8 } from '#base/mod.ts';
 import { silentLogger } from '#platform/io/mod.ts';
 import {
@@ -29,6 +32,8 @@ async function openHub(onStream: StreamHandler): Promise<LinkSession> {
   return hub;
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'pod-streams-'));
+after(() => rmSync(folder, { recursive: true }));
 const children = createNodeChildren();
 const pids: number[] = [];
 
@@ -37,7 +42,15 @@ const serveExec = createPodExec({
   hasPod: (uid) => uid === 'u',
   runtime: {
     get: () => undefined,
-    async exec({ container }, [program = '', ...words]) {
+    attachInput: ({ container }) =>
+      container === 'main'
+        ? children.start({
+            program: '/bin/sh',
+            arguments: ['-c', 'cat >"$1"', 'sh', join(folder, 'input')],
+            environment: {},
+          })
+        : Promise.reject(new AgentError('EXEC_REFUSED', 'its input is empty')),
+    async exec({ container }, [program = '', ...words], { hasTerminal = false } = {}) {
       if (container !== 'main') throw new AgentError('EXEC_NOT_RUNNING', 'it does not run');
       if (program !== 'node') throw new AgentError('EXEC_NOT_FOUND', `${program} is not there`);
       const environment = { PATH: '/usr/bin:/bin' };
@@ -45,6 +58,7 @@ const serveExec = createPodExec({
         program: process.execPath,
         arguments: words,
         environment,
+        hasTerminal,
       });
       pids.push(child.pid);
       return child;
@@ -62,9 +76,9 @@ interface Ran {
 function begin(
   hub: LinkSession,
   command: unknown,
-  options: { stdin?: boolean; container?: string } = {},
+  options: { stdin?: boolean; container?: string; tty?: boolean; attach?: boolean } = {},
 ) {
-  const { stdin = false, container = 'main' } = options;
+  const { stdin = false, container = 'main', tty = false, attach = false } = options;
   const stream = hub.open('telemetry', 'pod.exec', { podUid: 'u', container });
   const ran: Ran = { out: '', errors: '', status: undefined, failure: undefined };
   stream.onMessage((message) => {
@@ -81,13 +95,14 @@ function begin(
       resolve(ran);
     });
   });
-  void stream.send(utf8(JSON.stringify({ command, stdin })));
+  void stream.send(utf8(JSON.stringify(attach ? { attach } : { command, stdin, tty })));
   return {
     stream,
     ran,
     ended,
     write: (bytes: Uint8Array) => stream.send(concatBytes([Uint8Array.of(0), bytes])),
     endInput: () => stream.send(Uint8Array.of(255, 0)),
+    resize: (text: string) => stream.send(concatBytes([Uint8Array.of(4), utf8(text)])),
   };
 }
 
@@ -135,6 +150,43 @@ test('a command has its streams and its status, and what cannot run says why', a
     'CONTAINER_NOT_FOUND',
   );
   assert.equal((await begin(hub, 'no list').ended).failure, 'EXEC_FAILED');
+  hub.close({ code: 'DONE', message: 'done' });
+});
+
+test('a command in a terminal sees one, of the size that the client has, and ends with it', async () => {
+  const hub = await openHub((_, parameters, stream) => serveExec(parameters, stream));
+  const look = `const say = () => console.log([process.stdin.isTTY, process.stdout.isTTY, process.stdout.columns, process.stdout.rows].join());
+    process.stdout.on('resize', say); process.stdin.on('data', (bytes) => { console.log('heard ' + bytes); process.exit(4); });
+    console.error('begun'); say();`;
+  const session = begin(hub, ['node', '-e', look], { stdin: true, tty: true });
+  await until('begun', () => session.ran.out.includes('begun'));
+  for (const text of ['{', '{"Width":0,"Height":0}', '{"Width":1e9,"Height":2}', 'x'.repeat(300)]) {
+    await session.resize(text);
+  }
+  await session.resize('{"Width":91,"Height":33}');
+  await until('resized', () => session.ran.out.includes('true,true,91,33'));
+  await session.write(utf8('word\n'));
+  const { out, errors, status } = await session.ended;
+  assert.match(out, /true,true,80,24/, 'the size that terminals have before anybody says');
+  assert.match(out, /word\r\nheard word/, 'what is typed is shown');
+  assert.deepEqual([errors, status?.details?.causes[0]?.message], ['', '4']);
+  const forever = `setInterval(() => {}, 1000); console.log('pid ' + process.pid)`;
+  const left = begin(hub, ['node', '-e', forever], { stdin: true, tty: true });
+  await until('begun', () => /pid [0-9]+\r/.test(left.ran.out));
+  left.stream.fail({ code: 'CLIENT_GONE', message: 'gone' });
+  await until('ended', () => isGone(Number(/pid ([0-9]+)/.exec(left.ran.out)?.[1])));
+  hub.close({ code: 'DONE', message: 'done' });
+});
+
+test('what is attached is written to the input, and an input that is empty refuses', async () => {
+  const hub = await openHub((_, parameters, stream) => serveExec(parameters, stream));
+  const attached = begin(hub, [], { attach: true });
+  await attached.write(utf8('some words'));
+  await attached.endInput();
+  assert.equal((await attached.ended).status?.status, 'Success');
+  assert.equal(readFileSync(join(folder, 'input'), 'utf8'), 'some words');
+  const refused = await begin(hub, [], { attach: true, container: 'other' }).ended;
+  assert.equal(refused.failure, 'EXEC_REFUSED');
   hub.close({ code: 'DONE', message: 'done' });
 });
 

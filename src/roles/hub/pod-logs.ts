@@ -16,7 +16,7 @@ export function createPodLogs(sessions: Sessions, timers: Timers): Hub['podLogs'
         });
         return { close: () => timer.cancel(), pause() {}, resume() {} };
       }
-      const { podUid, container, follow, tailLines, previous, sinceAgeMs } = request;
+      const { podUid, container, follow, tailLines, previous, sinceAgeMs, timestamps } = request;
       const stream = session.open('telemetry', 'pod.logs', {
         podUid,
         container,
@@ -24,6 +24,7 @@ export function createPodLogs(sessions: Sessions, timers: Timers): Hub['podLogs'
         ...(tailLines === undefined ? {} : { tailLines }),
         ...(previous === true ? { previous } : {}),
         ...(sinceAgeMs === undefined ? {} : { sinceAgeMs }),
+        ...(timestamps === true ? { timestamps } : {}),
       });
       let isClosed = false;
       let resumed: Promise<void> | undefined;

@@ -44,6 +44,8 @@ export interface LogRequest {
   readonly previous?: boolean;
   /** Only what was written in so long; what was written shortly before may be there too. */
   readonly sinceAgeMs?: number;
+  /** When it was written, before each line. */
+  readonly timestamps?: boolean;
 }
 
 export interface LogListener {

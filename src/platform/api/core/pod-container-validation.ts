@@ -30,10 +30,9 @@ export function validateContainer(
       ),
     );
   }
-  for (const name of ['stdin', 'stdinOnce', 'tty'] as const) {
-    if (container[name] === true) {
-      errors.push(notSupportedYet(`${field}.${name}`, 'a container has no terminal of its own'));
-    }
+  if (container.tty === true) {
+    const why = 'a workload has no terminal of its own (kubectl exec -it gives a command one)';
+    errors.push(notSupportedYet(`${field}.tty`, why));
   }
   return [
     ...errors,

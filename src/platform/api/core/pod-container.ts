@@ -81,8 +81,10 @@ const containerFields = {
     'Accepted for clients that send it, and the same either way: the name is resolved to a digest when the pod is placed, and a node fetches that digest when it does not have it.',
     ['Always', 'IfNotPresent'],
   ),
-  stdin: flag('Only false: the standard input of a container is empty.'),
-  stdinOnce: flag('Only false, as stdin.'),
+  stdin: flag(
+    'Whether the workload has a standard input, for those who attach to it; else it is empty.',
+  ),
+  stdinOnce: flag('With stdin: the input ends when the first who attached has gone.'),
   tty: flag('Only false: a container has no terminal of its own.'),
   terminationMessagePath: text(
     'Accepted for clients that send it; the last words of a container are its log.',

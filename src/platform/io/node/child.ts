@@ -1,9 +1,71 @@
-/** Children with pipes, over Node's own. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+/**
+ * Children with pipes, over Node's own; and children with a terminal, which the
+ * machine's own `script` makes and stands between: it dies with what it was started for.
+ */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { assert, errorText, SelvageError } from '#base/mod.ts';
-import type { Child, ChildExit, Children, ChildSpec } from '../child.ts';
+import type { Child, ChildExit, Children, ChildSpec, TerminalSize } from '../child.ts';
 import { readEntry } from './spawn.ts';
+
+const terminalProgram = '/usr/bin/script';
+const resizeTimeoutMs = 5_000;
+const terminalSizeMax = 10_000;
+
+/**
+ * The words that give a program a terminal. The first thing that runs in it says
+ * through descriptor 3 which one it is, and then becomes the program.
+ */
+function terminalWords({ program, arguments: words }: ChildSpec): readonly string[] {
+  const quoted = [program, ...words].map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`);
+  const command = `stty rows 24 cols 80; tty >&3; exec 3>&-; exec ${quoted.join(' ')}`;
+  const options = ['--quiet', '--flush', '--return', '--echo', 'always'];
+  return [...options, '--command', command, '/dev/null'];
+}
+
+function requireTerminals(): void {
+  try {
+    accessSync(terminalProgram, constants.X_OK);
+  } catch (cause) {
+    const text = `this machine makes no terminals: ${terminalProgram} (Debian's package bsdutils) is not there`;
+    throw new SelvageError('SPAWN_FAILED', text, { cause });
+  }
+}
+
+/** Sizes are set one after the other, the last one for certain; one that came early waits for the name. */
+function createResizer({ stdio }: ChildProcess): (size: TerminalSize) => void {
+  const names = stdio[3];
+  let path: string | undefined;
+  let wanted: TerminalSize | undefined;
+  let isSetting = false;
+  const setNext = (): void => {
+    if (isSetting || path === undefined || wanted === undefined) return;
+    const { rows, columns } = wanted;
+    wanted = undefined;
+    isSetting = true;
+    const words = ['-F', path, 'rows', String(rows), 'cols', String(columns)];
+    execFile('/bin/stty', words, { timeout: resizeTimeoutMs }, () => {
+      // A terminal that has gone needs no size.
+      isSetting = false;
+      setNext();
+    });
+  };
+  let text = '';
+  names?.on('data', (bytes: Uint8Array) => {
+    text = `${text}${Buffer.from(bytes).toString()}`.slice(0, 100);
+    path = /^(\/dev\/pts\/[0-9]+)\n/.exec(text)?.[1];
+    setNext();
+  });
+  names?.on('error', () => {});
+  return (size) => {
+    const isSize = [size.rows, size.columns].every(
+      (count) => Number.isInteger(count) && count > 0 && count <= terminalSizeMax,
+    );
+    if (!isSize) return;
+    wanted = size;
+    setNext();
+  };
+}
 
 function launch(spec: ChildSpec): Promise<ChildProcess> {
   return new Promise((resolve, reject) => {
@@ -12,10 +74,13 @@ function launch(spec: ChildSpec): Promise<ChildProcess> {
       reject(new SelvageError('SPAWN_FAILED', text, { cause: thrown }));
     };
     try {
-      const child = spawn(spec.program, [...spec.arguments], {
+      const hasTerminal = spec.hasTerminal === true;
+      if (hasTerminal) requireTerminals();
+      const program = hasTerminal ? terminalProgram : spec.program;
+      const child = spawn(program, hasTerminal ? terminalWords(spec) : [...spec.arguments], {
         cwd: '/',
         env: { ...spec.environment },
-        stdio: 'pipe',
+        stdio: hasTerminal ? ['pipe', 'pipe', 'pipe', 'pipe'] : 'pipe',
         detached: true,
       });
       child.once('error', fail);
@@ -49,6 +114,7 @@ export function createNodeChildren(): Children {
       assert(pid !== undefined, 'a child that was spawned has a pid');
       assert(stdin !== null && stdout !== null && stderr !== null, 'it has three pipes');
       const streams = [stdout, stderr];
+      const resize = spec.hasTerminal === true ? createResizer(child) : () => {};
       const drains: (() => void)[] = [];
       let bufferedBytes = 0;
       let exit: ChildExit | undefined;
@@ -83,6 +149,7 @@ export function createNodeChildren(): Children {
           if (known === undefined) exits.push(listener);
           else queueMicrotask(() => listener(known));
         },
+        resize,
         kill() {
           child.kill('SIGKILL');
         },

@@ -16,4 +16,5 @@ export { createNodeSpawn } from './spawn.ts';
 export { createStreamLogger } from './stream-logger.ts';
 export { createNodeTimers } from './timers.ts';
 export { createNodeTurns } from './turns.ts';
+export { containerToolsText } from './container-tools.ts';
 export { wasmHostText } from './wasm-host.ts';

@@ -193,6 +193,11 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
       current?.images.close();
       await current?.supervisor.close('leave');
     },
+    /** The node ends, with what runs on it. */
+    async stop(): Promise<void> {
+      current?.images.close();
+      await current?.supervisor.close('stop');
+    },
     putNode(): void {
       const node = { resource: 'nodes', namespace: '', name: 'n1' };
       replica.change(

@@ -304,3 +304,34 @@ test('a hook that fails after the start ends the run; one that hangs before the 
   await node.until('over', () => node.reports('uid-2').at(-1)?.terminated === true);
   assert.ok(Date.now() - begunMs < 5_000);
 });
+
+test('when the node ends its pods hear their hooks, sidecars end last, and no grace is cut short', async () => {
+  await using node = await openNode();
+  const stubborn = container('main', ['stubborn.mjs']);
+  put(node, {
+    terminationGracePeriodSeconds: 2,
+    initContainers: [
+      container('side', ['serve.mjs'], {
+        restartPolicy: 'Always',
+        startupProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 20 },
+        lifecycle: { preStop: { httpGet: { path: '/bye', port: 8080 } } },
+      }),
+    ],
+    containers: [stubborn],
+  });
+  await node.until('ready', () => condition(node, 'Ready') === 'True');
+  await node.until('it listens', () => node.log('uid-1', 'main').includes('ready'));
+  const begunMs = Date.now();
+  await node.stop();
+  const tookMs = Date.now() - begunMs;
+  assert.ok(tookMs >= 1_900 && tookMs < 9_000, `${tookMs} ms`);
+  assert.match(node.log('uid-1', 'main'), /ready\nno\n/);
+  assert.deepEqual(node.log('uid-1', 'side').split('\n').slice(-3), [
+    'asked /bye',
+    'asked to end',
+    '',
+  ]);
+  const [main, side] = ['main', 'side'].map((name) => node.exitOf('uid-1', name));
+  assert.deepEqual([main?.exitCode, side?.exitCode], [137, 0]);
+  assert.ok((main?.finishedAtMs ?? Infinity) <= (side?.finishedAtMs ?? 0));
+});

@@ -8,7 +8,9 @@
  * 2. Nothing is stopped because it is missing somewhere: only `gone`, which the
  *    supervisor says when the owner's record said so, a deletion, or the pod's
  *    own wish to stop when the hub was not heard of for so long.
- * 3. Of a pod that the hub has given up nothing starts; what runs goes on, and
+ * 3. Once the node itself ends nothing starts: each pass brings the pod's end on, in the
+ *    order and with the hooks and the grace of a pod that is deleted.
+ * 4. Of a pod that the hub has given up nothing starts; what runs goes on, and
  *    the report says whether it does.
  */
 import { errorText } from '#base/mod.ts';
@@ -68,6 +70,8 @@ export class PodWorker {
   /** By container; what they remember between passes may be lost. */
   readonly #lives = new Map<string, ContainerLife>();
   /** When what still runs of the pod is killed; undefined while it is not being stopped. */
+  /** Set when the node ends. */
+  #endsByMs: number | undefined;
   #stopBy: number | undefined;
   #activeDue: { readonly seconds: number; readonly bootMs: number } | undefined;
   #lastDesired: DesiredPod | undefined;
@@ -98,6 +102,16 @@ export class PodWorker {
   nudge(): void {
     this.#isNudged = true;
     if (!this.#isRunning && !this.#isClosed) this.#running = this.#run();
+  }
+
+  /**
+   * From now on the pod only ends, by `byMs` on the monotonic clock at the latest.
+   * Resolves when it has been asked to: nothing of it starts after that.
+   */
+  async windDown(byMs: number): Promise<void> {
+    this.#endsByMs = byMs;
+    this.nudge();
+    await this.#running;
   }
 
   /** Resolves when what it was just doing is done: nothing starts or is asked after that. */
@@ -153,6 +167,12 @@ export class PodWorker {
   }
 
   async #pass(): Promise<void> {
+    if (this.#endsByMs !== undefined) {
+      const leftMs = Math.max(0, this.#endsByMs - this.#dependencies.clock.monotonicMs());
+      const graceMs = Math.min(this.#lastDesired?.graceMs ?? graceMsDefault, leftMs);
+      await this.#stopRunning(this.#lastDesired, graceMs);
+      return;
+    }
     const desired = this.#context.desired(this.#uid);
     if (desired === undefined) return;
     if (desired !== 'gone') this.#lastDesired = desired;

@@ -104,6 +104,9 @@ export function createPreparer({
           limits: limitsOf(container),
           ...(workingDir === '' ? {} : { workingDirectory: workingDir }),
           ...(resolver === undefined ? {} : { resolver }),
+          ...(container.stdin === true
+            ? { input: container.stdinOnce === true ? 'first-only' : 'kept-open' }
+            : {}),
           ...(pod.spec.hostname === undefined ? {} : { hostname: pod.spec.hostname }),
         },
       };

@@ -55,12 +55,15 @@ export interface Supervisor {
   pods(): readonly DesiredPod[];
   /** Ends a pod that the machine has no room for, with these words; another node may have it. */
   evict(uid: string, message: string): void;
-  /** `stop` ends what runs, within `stopGraceMs`; `leave` lets it run. */
+  /**
+   * `stop` ends what runs: hooks first, sidecars last, each pod within its own grace and
+   * all of them within `stopGraceMsMax`; `leave` lets it run.
+   */
   close(pods: 'leave' | 'stop'): Promise<void>;
 }
 
-/** For all pods together when the whole node is stopped. */
-const stopGraceMs = 10_000;
+/** For all pods together when the whole node is stopped, however long each would be given. */
+const stopGraceMsMax = 30_000;
 const stopPollMs = 50;
 
 export async function openSupervisor(
@@ -215,15 +218,19 @@ export async function openSupervisor(
   replica.onChange(nudgeAll);
   images.onChange(nudgeAll);
   runtime.onExit((run) => {
-    if (hasBegun && !isClosed) workers.get(run.podUid)?.nudge();
+    if (hasBegun) workers.get(run.podUid)?.nudge();
   });
 
-  /** Answers what ran. */
+  /** Answers what ran when it was asked. */
   async function stopAll(): Promise<readonly ContainerRun[]> {
-    const deadlineMs = clock.monotonicMs() + stopGraceMs;
+    const deadlineMs = clock.monotonicMs() + stopGraceMsMax;
     const running = () => runtime.list().filter((run) => run.exit === undefined);
+    await Promise.all([...workers.values()].map((worker) => worker.windDown(deadlineMs)));
     const stopped = running();
-    for (const run of stopped) await runtime.stop(run, 'graceful');
+    // What nobody has looked after yet has no worker: it is asked all the same.
+    for (const run of stopped) {
+      if (!workers.has(run.podUid)) await runtime.stop(run, 'graceful');
+    }
     while (running().length > 0 && clock.monotonicMs() < deadlineMs) {
       await sleep(timers, stopPollMs);
     }
@@ -259,11 +266,10 @@ export async function openSupervisor(
     async close(pods) {
       isClosed = true;
       care.close();
+      const stopped = pods === 'stop' ? await stopAll() : [];
       await Promise.all([...workers.values()].map((worker) => worker.close()));
-      if (pods === 'stop') {
-        for (const run of await stopAll()) await workers.get(run.podUid)?.noteStopped(run);
-        await volumes.releaseMemory();
-      }
+      for (const run of stopped) await workers.get(run.podUid)?.noteStopped(run);
+      if (pods === 'stop') await volumes.releaseMemory();
       runtime.close();
     },
   };

@@ -12,8 +12,9 @@ import type { Child } from '#platform/io/mod.ts';
 import { AgentError } from '../errors.ts';
 import type { ContainerKey, ContainerRun, Runtime } from './types.ts';
 
-export interface RuntimeSet extends Omit<Runtime, 'name' | 'start' | 'exec'> {
+export interface RuntimeSet extends Omit<Runtime, 'name' | 'start' | 'exec' | 'attachInput'> {
   exec(...parameters: Parameters<NonNullable<Runtime['exec']>>): Promise<Child>;
+  attachInput(key: ContainerKey): Promise<Child>;
   readonly names: readonly string[];
   /** Undefined where no runtime of this node runs such images. */
   runtimeFor(platform: string): Runtime | undefined;
@@ -36,6 +37,12 @@ export function combineRuntimes(runtimes: readonly Runtime[]): RuntimeSet {
     return owner;
   }
 
+  function requireOwner(key: ContainerKey): Runtime {
+    const owner = ownerOf(key);
+    if (owner !== undefined) return owner;
+    throw new AgentError('EXEC_NOT_RUNNING', `container ${key.container} does not run`);
+  }
+
   return {
     names: runtimes.map(({ name }) => name),
     platforms,
@@ -53,16 +60,21 @@ export function combineRuntimes(runtimes: readonly Runtime[]): RuntimeSet {
     async setDeadline(key, bootMs) {
       return (await ownerOf(key)?.setDeadline(key, bootMs)) ?? false;
     },
-    async exec(key, command) {
-      const owner = ownerOf(key);
-      if (owner === undefined) {
-        throw new AgentError('EXEC_NOT_RUNNING', `container ${key.container} does not run`);
-      }
+    async exec(key, command, options) {
+      const owner = requireOwner(key);
       if (owner.exec === undefined) {
         const text = `containers of the ${owner.name} runtime are one program: nothing else runs in them`;
         throw new AgentError('EXEC_REFUSED', text);
       }
-      return owner.exec(key, command);
+      return owner.exec(key, command, options);
+    },
+    async attachInput(key) {
+      const owner = requireOwner(key);
+      if (owner.attachInput === undefined) {
+        const text = `containers of the ${owner.name} runtime have no standard input`;
+        throw new AgentError('EXEC_REFUSED', text);
+      }
+      return owner.attachInput(key);
     },
     async removePod(podUid) {
       for (const runtime of runtimes) await runtime.removePod(podUid);

@@ -81,6 +81,8 @@ export interface ContainerStart extends ContainerKey {
   readonly resolver?: ContainerResolver;
   /** What it calls itself; the pod's name where absent. */
   readonly hostname?: string;
+  /** `empty` where absent. */
+  readonly input?: ContainerInput;
 }
 
 export interface ContainerExit {
@@ -109,6 +111,17 @@ export interface ContainerRun extends ContainerKey {
   readonly exit: ContainerExit | undefined;
 }
 
+export interface ExecOptions {
+  /** The command's streams are a terminal. */
+  readonly hasTerminal?: boolean;
+}
+
+/**
+ * What a workload reads as its standard input: nothing; what people attach, or what
+ * the first of them gives and then the end.
+ */
+export type ContainerInput = 'empty' | 'kept-open' | 'first-only';
+
 export interface Runtime {
   readonly name: string;
   /** Image platforms that it runs, best first, e.g. `script/javascript`. */
@@ -133,7 +146,12 @@ export interface Runtime {
    * child ends or is killed. Rejects with AgentError EXEC_NOT_RUNNING, EXEC_NOT_FOUND
    * or EXEC_REFUSED. Absent where a runtime has no such thing.
    */
-  exec?(key: ContainerKey, command: readonly string[]): Promise<Child>;
+  exec?(key: ContainerKey, command: readonly string[], options?: ExecOptions): Promise<Child>;
+  /**
+   * A child whose input is the workload's standard input, as it is read there. Rejects
+   * with AgentError EXEC_NOT_RUNNING, or EXEC_REFUSED where its input is empty.
+   */
+  attachInput?(key: ContainerKey): Promise<Child>;
   /** Forgets the pod's containers, their logs and state. Refused while one runs. */
   removePod(podUid: string): Promise<void>;
   /** Path of the container's log on the disk that the runtime was given. */

@@ -50,7 +50,6 @@ export function podExecHandler(
       );
     }
     const source = knownStreams(parts.podStreams);
-    const isTerminal = flagOf(query, 'tty');
     return commandUpgrade(request, command.streams, parts.timers, (client) => {
       open.add(client);
       const forgetClosing = parts.onClosing(() => client.abandon());
@@ -58,22 +57,14 @@ export function podExecHandler(
         open.delete(client);
         forgetClosing();
       });
-      if (isTerminal) {
-        finish(parts, client, failureStatus(noTerminal));
-      } else if (kind === 'attach') {
-        attach(parts, client, command);
+      if (kind === 'attach') {
+        attach(parts, source, client, command);
       } else {
         run(parts, source, client, command);
       }
     });
   };
 }
-
-const noTerminal: PodStreamFailure = {
-  code: 'NO_TERMINAL',
-  message:
-    'there are no terminals in containers here: leave out -t (kubectl exec -i POD -- COMMAND works without one)',
-};
 
 function commandOf(pod: Pod, query: URLSearchParams, kind: 'exec' | 'attach'): Command {
   const words = query.getAll('command');
@@ -86,10 +77,13 @@ function commandOf(pod: Pod, query: URLSearchParams, kind: 'exec' | 'attach'): C
       `the command is longer than the limit of ${execCommandBytesMax} bytes`,
     );
   }
+  const terminal = flagOf(query, 'tty');
   const streams = {
     input: flagOf(query, 'stdin'),
     output: flagOf(query, 'stdout'),
-    errors: flagOf(query, 'stderr'),
+    // A terminal has one way out, whatever was asked for.
+    errors: flagOf(query, 'stderr') && !terminal,
+    terminal,
   };
   if (!streams.input && !streams.output && !streams.errors) {
     throw new StatusError('BadRequest', 'you must specify at least 1 of stdin, stdout, stderr');
@@ -102,7 +96,30 @@ function commandOf(pod: Pod, query: URLSearchParams, kind: 'exec' | 'attach'): C
     );
   }
   const container = containerOf(pod, query.get('container') ?? '');
+  if (kind === 'attach') requireAttachable(pod, container, streams);
   return { nodeName, podUid: pod.metadata.uid ?? '', container, words, streams };
+}
+
+/** What can be said before any upgrade: the manifest tells it. */
+function requireAttachable(
+  { metadata, spec }: Pod,
+  name: string,
+  { input, terminal }: CommandStreams,
+): void {
+  const all = [...spec.containers, ...(spec.initContainers ?? [])];
+  const container = all.find((one) => one.name === name);
+  if (input && container?.stdin !== true) {
+    throw new StatusError(
+      'BadRequest',
+      `the standard input of container ${name} in pod ${metadata.name} is empty: it takes some where its manifest says stdin: true; leave out -i`,
+    );
+  }
+  if (terminal) {
+    throw new StatusError(
+      'BadRequest',
+      `container ${name} in pod ${metadata.name} has no terminal of its own to attach to: leave out -t (kubectl exec -it gives a command one)`,
+    );
+  }
 }
 
 function run(
@@ -134,11 +151,10 @@ function run(
     const ended = { code: 'EXEC_ENDED', message: 'the node ended the command without a word' };
     end(failureStatus(failure ?? ended));
   });
-  void send(utf8(JSON.stringify({ command: words, stdin: streams.input })));
-  client.onInput((bytes) => send(concatBytes([Uint8Array.of(channels.input), bytes])));
-  client.onInputEnd(() => {
-    void send(Uint8Array.of(channels.close, channels.input));
-  });
+  const request = { command: words, stdin: streams.input, tty: streams.terminal };
+  void send(utf8(JSON.stringify(request)));
+  carryInput(client, send);
+  client.onResize((bytes) => send(concatBytes([Uint8Array.of(channels.resize), bytes])));
   client.onClose(() => {
     if (isFinished) return;
     isFinished = true;
@@ -146,15 +162,44 @@ function run(
   });
 }
 
-/** The output of the workload from now on: its log, as nothing else is kept of it. */
-function attach(parts: ServerParts, client: CommandClient, command: Command): void {
+function carryInput(client: CommandClient, send: (message: Uint8Array) => Promise<void>): void {
+  client.onInput((bytes) => send(concatBytes([Uint8Array.of(channels.input), bytes])));
+  client.onInputEnd(() => {
+    void send(Uint8Array.of(channels.close, channels.input));
+  });
+}
+
+/**
+ * The output of the workload from now on: its log, as nothing else is kept of it; and
+ * what the client says, to the workload's own input.
+ */
+function attach(
+  parts: ServerParts,
+  source: PodStreamSource,
+  client: CommandClient,
+  command: Command,
+): void {
   const { nodeName, podUid, container, streams } = command;
-  if (streams.input) {
-    const message = 'workloads here have no standard input to attach to: leave out -i';
-    finish(parts, client, failureStatus({ code: 'NO_INPUT', message }));
-    return;
-  }
   let isOver = false;
+  const input = streams.input
+    ? source.open(nodeName, 'pod.exec', { podUid, container })
+    : undefined;
+  if (input !== undefined) {
+    const send = (message: Uint8Array): Promise<void> => input.send(message).catch(() => undefined);
+    input.onMessage(([channel]) => {
+      // All that was said has been read.
+      if (channel === channels.status) input.end();
+    });
+    input.onClose((failure) => {
+      // That all was said is no end: what the workload answers goes on.
+      if (failure === undefined || isOver) return;
+      isOver = true;
+      log.close();
+      finish(parts, client, failureStatus(failure));
+    });
+    void send(utf8(JSON.stringify({ attach: true })));
+    carryInput(client, send);
+  }
   const log = parts.podLogs.open(
     nodeName,
     { podUid, container, follow: true, tailLines: 0 },
@@ -165,12 +210,16 @@ function attach(parts: ServerParts, client: CommandClient, command: Command): vo
       },
       onEnd(failure) {
         isOver = true;
+        input?.fail({ code: 'WORKLOAD_ENDED', message: 'the workload has ended' });
         finish(parts, client, failure === undefined ? success : failureStatus(failure));
       },
     },
   );
   client.onClose(() => {
-    if (!isOver) log.close();
+    if (isOver) return;
+    isOver = true;
+    log.close();
+    input?.fail({ code: 'CLIENT_GONE', message: 'the client has gone away' });
   });
 }
 

@@ -25,12 +25,6 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
   return async ({ request, query, parameters }) => {
     const { namespace = '', name = '' } = parameters;
     const pod = readObject(parts, definition, namespace, name).object as Pod;
-    if (flagOf(query, 'timestamps')) {
-      throw new StatusError(
-        'BadRequest',
-        '"timestamps" is not supported here: logs are kept as the container wrote them, without times',
-      );
-    }
     const sinceAgeMs = sinceOf(query, parts.clock.wallMs());
     const container = containerOf(pod, query.get('container') ?? '');
     const nodeName = pod.spec.nodeName ?? '';
@@ -43,6 +37,7 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
       follow: flagOf(query, 'follow'),
       ...(tailLines === undefined ? {} : { tailLines }),
       ...(flagOf(query, 'previous') ? { previous: true } : {}),
+      ...(flagOf(query, 'timestamps') ? { timestamps: true } : {}),
       ...(sinceAgeMs === undefined ? {} : { sinceAgeMs }),
     };
     if (open.size >= concurrentLogStreamsMax) {

@@ -1,6 +1,7 @@
 /**
  * The client's end of a command in a container, whichever protocol it speaks: its
- * standard input on the way in, output, errors and the final status on the way out.
+ * standard input and the terminal's size on the way in, output, errors and the final
+ * status on the way out.
  */
 import { concatBytes, utf8, type JsonObject } from '#base/mod.ts';
 import { StatusError } from '#platform/api/mod.ts';
@@ -25,6 +26,8 @@ export interface CommandClient {
   /** Set at once. More comes when the returned promise is done. */
   onInput(listener: (bytes: Uint8Array) => void | Promise<void>): void;
   onInputEnd(listener: () => void): void;
+  /** The terminal's size as the client writes it, in JSON. */
+  onResize(listener: (bytes: Uint8Array) => void | Promise<void>): void;
   /** The client has gone, or everything was said. */
   onClose(listener: () => void): void;
   /** Ends it without a word: the server goes down. */
@@ -35,6 +38,8 @@ export interface CommandStreams {
   readonly input: boolean;
   readonly output: boolean;
   readonly errors: boolean;
+  /** Output and errors are one, and the client says how large it is. */
+  readonly terminal: boolean;
 }
 
 const messageBytesMax = 1024 * 1024;
@@ -96,9 +101,11 @@ function webSocketClient(
   const socket = openWebSocket(connection, { messageBytesMax, timers });
   let onInput: (bytes: Uint8Array) => void | Promise<void> = () => {};
   let onInputEnd: () => void = () => {};
+  let onResize: (bytes: Uint8Array) => void | Promise<void> = () => {};
   socket.onMessage((message) => {
     const [channel, closed] = message;
     if (channel === channels.input && streams.input) return onInput(message.subarray(1));
+    if (channel === channels.resize && streams.terminal) return onResize(message.subarray(1));
     if (channel === channels.close && hasCloseChannel && closed === channels.input) onInputEnd();
     return undefined;
   });
@@ -118,6 +125,9 @@ function webSocketClient(
     },
     onInputEnd(listener) {
       onInputEnd = listener;
+    },
+    onResize(listener) {
+      onResize = listener;
     },
     onClose: (listener) => socket.onClose(listener),
     abandon: () => socket.close(1001),
@@ -171,6 +181,7 @@ function spdyClient(
     ...(wanted.input ? ['stdin'] : []),
     ...(wanted.output ? ['stdout'] : []),
     ...(wanted.errors ? ['stderr'] : []),
+    ...(wanted.terminal ? ['resize'] : []),
   ];
   const streams = new Map<string, SpdyStream>();
   const timer = timers.after(streamsWithinMs, () => channel.close());
@@ -194,6 +205,7 @@ function spdyClient(
       },
       onInput: (listener) => streams.get('stdin')?.onData(listener),
       onInputEnd: (listener) => streams.get('stdin')?.onEnd(listener),
+      onResize: (listener) => streams.get('resize')?.onData(listener),
       onClose: (listener) => channel.onClose(listener),
       abandon: () => channel.close(),
     });

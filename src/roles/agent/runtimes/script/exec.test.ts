@@ -6,10 +6,16 @@ import { openNode } from '../../pods/node-harness.contract.ts';
 import { programOf } from './exec.ts';
 
 const flags = ['--permission', '--allow-fs-read=/app'];
+const programs = { flags, toolsText: undefined, onlyToolsFor: undefined };
 
 test('only node and modules of the image are run, with no more permissions than the workload', () => {
-  assert.deepEqual(programOf(['node', '-e', '1'], flags), ['/runtime/node', ...flags, '-e', '1']);
-  assert.deepEqual(programOf(['tool.mjs', '--x', 'a'], flags), [
+  assert.deepEqual(programOf(['node', '-e', '1'], programs), [
+    '/runtime/node',
+    ...flags,
+    '-e',
+    '1',
+  ]);
+  assert.deepEqual(programOf(['tool.mjs', '--x', 'a'], programs), [
     '/runtime/node',
     ...flags,
     '/app/tool.mjs',
@@ -22,16 +28,16 @@ test('only node and modules of the image are run, with no more permissions than 
     '--no-permission',
     '--allow-fs-write=*',
   ]) {
-    assert.throws(() => programOf(['node', word, 'x.mjs'], flags), { code: 'EXEC_REFUSED' });
+    assert.throws(() => programOf(['node', word, 'x.mjs'], programs), { code: 'EXEC_REFUSED' });
   }
   for (const program of ['sh', '/bin/sh', '', 'ls']) {
-    assert.throws(() => programOf([program], flags), { code: 'EXEC_NOT_FOUND' });
+    assert.throws(() => programOf([program], programs), { code: 'EXEC_NOT_FOUND' });
   }
-  assert.throws(() => programOf(['../x.mjs'], flags), { code: 'RUNTIME_BAD_COMMAND' });
-  assert.throws(() => programOf(['node', 'a\0b'], flags), { code: 'EXEC_REFUSED' });
+  assert.throws(() => programOf(['../x.mjs'], programs), { code: 'RUNTIME_BAD_COMMAND' });
+  assert.throws(() => programOf(['node', 'a\0b'], programs), { code: 'EXEC_REFUSED' });
 });
 
-const programs = {
+const images = {
   'main.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0)); console.log('ready');`,
   'look.mjs': `import { readFileSync, readdirSync } from 'node:fs';
     const found = {};
@@ -56,8 +62,36 @@ function outputOf(child: Child): Promise<{ code: number | undefined; text: strin
   });
 }
 
+test('the tools of a container are words for our own program, in every runtime', () => {
+  const withTools = { flags, toolsText: 'TEXT', onlyToolsFor: undefined };
+  const tools = ['--permission', '--allow-fs-read=*', '--allow-fs-write=*', '-e', 'TEXT', '--'];
+  for (const [command, words] of [
+    [
+      ['tar', 'cf', '-', '/data'],
+      ['tar', 'cf', '-', '/data'],
+    ],
+    [
+      ['/bin/ls', '-l'],
+      ['ls', '-l'],
+    ],
+    [
+      ['sh', '-c', 'tar cf - /data | tail -c+513'],
+      ['tar-from', '513', '/data'],
+    ],
+  ] as const) {
+    assert.deepEqual(programOf(command, withTools), ['/runtime/node', ...tools, ...words]);
+    const forModules = { ...withTools, onlyToolsFor: 'wasm' };
+    assert.deepEqual(programOf(command, forModules), ['/runtime/node', ...tools, ...words]);
+  }
+  const forModules = { ...withTools, onlyToolsFor: 'wasm' };
+  assert.throws(() => programOf(['node', '-v'], forModules), { code: 'EXEC_REFUSED' });
+  assert.throws(() => programOf(['sh', '-c', 'tar cf - x; id'], withTools), {
+    code: 'EXEC_NOT_FOUND',
+  });
+});
+
 test('what is run in a container is confined as its workload is, also for the next agent', async () => {
-  await using node = await openNode(programs);
+  await using node = await openNode(images);
   await node.open();
   node.putNode();
   const odd = `a'b"c\n$(id) \\ \`x\` ${'long '.repeat(20_000)}`;

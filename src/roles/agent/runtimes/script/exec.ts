@@ -12,6 +12,7 @@
 import type { ChildSpec, ProcessIdentity } from '#platform/io/mod.ts';
 import { AgentError } from '../../errors.ts';
 import { nodeOptionsWordOf } from './launch.ts';
+import { toolFlags, toolNames, toolWordsOf } from './tools.ts';
 import { runtimeProgram, workloadCommand } from './workload.ts';
 
 /** Words: pid, start time, user, folder, then the command. */
@@ -56,7 +57,7 @@ exec setpriv --pdeathsig KILL -- \
       unset "EXEC_PART_$count"
       count=$((count + 1))
     done
-    unset PATH PWD OLDPWD SHLVL _ LC_ALL
+    unset PATH PWD OLDPWD SHLVL _ LC_ALL SHELL
     eval "$all"
     exec "$@"' sh "$folder" "$@"
 `;
@@ -70,14 +71,27 @@ export interface ExecPlace {
   readonly workload: ProcessIdentity;
   readonly userId: number;
   readonly environment: Readonly<Record<string, string>>;
-  /** What the workload's own runtime was started with. */
-  readonly flags: readonly string[];
   readonly workingDirectory: string;
+  readonly hasTerminal: boolean;
+  readonly programs: ExecPrograms;
 }
 
+export interface ExecPrograms {
+  /** What the workload's own runtime was started with. */
+  readonly flags: readonly string[];
+  /** Text of the program that stands in for `tar` and a few others; they are not there where absent. */
+  readonly toolsText: string | undefined;
+  /** Name of the runtime whose containers run nothing but their module and the tools. */
+  readonly onlyToolsFor: string | undefined;
+}
+
+/** What programs believe of a terminal that says nothing of itself. */
+const terminalKind = 'xterm';
+
 export function execSpec(place: ExecPlace, command: readonly string[]): ChildSpec {
-  const { workload, userId, workingDirectory } = place;
-  const exports = Object.entries(place.environment)
+  const { workload, userId, workingDirectory, hasTerminal } = place;
+  const variables = { ...(hasTerminal ? { TERM: terminalKind } : {}), ...place.environment };
+  const exports = Object.entries(variables)
     .filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && name !== 'OPTIND')
     .map(([name, value]) => `export ${name}='${value.replaceAll("'", String.raw`'\''`)}'\n`)
     .join('');
@@ -92,13 +106,22 @@ export function execSpec(place: ExecPlace, command: readonly string[]): ChildSpe
   const words = [workload.pid, workload.startTicks, userId].map(String);
   return {
     program: '/bin/sh',
-    arguments: [place.scriptPath, ...words, workingDirectory, ...programOf(command, place.flags)],
+    arguments: [
+      place.scriptPath,
+      ...words,
+      workingDirectory,
+      ...programOf(command, place.programs),
+    ],
     environment,
+    hasTerminal,
   };
 }
 
 /** Throws EXEC_NOT_FOUND for what an image of this runtime cannot have, EXEC_REFUSED for more than the workload may. */
-export function programOf(command: readonly string[], flags: readonly string[]): readonly string[] {
+export function programOf(
+  command: readonly string[],
+  { flags, toolsText, onlyToolsFor }: ExecPrograms,
+): readonly string[] {
   const [program = '', ...rest] = command;
   if (
     command.join(' ').length > commandCharactersMax ||
@@ -109,6 +132,16 @@ export function programOf(command: readonly string[], flags: readonly string[]):
   const optionsWord = nodeOptionsWordOf(command);
   if (optionsWord !== undefined) {
     throw new AgentError('EXEC_REFUSED', `no command is given the word ${optionsWord}`);
+  }
+  const tool = toolWordsOf(command);
+  if (tool !== undefined && toolsText !== undefined) {
+    return [runtimeProgram, ...toolFlags, '-e', toolsText, '--', ...tool];
+  }
+  if (onlyToolsFor !== undefined) {
+    throw new AgentError(
+      'EXEC_REFUSED',
+      `containers of the ${onlyToolsFor} runtime are one program: beside it only ${toolNames.join(', ')} run in them`,
+    );
   }
   if (program === 'node' || program === runtimeProgram) {
     const wider = rest.find((word) => /^--(allow-|(no-)?(experimental-)?permission)/.test(word));
@@ -123,7 +156,7 @@ export function programOf(command: readonly string[], flags: readonly string[]):
   }
   throw new AgentError(
     'EXEC_NOT_FOUND',
-    `${JSON.stringify(program)} is not there: a container of the script runtime has node and the modules of its image, no shell and no other programs`,
+    `${JSON.stringify(program)} is not there: a container of the script runtime has node, the modules of its image and ${toolNames.join(', ')}, no shell and no other programs`,
   );
 }
 

@@ -8,8 +8,8 @@ import { workloadCommand } from './workload.ts';
 export interface Flavour {
   readonly name: string;
   readonly platforms: readonly string[];
-  /** Whether something can be run beside the workload. */
-  readonly canExec: boolean;
+  /** Whether its programs can be run beside the workload; the container's own tools always can. */
+  readonly runsOtherPrograms: boolean;
   /** Throws RUNTIME_BAD_COMMAND or CONTAINER_CONFIG. */
   launch(wanted: ContainerStart): {
     readonly command: readonly string[];
@@ -21,7 +21,7 @@ export interface Flavour {
 export const scriptFlavour: Flavour = {
   name: 'script',
   platforms: ['script/javascript'],
-  canExec: true,
+  runsOtherPrograms: true,
   launch({ command, mounts = [] }) {
     return { command: workloadCommand(command, mounts), mounts };
   },

@@ -9,7 +9,7 @@
  */
 import { assert, strictTextOf, utf8 } from '#base/mod.ts';
 import { AgentError } from '../../errors.ts';
-import type { ContainerMount } from '../types.ts';
+import type { ContainerInput, ContainerMount } from '../types.ts';
 import type { GroupPlan } from './control-groups.ts';
 
 export const launchBytesMax = 512 * 1024;
@@ -41,6 +41,8 @@ export interface Launch {
   readonly mounts: readonly ContainerMount[];
   /** Where the workload starts, as its root has it. */
   readonly workingDirectory: string;
+  /** What the workload reads as its standard input; nothing where absent. */
+  readonly input?: ContainerInput;
   /** Absent: names are resolved as on the machine. */
   readonly names?: LaunchNames;
   /** Absent: what the workload uses is not bounded. */
@@ -81,6 +83,7 @@ export function encodeLaunch(launch: Launch): Uint8Array {
     `hostname=${quoted(launch.hostname)}`,
     `temporaryBytesMax=${quoted(String(launch.temporaryBytesMax))}`,
     `workingDirectory=${quoted(launch.workingDirectory)}`,
+    `input=${quoted(launch.input ?? 'empty')}`,
     `address=${quoted(launch.names?.address ?? '')}`,
     `nameserver=${quoted(launch.names?.nameserver ?? '')}`,
     `searches=${quoted(launch.names?.searches ?? '')}`,
@@ -158,6 +161,7 @@ export function decodeLaunch(bytes: Uint8Array): Launch {
     command,
     mounts,
     workingDirectory: fields.get('workingDirectory') ?? '',
+    input: (fields.get('input') ?? 'empty') as ContainerInput,
     ...(address === ''
       ? {}
       : {

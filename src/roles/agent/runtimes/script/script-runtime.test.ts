@@ -143,8 +143,9 @@ test('a workload sees its bundle and nothing else of the machine', async () => {
     '/app': ['main.mjs'],
     '/proc': denied,
     '/root': denied,
-    [harness.folder]: denied,
-    [harness.disk.absolute('pods')]: denied,
+    // Its /tmp is its own.
+    [harness.folder]: 'ENOENT',
+    [harness.disk.absolute('pods')]: 'ENOENT',
     write: denied,
     spawn: denied,
     kill: 'EPERM',
@@ -269,6 +270,7 @@ test('a launch record gives back what went in, whatever the bytes', () => {
       { source: '/s', path: '/app/x', isReadOnly: false, isFile: false, below: ['$(id)', '}'] },
     ],
     workingDirectory: '/app/`id`',
+    input: 'first-only' as const,
   };
   const [mount] = launch.mounts;
   assert.ok(mount !== undefined);

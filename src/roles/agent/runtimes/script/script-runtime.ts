@@ -10,7 +10,7 @@
  *    is in exit.json, and a run without one was killed together with its shim.
  * 3. A process is named by pid and start time; a pid alone is never trusted.
  */
-import { assert, errorText, textOf, utf8 } from '#base/mod.ts';
+import { assert, errorText } from '#base/mod.ts';
 import {
   sleep,
   type Child,
@@ -23,19 +23,19 @@ import {
   type Spawn,
   type Timers,
 } from '#platform/io/mod.ts';
-import { hash } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
-import { readOrSetAside } from '../../set-aside.ts';
 import type {
   ContainerExit,
   ContainerKey,
   ContainerRun,
   ContainerStart,
+  ExecOptions,
   Runtime,
 } from '../types.ts';
 import { findContainers, type Found } from './adoption.ts';
 import { nextAttempt, offerTicket } from './attempt.ts';
-import { execSpec, execText, leadingFlags } from './exec.ts';
+import { besideWorkloads, keepText, notRunning, type Present } from './beside.ts';
+import { leadingFlags } from './exec.ts';
 import { type ControlGroups, planGroups } from './control-groups.ts';
 import { type Flavour, scriptFlavour } from './flavour.ts';
 import { encodeLaunch } from './launch.ts';
@@ -49,14 +49,7 @@ import {
   type ExitFile,
   type StateFile,
 } from './state-file.ts';
-import {
-  bundleRoot,
-  containerIdOf,
-  outerProgram,
-  shimArguments,
-  userIdOf,
-  workloadCommand,
-} from './workload.ts';
+import { bundleRoot, containerIdOf, outerProgram, shimArguments, userIdOf } from './workload.ts';
 import { wasmFlavour } from './wasm-flavour.ts';
 
 export interface ScriptRuntimeDependencies {
@@ -75,6 +68,8 @@ export interface ProcessRuntimesOptions {
   readonly javascriptRuntimePath: string;
   /** Program that runs WebAssembly modules; absent where none are run here. */
   readonly wasmHostText?: string | undefined;
+  /** Program that stands in for `tar` and a few others beside a workload; absent where there is none. */
+  readonly toolsText?: string | undefined;
   /** Absent where limits cannot be held. */
   readonly controlGroups?: ControlGroups | undefined;
 }
@@ -111,30 +106,6 @@ const reasonOfStage: Readonly<Record<ExitFile['stage'], string | undefined>> = {
   workload: undefined,
 };
 
-const keptBytesMax = 256 * 1024;
-const ownerOnlyFile = 0o600;
-/** Workloads, which are users of their own, read it where it is shown to them. */
-const readableFile = 0o644;
-
-/** By content: shells that run read on in the text that they were started with. */
-async function keepText(
-  disk: Disk,
-  logger: Logger,
-  name: string,
-  ending: 'sh' | 'mjs',
-  text: string,
-): Promise<string> {
-  const path = `${name}-${hash('sha256', text, 'hex').slice(0, 16)}.${ending}`;
-  // A damaged one would keep everything from starting; who runs it keeps what was moved.
-  const kept = await readOrSetAside(disk, path, keptBytesMax, logger, (bytes) =>
-    textOf(bytes) === text ? text : undefined,
-  );
-  if (kept === undefined) {
-    await disk.writeFileAtomic(path, utf8(text), ending === 'sh' ? ownerOnlyFile : readableFile);
-  }
-  return path;
-}
-
 /**
  * Finds the containers that an earlier agent started, and is then ready to start more.
  * Answers the script runtime, and after it the one for WebAssembly where it has its host.
@@ -151,16 +122,16 @@ export async function openProcessRuntimes(
 
   await disk.makeDirectory('pods', ownerOnlyFolder);
   const shimPath = await keepText(disk, logger, 'shim', 'sh', shimText);
-  const execPath =
-    dependencies.children === undefined
-      ? undefined
-      : await keepText(disk, logger, 'exec', 'sh', execText);
-
   const flavours: Flavour[] = [scriptFlavour];
   if (options.wasmHostText !== undefined) {
     const path = await keepText(disk, logger, 'wasm-host', 'mjs', options.wasmHostText);
     flavours.push(wasmFlavour(disk.absolute(path)));
   }
+  const { children } = dependencies;
+  const beside =
+    children === undefined
+      ? undefined
+      : await besideWorkloads({ disk, children, logger }, flavours, options.toolsText);
 
   function idOf(key: ContainerKey): string {
     return `${key.podUid}/${key.container}`;
@@ -299,7 +270,7 @@ export async function openProcessRuntimes(
       throw new AgentError('RUNTIME_RUNNING', `container ${key} runs already`);
     }
     const userId = userIdOf(wanted.ip);
-    const { workingDirectory = bundleRoot } = wanted;
+    const { workingDirectory = bundleRoot, input = 'empty' } = wanted;
     const { command, mounts } = flavour.launch(wanted);
     const launch = encodeLaunch({
       runtime: options.javascriptRuntimePath,
@@ -311,6 +282,7 @@ export async function openProcessRuntimes(
       command,
       mounts,
       workingDirectory,
+      input,
       groups: planGroups(options.controlGroups, wanted, wanted.limits),
       names: {
         address: wanted.ip,
@@ -337,6 +309,7 @@ export async function openProcessRuntimes(
       startedAtMs: clock.wallMs(),
       ...(flavour === scriptFlavour ? {} : { runtime: flavour.name }),
       flags: leadingFlags(command.slice(1)),
+      ...(input === 'empty' ? {} : { input }),
       ...(workingDirectory === bundleRoot ? {} : { workingDirectory }),
       ...(last === undefined ? {} : { last }),
     };
@@ -448,30 +421,47 @@ export async function openProcessRuntimes(
     return spawn.signal(container.process, 'SIGKILL');
   }
 
-  async function exec(key: ContainerKey, command: readonly string[]): Promise<Child> {
-    const { children } = dependencies;
-    if (children === undefined || execPath === undefined) {
-      throw new AgentError('EXEC_REFUSED', 'this node cannot run anything beside a workload');
-    }
+  async function presentOf(key: ContainerKey): Promise<Present> {
     const container = containers.get(idOf(key));
     const workload =
       container === undefined || container.exit !== undefined
         ? undefined
         : (await processesIn(container)).workload;
-    const environment = workload && (await children.environmentOf(workload));
-    if (container === undefined || workload === undefined || environment === undefined) {
-      throw new AgentError('EXEC_NOT_RUNNING', `container ${key.container} does not run`);
+    if (container === undefined || workload === undefined) throw notRunning(key.container);
+    return { folder: container.folder, state: container.state, workload };
+  }
+
+  async function exec(
+    key: ContainerKey,
+    command: readonly string[],
+    execOptions: ExecOptions = {},
+  ): Promise<Child> {
+    if (beside === undefined) throw nothingBeside();
+    return beside.exec(await presentOf(key), command, execOptions);
+  }
+
+  async function attachInput(key: ContainerKey): Promise<Child> {
+    if (beside === undefined) throw nothingBeside();
+    const present = await presentOf(key);
+    const child = await beside.attachInput(present);
+    if (present.state.input === 'first-only') child.onExit(() => void endInput(key, present));
+    return child;
+  }
+
+  /** What came is all: the shim lets go of it, and the workload reads its end. */
+  async function endInput(key: ContainerKey, { folder, state }: Present): Promise<void> {
+    const container = containers.get(idOf(key));
+    if (container?.state.attempt !== state.attempt) return;
+    try {
+      await (await disk.open(`${folder}/input-ended`, 'write', 0o600)).close();
+      const { init } = await processesIn(container);
+      if (init !== undefined) await spawn.signal(init, 'SIGINT');
+    } catch (error) {
+      logger.log('warn', 'the input of a container could not be ended', {
+        podUid: key.podUid,
+        error: errorText(error),
+      });
     }
-    const flags = container.state.flags ?? leadingFlags(workloadCommand(['main.mjs']).slice(1));
-    const place = {
-      scriptPath: disk.absolute(execPath),
-      workload,
-      userId: userIdOf(container.state.ip),
-      environment,
-      flags,
-      workingDirectory: container.state.workingDirectory ?? bundleRoot,
-    };
-    return children.start(execSpec(place, command));
   }
 
   async function removePod(podUid: string): Promise<void> {
@@ -501,7 +491,7 @@ export async function openProcessRuntimes(
 
   /** One runtime's part in what they all share. */
   function runtimeOf(flavour: Flavour): Runtime {
-    const { name, platforms, canExec } = flavour;
+    const { name, platforms } = flavour;
     const own = (key: ContainerKey): Container | undefined => {
       const container = containers.get(idOf(key));
       return (container?.state.runtime ?? scriptFlavour.name) === name ? container : undefined;
@@ -511,7 +501,8 @@ export async function openProcessRuntimes(
       platforms,
       start: (wanted) => start(flavour, wanted),
       stop: async (key, how) => own(key) !== undefined && (await stop(key, how)),
-      ...(canExec ? { exec } : {}),
+      exec,
+      attachInput,
       setDeadline: async (key, bootMs) =>
         own(key) !== undefined && (await setDeadline(key, bootMs)),
       list: () =>
@@ -539,6 +530,10 @@ export async function openProcessRuntimes(
   }
 
   return flavours.map(runtimeOf);
+}
+
+function nothingBeside(): AgentError {
+  return new AgentError('EXEC_REFUSED', 'this node cannot run anything beside a workload');
 }
 
 /** The script runtime alone. */

@@ -36,6 +36,9 @@
  *   durably: {"exitCode","finishedAtMs","stage"}; a signal N is exit code 128+N;
  *   stage is `workload`, `setup` where the workload could not be started,
  *   `deadline`, or `memory` where the kernel ended it for want of memory. Only then does it end, and the outer process after it.
+ * - Where the launch record says that there is an input, the workload's standard input
+ *   is the pipe STATE/input, which the init holds open. Once STATE/input-ended is there
+ *   and SIGINT has come to the init it lets go of it. Else the workload's input is empty.
  * - SIGTERM to the init reaches the workload; before there is one, it ends as 143.
  * - SIGKILL to the outer process or to the init ends everything at once and
  *   leaves no exit.json. SIGKILL to the workload is recorded as 137.
@@ -49,7 +52,7 @@ interrupted=
 newline='
 '
 trap 'stopped=1; interrupted=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
-trap 'interrupted=1; startGuard' INT
+trap 'interrupted=1; endInput; startGuard' INT
 trap '' HUP
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -183,6 +186,11 @@ openImage() {
   umount image && umount points && rmdir image points || fail 'cannot leave the image'
 }
 
+# The init holds the input open, so that it does not end with the one who gave some of it.
+endInput() {
+  [ ! -e "$state/input-ended" ] || exec 8>&-
+}
+
 # Keeps the deadline. It lives in the pod's process namespace and dies with it; from
 # there -1 is everything but itself and the init, which then records the end.
 guard() {
@@ -210,7 +218,7 @@ startGuard() {
   [ -z "$guardPid" ] || kill -KILL "$guardPid" 2>/dev/null
   guardPid=
   [ -e "$state/deadline" ] || return 0
-  guard &
+  guard 8>&- &
   guardPid=$!
 }
 
@@ -257,7 +265,7 @@ eval "${'$'}{launch%%"${'$'}{newline}--$newline"*}" || fail 'the launch record i
 workload=${'$'}{launch#*"${'$'}{newline}--$newline"}
 workload="set -e
 unset PATH PWD OLDPWD SHLVL _
-${'$'}{workload%"${'$'}{newline}end=''"} </dev/null"
+${'$'}{workload%"${'$'}{newline}end=''"} <&9 9<&-"
 launch=
 root=$state/root
 echo "$hostname" >/proc/sys/kernel/hostname || fail 'cannot set the host name'
@@ -312,8 +320,14 @@ elif [ -n "$limits" ] && [ -z "$groups" ]; then
   fail 'the limits cannot be held: this machine has no control groups'
 fi
 killsBefore=$(outOfMemoryKills)
+inputPath=/dev/null
+if [ "$input" != empty ]; then
+  inputPath=$state/input
+  rm -f "$inputPath" "$state/input-ended"
+  mkfifo -m 600 "$inputPath" && exec 8<>"$inputPath" || fail 'cannot make an input'
+fi
 printf '%s\n' "$workload" | unshare --mount --propagation private -- \
-  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" "$workingDirectory" "$groups" &
+  env -i /bin/sh "$0" enter "$attempt" "$state" "$initPid" "$initTicks" "$userId" "$workingDirectory" "$groups" 9<"$inputPath" 8>&- &
 child=$!
 workload=
 cd /

@@ -6,12 +6,14 @@
  *   deadline      this driver: when the shim ends the workload
  *   started.json  the shim: the processes inside
  *   exit.json     the shim: how the run ended
+ *   input         the shim: where the workload's standard input is written, if it has one
+ *   input-ended   this driver: nothing more comes in
  *   log           the workload's output; `log.previous` of the run before
  */
 import { assert, isJsonObject, textOf, utf8, type JsonObject } from '#base/mod.ts';
 import { DiskError, type Disk, type Logger } from '#platform/io/mod.ts';
 import { readOrSetAside } from '../../set-aside.ts';
-import type { ContainerExit } from '../types.ts';
+import type { ContainerExit, ContainerInput } from '../types.ts';
 
 export const stateBytesMax = 64 * 1024;
 const ownerOnly = 0o600;
@@ -39,6 +41,8 @@ export interface StateFile {
   readonly flags?: readonly string[];
   /** As the workload has it; its image's root where absent. */
   readonly workingDirectory?: string;
+  /** Empty where absent. */
+  readonly input?: ContainerInput;
   readonly last?: ContainerExit;
 }
 

@@ -21,7 +21,7 @@ export function wasmFlavour(hostSource: string): Flavour {
   return {
     name: 'wasm',
     platforms: ['wasi/wasm'],
-    canExec: false,
+    runsOtherPrograms: false,
     launch(wanted) {
       const { mounts = [] } = wanted;
       for (const mount of mounts) requireMountable(mount, mounts);

@@ -29,6 +29,9 @@ export function containerIdOf(
   return `${state.runtime ?? 'script'}://${state.podUid}/${state.container}/${state.restartCount}`;
 }
 
+/** Memory of the container's own, which it may write. */
+const temporaryFolder = '/tmp';
+
 /**
  * `command`: the module, relative to the bundle or below /app, then its arguments.
  * The workload may read its image and what is mounted, and write where that is writable.
@@ -42,8 +45,11 @@ export function workloadCommand(
     throw new AgentError('RUNTIME_BAD_COMMAND', 'neither the pod nor the image names a module');
   }
   const path = modulePathOf(module);
-  const readable = [bundleRoot, ...mounts.map((mount) => mount.path)];
-  const writable = mounts.filter((mount) => !mount.isReadOnly).map((mount) => mount.path);
+  const own = mounts.some(({ path }) => path === temporaryFolder) ? [] : [temporaryFolder];
+  const readable = [bundleRoot, ...own, ...mounts.map((mount) => mount.path)];
+  const writable = own.concat(
+    mounts.filter((mount) => !mount.isReadOnly).map((mount) => mount.path),
+  );
   for (const one of mounts) requireMountable(one, mounts);
   return [
     runtimeProgram,
