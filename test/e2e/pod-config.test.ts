@@ -406,7 +406,7 @@ test('what cannot be is refused at once, field by field', async () => {
     ],
     [{}, { volumes: [{ name: 'v' }, { name: 'v' }] }, /volumes\[1\].*Duplicate value/],
     [{}, { initContainers: [{ name: 'main', image }] }, /Duplicate value: "main"/],
-    [{}, { priorityClassName: 'high' }, /field "spec.priorityClassName" is not supported yet/],
+    [{}, { setHostnameAsFQDN: true }, /field "spec.setHostnameAsFQDN" is not supported yet/],
     [{ securityContext: { privileged: true } }, {}, /privileged.*is not supported yet/],
     [{ envFrom: [{ configMapRef: {} }] }, {}, /configMapRef\.name: Required/],
   ];

@@ -1,4 +1,5 @@
 /** Which nodes a pod wants or prefers by what they are. */
+import { labelOf, valueHolds } from './labels.ts';
 import type {
   SchedulerNode,
   SchedulerNodeCondition,
@@ -40,28 +41,7 @@ function termHolds(node: NodeTraits, term: SchedulerNodeTerm): boolean {
   return term.length > 0 && term.every((condition) => conditionHolds(node, condition));
 }
 
-function conditionHolds(
-  node: NodeTraits,
-  { on, key, operator, values }: SchedulerNodeCondition,
-): boolean {
-  const label = Object.hasOwn(node.labels, key) ? node.labels[key] : undefined;
-  const value = on === 'name' ? node.name : label;
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-    case 'Lt': {
-      if (value === undefined || !/^-?[0-9]{1,15}$/.test(value)) return false;
-      const difference = Number(value) - Number(values[0]);
-      return operator === 'Gt' ? difference > 0 : difference < 0;
-    }
-    default:
-      return false;
-  }
+function conditionHolds(node: NodeTraits, condition: SchedulerNodeCondition): boolean {
+  const { on, key } = condition;
+  return valueHolds(on === 'name' ? node.name : labelOf(node.labels, key), condition);
 }

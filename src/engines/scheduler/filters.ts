@@ -24,6 +24,10 @@ export function standingReason(node: SchedulerNode, pod: SchedulerPod): string |
     return `node(s) had untolerated taint {${text}}`;
   }
   if (!nodeSuits(node, pod)) return "node(s) didn't match Pod's node affinity/selector";
+  const { runtime } = pod;
+  if (runtime !== undefined && !node.runtimes.includes(runtime)) {
+    return `node(s) didn't have the runtime ${runtime}`;
+  }
   for (const platforms of pod.platformsByContainer) {
     if (!platforms.some((platform) => node.platforms.includes(platform))) {
       return `node(s) can't run an image for ${platforms.join(' or ')}`;

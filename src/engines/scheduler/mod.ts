@@ -1,4 +1,5 @@
 export { nodeSuits, type NodeTraits } from './affinity.ts';
+export { labelsHold } from './labels.ts';
 export { tolerates } from './filters.ts';
 export { planPlacement } from './plan-placement.ts';
 export {
@@ -6,10 +7,18 @@ export {
   type Placement,
   type PlacementInput,
   type Plan,
+  type Nomination,
+  type SchedulerBudget,
+  type SchedulerLabelCondition,
   type SchedulerNode,
   type SchedulerNodeCondition,
   type SchedulerNodeTerm,
+  type SchedulerNominee,
+  type SchedulerPlacedPod,
   type SchedulerPod,
+  type SchedulerPodTerm,
+  type SchedulerSpread,
+  type SchedulerWeightedTerm,
   type SchedulerTaint,
   type SchedulerToleration,
 } from './types.ts';

@@ -1,37 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { planPlacement, type SchedulerNode, type SchedulerPod } from './mod.ts';
-
-function node(name: string, changes: Partial<SchedulerNode> = {}): SchedulerNode {
-  return {
-    name,
-    isReady: true,
-    isUnschedulable: false,
-    taints: [],
-    labels: {},
-    platforms: ['script/javascript'],
-    allocatable: { cpuMilli: 1000, memoryBytes: 1000, podsMax: 10 },
-    requested: { cpuMilli: 0, memoryBytes: 0, pods: 0 },
-    region: 'north',
-    site: 'one',
-    podsByOwner: {},
-    ...changes,
-  };
-}
-
-function pod(name: string, changes: Partial<SchedulerPod> = {}): SchedulerPod {
-  return {
-    key: `default/${name}`,
-    uid: name,
-    requests: { cpuMilli: 0, memoryBytes: 0 },
-    nodeSelector: {},
-    tolerations: [],
-    platformsByContainer: [['script/javascript']],
-    ownerUid: 'owner',
-    ...changes,
-  };
-}
+import { planPlacement, type SchedulerPod } from './mod.ts';
+import { node, pod } from './samples.contract.ts';
 
 test('a pod that fits nowhere is told how many nodes each reason ruled out', () => {
   const nodes = [

@@ -20,6 +20,75 @@ export interface Amounts {
   readonly memoryBytes: number;
 }
 
+/** On a label of a pod. */
+export type SchedulerLabelCondition = Omit<SchedulerNodeCondition, 'on'>;
+
+/** Pods, and what counts as one place with them. */
+export interface SchedulerPodTerm {
+  /** All namespaces, or these. */
+  readonly namespaces: 'all' | readonly string[];
+  /** All of them must hold; absent: no pod is meant. */
+  readonly selector?: readonly SchedulerLabelCondition[];
+  /** Nodes with the same value of this label are one place; those without it are none. */
+  readonly topologyKey: string;
+}
+
+export interface SchedulerWeightedTerm {
+  readonly weight: number;
+  readonly term: SchedulerPodTerm;
+}
+
+/** How evenly pods are spread over places. */
+export interface SchedulerSpread {
+  readonly maxSkew: number;
+  readonly topologyKey: string;
+  /** False: nodes that keep the spread more even are only better. */
+  readonly isRequired: boolean;
+  /** Of the pods in the same namespace that are counted; absent: none. */
+  readonly selector?: readonly SchedulerLabelCondition[];
+  /** With fewer places than this, the place with the fewest counts as empty; 1 where nothing is said. */
+  readonly placesMin: number;
+  /** Whether only nodes that the pod may go to by selector and affinity are counted. */
+  readonly honorsAffinity: boolean;
+  /** Whether only nodes whose taints the pod tolerates are counted. */
+  readonly honorsTaints: boolean;
+}
+
+/** What of a pod others look at. */
+export interface SchedulerPodTraits {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** More is more important. */
+  readonly priority: number;
+  readonly requests: Amounts;
+  /** Pods that it is not to share a place with. */
+  readonly away?: readonly SchedulerPodTerm[];
+}
+
+/** A pod that has a node. */
+export interface SchedulerPlacedPod extends SchedulerPodTraits {
+  /** It is on its way out. */
+  readonly isEnding: boolean;
+  /** Later ones are greater. */
+  readonly since: number;
+}
+
+/** How many of some pods may be taken away. */
+export interface SchedulerBudget {
+  readonly namespace: string;
+  readonly selector: readonly SchedulerLabelCondition[];
+  readonly allowed: number;
+}
+
+/** A pod without a node that room is being made for. */
+export interface SchedulerNominee {
+  readonly uid: string;
+  readonly nodeName: string;
+  readonly priority: number;
+  readonly requests: Amounts;
+}
+
 export interface SchedulerNode {
   readonly name: string;
   readonly isReady: boolean;
@@ -36,6 +105,10 @@ export interface SchedulerNode {
   readonly site: string;
   /** Assigned pods by the uid of their owner. */
   readonly podsByOwner: Readonly<Record<string, number>>;
+  /** Those that `requested` is the sum of. */
+  readonly pods: readonly SchedulerPlacedPod[];
+  /** Names of the runtimes that it has. */
+  readonly runtimes: readonly string[];
 }
 
 /** On a label of the node, or on its name. */
@@ -49,11 +122,20 @@ export interface SchedulerNodeCondition {
 /** All of them must hold; none at all hold for no node. */
 export type SchedulerNodeTerm = readonly SchedulerNodeCondition[];
 
-export interface SchedulerPod {
+export interface SchedulerPod extends SchedulerPodTraits {
   /** `namespace/name` */
   readonly key: string;
-  readonly uid: string;
-  readonly requests: Amounts;
+  /** Whether pods of less priority may be ended for it. */
+  readonly mayPreempt: boolean;
+  /** Where room is being made for it. */
+  readonly nominatedNode?: string;
+  /** Pods that it must share a place with. */
+  readonly near?: readonly SchedulerPodTerm[];
+  readonly nearPreferred?: readonly SchedulerWeightedTerm[];
+  readonly awayPreferred?: readonly SchedulerWeightedTerm[];
+  readonly spread?: readonly SchedulerSpread[];
+  /** The runtime that it must run in; absent: any that runs its images. */
+  readonly runtime?: string;
   readonly nodeSelector: Readonly<Record<string, string>>;
   /** One of them must hold; absent: any node. */
   readonly nodesRequired?: readonly SchedulerNodeTerm[];
@@ -73,6 +155,9 @@ export interface PlacementInput {
   readonly nodes: readonly SchedulerNode[];
   /** Placed in this order; earlier ones take room from later ones. */
   readonly pods: readonly SchedulerPod[];
+  /** Pods that room is being made for; those among `pods` too. */
+  readonly nominees?: readonly SchedulerNominee[];
+  readonly budgets?: readonly SchedulerBudget[];
 }
 
 export type Placement =
@@ -84,7 +169,17 @@ export type Placement =
       readonly message: string;
       /** Nodes ruled out, by reason. A node counts once for each reason that it has. */
       readonly nodesByReason: Readonly<Record<string, number>>;
+      /** Where room is to be made for it, or is being made already: then without victims. */
+      readonly nomination?: Nomination;
+      /** There was no time to look for room that could be made: try again. */
+      readonly isToTryAgain?: true;
     };
+
+export interface Nomination {
+  readonly nodeName: string;
+  /** Uids of the pods that are to end for it. */
+  readonly victims: readonly string[];
+}
 
 /** One placement for each pod, in the order of the pods. */
 export interface Plan {

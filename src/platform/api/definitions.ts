@@ -17,11 +17,13 @@ import { leaseDefinition } from './coordination/lease.ts';
 import { configMapDefinition } from './core/config-map.ts';
 import { endpointsDefinition } from './core/endpoints.ts';
 import { eventDefinition } from './core/event.ts';
+import { limitRangeDefinition } from './core/limit-range.ts';
 import { namespaceDefinition } from './core/namespace.ts';
 import { nodeDefinition } from './core/node.ts';
 import { persistentVolumeClaimDefinition } from './core/persistent-volume-claim.ts';
 import { persistentVolumeDefinition } from './core/persistent-volume.ts';
 import { podDefinition } from './core/pod.ts';
+import { resourceQuotaDefinition } from './core/resource-quota.ts';
 import { secretDefinition } from './core/secret.ts';
 import { serviceAccountDefinition } from './core/service-account.ts';
 import { serviceDefinition } from './core/service.ts';
@@ -32,6 +34,12 @@ import { clusterRoleBindingDefinition } from './rbac/cluster-role-binding.ts';
 import { clusterRoleDefinition } from './rbac/cluster-role.ts';
 import { roleBindingDefinition } from './rbac/role-binding.ts';
 import { roleDefinition } from './rbac/role.ts';
+import { ingressClassDefinition } from './networking/ingress-class.ts';
+import { ingressDefinition } from './networking/ingress.ts';
+import { networkPolicyDefinition } from './networking/network-policy.ts';
+import { runtimeClassDefinition } from './node/runtime-class.ts';
+import { podDisruptionBudgetDefinition } from './policy/pod-disruption-budget.ts';
+import { priorityClassDefinition } from './scheduling/priority-class.ts';
 import { regionDefinition } from './selvage/region.ts';
 import { siteDefinition } from './selvage/site.ts';
 import { storageClassDefinition } from './storage/storage-class.ts';
@@ -68,6 +76,14 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   localSubjectAccessReviewDefinition,
   selfSubjectAccessReviewDefinition,
   selfSubjectRulesReviewDefinition,
+  resourceQuotaDefinition,
+  limitRangeDefinition,
+  podDisruptionBudgetDefinition,
+  priorityClassDefinition,
+  runtimeClassDefinition,
+  ingressDefinition,
+  ingressClassDefinition,
+  networkPolicyDefinition,
   regionDefinition,
   siteDefinition,
   storageClassDefinition,

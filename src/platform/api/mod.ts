@@ -155,6 +155,15 @@ export {
 } from './batch/job-types.ts';
 export { scaleSchema } from './autoscaling/scale.ts';
 export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
+export { type LimitRange, type LimitRangeItem } from './core/limit-range.ts';
+export { type Amounts, amountsOf, podAmounts, quantitiesOf } from './core/pod-amounts.ts';
+export { qualityClassOf } from './core/pod-quality.ts';
+export {
+  type QuotaScope,
+  type ResourceQuota,
+  type ResourceQuotaSpec,
+  type ScopeRequirement,
+} from './core/resource-quota.ts';
 export { type ConfigMap } from './core/config-map.ts';
 export { type EndpointAddress, type Endpoints, type EndpointSubset } from './core/endpoints.ts';
 export { type Event, type ObjectReference } from './core/event.ts';
@@ -237,6 +246,14 @@ export { type Condition, conditionOf, type ConditionStatus } from './meta/condit
 export { type LabelSelector, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';
 export { type NodeMetrics, type PodMetrics, type UsageAmounts } from './metrics/usage-metrics.ts';
+export { runtimePlatforms } from './node/runtime-handlers.ts';
+export { type RuntimeClass } from './node/runtime-class.ts';
+export {
+  disruptedPodsMax,
+  type PodDisruptionBudget,
+  type PodDisruptionBudgetStatus,
+} from './policy/pod-disruption-budget.ts';
+export { type PriorityClass, systemPriorityClasses } from './scheduling/priority-class.ts';
 export { evictionSchema } from './policy/eviction.ts';
 export { type Region } from './selvage/region.ts';
 export { type Site } from './selvage/site.ts';

@@ -251,13 +251,13 @@ test('unknown fields are found by path and pruned, nulls dropped, defaults fille
   given.spec.template.spec.containers[0].bar = { x: 1 };
   given.metadata.creationTimestamp = null;
   const before = structuredClone(given);
-  given.spec.template.spec.priorityClassName = 'high';
+  given.spec.template.spec.setHostnameAsFQDN = true;
   assert.deepEqual(findUnknownFields(deployments.schema, given), [
     { path: 'spec.template.spec.containers[0].bar', isNotYet: false },
-    { path: 'spec.template.spec.priorityClassName', isNotYet: true },
+    { path: 'spec.template.spec.setHostnameAsFQDN', isNotYet: true },
     { path: 'spec.foo', isNotYet: false },
   ]);
-  delete given.spec.template.spec.priorityClassName;
+  delete given.spec.template.spec.setHostnameAsFQDN;
   const pruned = pruneUnknownFields(deployments.schema, dropNullFields(deployments.schema, given));
   assert.deepEqual(pruned, deployment());
   const filled = applySchemaDefaults(deployments.schema, pruned) as any;

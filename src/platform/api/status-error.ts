@@ -8,8 +8,8 @@ import { type JsonObject, SelvageError } from '#base/mod.ts';
 export interface StatusCause {
   readonly reason: string;
   readonly message: string;
-  /** JSON path in Kubernetes notation: `spec.containers[0].image`. */
-  readonly field: string;
+  /** JSON path in Kubernetes notation: `spec.containers[0].image`; absent for what is about no field. */
+  readonly field?: string;
 }
 
 export interface StatusErrorOptions {

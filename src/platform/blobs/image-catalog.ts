@@ -139,7 +139,12 @@ async function describeImage(blobs: BlobStore, digest: Digest): Promise<Resolved
     const platforms = parsed.index.manifests.flatMap(({ platform }) =>
       platform === undefined ? [] : [platformText(platform)],
     );
-    return { digest, mediaType: parsed.mediaType, platforms: [...new Set(platforms)] };
+    const byPlatform: Record<string, Digest> = {};
+    for (const entry of parsed.index.manifests) {
+      if (entry.platform !== undefined) byPlatform[platformText(entry.platform)] ??= entry.digest;
+    }
+    const { mediaType } = parsed;
+    return { digest, mediaType, platforms: [...new Set(platforms)], byPlatform };
   }
   const configBytes = await blobs.readAll(parsed.manifest.config.digest, configBytesMax);
   const config: unknown = JSON.parse(strictTextOf(configBytes));
@@ -149,7 +154,8 @@ async function describeImage(blobs: BlobStore, digest: Digest): Promise<Resolved
     typeof os === 'string' && typeof architecture === 'string'
       ? [platformText({ os, architecture })]
       : [];
-  return { digest, mediaType: parsed.mediaType, platforms };
+  const byPlatform = Object.fromEntries(platforms.map((platform) => [platform, digest]));
+  return { digest, mediaType: parsed.mediaType, platforms, byPlatform };
 }
 
 function keyOf(repository: string, tag: string): ObjectKey {

@@ -42,6 +42,8 @@ export interface ResolvedImage {
   readonly mediaType: string;
   /** What its entries need: `os/architecture`, e.g. `linux/amd64`, `script/javascript`. */
   readonly platforms: readonly string[];
+  /** The manifest for each of them. */
+  readonly byPlatform: Readonly<Record<string, Digest>>;
 }
 
 /** Names to digests: the tags of the built-in registry. */

@@ -19,11 +19,13 @@ import { clusterRoleReconciler, watchForClusterRoles } from './cluster-role/reco
 import { cronJobReconciler, watchForCronJobs } from './cron-job/reconcile.ts';
 import { daemonSetReconciler, watchForDaemonSets } from './daemon-set/reconcile.ts';
 import { deploymentReconciler, watchForDeployments } from './deployment/reconcile.ts';
+import { disruptionBudgetReconciler, watchForDisruptionBudgets } from './disruption/reconcile.ts';
 import { endpointSliceReconciler, watchForEndpointSlices } from './endpoint-slice/reconcile.ts';
 import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
 import { jobReconciler, watchForJobs } from './job/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
 import { claimReconciler, watchForClaims } from './persistent-volume-claim/reconcile.ts';
+import { resourceQuotaReconciler, watchForResourceQuotas } from './resource-quota/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
 import { serviceAccountReconciler, watchForServiceAccounts } from './service-account/reconcile.ts';
 import type { ControllerContext, SharedInformers } from './shared/context.ts';
@@ -89,6 +91,8 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('job-controller', watchForJobs, jobReconciler),
     run('cronjob-controller', watchForCronJobs, cronJobReconciler),
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
+    run('disruption-controller', watchForDisruptionBudgets, disruptionBudgetReconciler),
+    run('resourcequota-controller', watchForResourceQuotas, resourceQuotaReconciler),
     run('garbage-collector', watchForGarbage, garbageReconciler),
     run('clusterrole-aggregation-controller', watchForClusterRoles, clusterRoleReconciler),
     run('csrsigning-controller', watchForCertificates, (context) =>

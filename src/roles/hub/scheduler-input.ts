@@ -2,13 +2,17 @@
 import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import type {
   Amounts,
+  SchedulerBudget,
   SchedulerNode,
   SchedulerNodeCondition,
   SchedulerNodeTerm,
+  SchedulerNominee,
+  SchedulerPlacedPod,
   SchedulerPod,
   SchedulerTaint,
   SchedulerToleration,
 } from '#engines/scheduler/mod.ts';
+import { labelsHold } from '#engines/scheduler/mod.ts';
 import {
   foldObject,
   milliUnitsOf,
@@ -16,13 +20,25 @@ import {
   tryParseQuantity,
 } from '#platform/api/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
-import { containersOf, metadataOf, readFacet } from './stored-facets.ts';
+import { listIn, objectIn, textIn, textsIn } from './json-fields.ts';
+import {
+  awayOf,
+  conditionsOf,
+  looksAtNamespaces,
+  type NamespacesLike,
+  neighbourWishes,
+} from './scheduler-terms.ts';
+import { containersOf, isBeingDeleted, metadataOf, readFacet } from './stored-facets.ts';
 
 /** What the hub needs to know of a pod again and again; made once for each version. */
 export interface PodFacts {
-  readonly cpuMilli: number;
-  readonly memoryBytes: number;
+  readonly requests: Amounts;
   readonly ownerUid: string | undefined;
+  readonly priority: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** As its neighbours see it, but for wishes that depend on the labels of namespaces. */
+  readonly placed: SchedulerPlacedPod;
+  readonly looksAtNamespaces: boolean;
   /** Ended for good: it takes no room. */
   readonly isFinished: boolean;
 }
@@ -32,16 +48,42 @@ const factsOf = new WeakMap<StoredObject, PodFacts>();
 function podFacts(pod: StoredObject): PodFacts {
   let facts = factsOf.get(pod);
   if (facts === undefined) {
-    const { cpuMilli, memoryBytes } = requestsOf(pod);
+    const spec = specOf(pod);
+    const requests = requestsOf(pod);
+    const priority = typeof spec['priority'] === 'number' ? spec['priority'] : 0;
+    const labels = labelsOf(pod);
+    const { namespace } = pod.key;
+    const isByNamespaces = looksAtNamespaces(spec);
+    const away = isByNamespaces ? undefined : awayOf(spec, { namespace, labels }, () => []);
     facts = {
-      cpuMilli,
-      memoryBytes,
+      requests,
       ownerUid: ownerOf(pod),
       isFinished: isFinished(pod),
+      priority,
+      labels,
+      looksAtNamespaces: isByNamespaces,
+      placed: {
+        uid: pod.uid,
+        namespace,
+        labels,
+        priority,
+        requests,
+        ...(away === undefined ? {} : { away }),
+        isEnding: isBeingDeleted(pod),
+        since: pod.facets.assignment?.revision ?? 0,
+      },
     };
     factsOf.set(pod, facts);
   }
   return facts;
+}
+
+function specOf(pod: StoredObject): JsonObject {
+  return objectIn(readFacet(pod, 'intent'), 'spec');
+}
+
+function labelsOf(object: StoredObject): Readonly<Record<string, string>> {
+  return objectIn(metadataOf(object), 'labels') as Record<string, string>;
 }
 
 /** Ended for good, as its agent reports it. */
@@ -55,7 +97,7 @@ export function isFinished(pod: StoredObject): boolean {
  * comes after them, other init containers with those before them alone.
  */
 function requestsOf(pod: StoredObject): Amounts {
-  let sidecars: Amounts = { cpuMilli: 0, memoryBytes: 0 };
+  let sidecars = nothing;
   let highest = sidecars;
   for (const container of containersOf(pod, 'initContainers')) {
     const together = sumOf(sidecars, requestOf(container));
@@ -63,16 +105,22 @@ function requestsOf(pod: StoredObject): Amounts {
     highest = highestOf(highest, together);
   }
   const running = containersOf(pod).map(requestOf).reduce(sumOf, sidecars);
-  return highestOf(highest, running);
+  return sumOf(highestOf(highest, running), amountsIn(specOf(pod)['overhead']));
 }
 
 function requestOf(container: JsonObject): Amounts {
-  const requests = objectIn(container['resources'], 'requests');
+  return amountsIn(objectIn(container['resources'], 'requests'));
+}
+
+function amountsIn(amounts: unknown): Amounts {
+  if (!isJsonObject(amounts)) return nothing;
   return {
-    cpuMilli: milliOf(requests['cpu']),
-    memoryBytes: Math.ceil(milliOf(requests['memory']) / 1_000),
+    cpuMilli: milliOf(amounts['cpu']),
+    memoryBytes: Math.ceil(milliOf(amounts['memory']) / 1_000),
   };
 }
+
+const nothing: Amounts = { cpuMilli: 0, memoryBytes: 0 };
 
 function sumOf(left: Amounts, right: Amounts): Amounts {
   return {
@@ -93,17 +141,20 @@ export function schedulerNode(
   definition: ResourceDefinition,
   node: StoredObject,
   assigned: readonly StoredObject[],
+  namespacesLike: NamespacesLike,
 ): SchedulerNode {
   const { metadata, spec = {}, status = {} } = foldObject(definition, node);
   const allocatable = objectIn(status, 'allocatable');
   const requested = { cpuMilli: 0, memoryBytes: 0, pods: 0 };
   const podsByOwner: Record<string, number> = {};
+  const pods: SchedulerPlacedPod[] = [];
   for (const pod of assigned) {
     const facts = podFacts(pod);
     if (facts.isFinished) continue;
-    requested.cpuMilli += facts.cpuMilli;
-    requested.memoryBytes += facts.memoryBytes;
+    requested.cpuMilli += facts.requests.cpuMilli;
+    requested.memoryBytes += facts.requests.memoryBytes;
     requested.pods += 1;
+    pods.push(facts.looksAtNamespaces ? withAway(pod, facts, namespacesLike) : facts.placed);
     if (facts.ownerUid !== undefined) {
       podsByOwner[facts.ownerUid] = (podsByOwner[facts.ownerUid] ?? 0) + 1;
     }
@@ -126,28 +177,57 @@ export function schedulerNode(
     region: textIn(place['region']),
     site: textIn(place['site']),
     podsByOwner,
+    pods,
+    runtimes: textsIn(report['runtimes']),
   };
 }
 
-/** `platformsByContainer` in the order of the containers; `dataNode` keeps the data of its claims. */
+function withAway(
+  pod: StoredObject,
+  { placed }: PodFacts,
+  namespacesLike: NamespacesLike,
+): SchedulerPlacedPod {
+  const away = awayOf(specOf(pod), placed, namespacesLike);
+  return away === undefined ? placed : { ...placed, away };
+}
+
+/** What was found out about a pod before it is planned. */
+export interface FoundOut {
+  /** Of its images, in the order of the containers. */
+  readonly platforms: readonly (readonly string[])[];
+  /** The runtime that its class names. */
+  readonly runtime: string | undefined;
+  /** Where the data of its claims is. */
+  readonly dataNode: string | undefined;
+}
+
 export function schedulerPod(
   pod: StoredObject,
-  platformsByContainer: readonly (readonly string[])[],
-  dataNode?: string,
+  { platforms, runtime, dataNode }: FoundOut,
+  namespacesLike: NamespacesLike,
 ): SchedulerPod {
-  const spec = objectIn(readFacet(pod, 'intent'), 'spec');
-  const { cpuMilli, memoryBytes, ownerUid } = podFacts(pod);
+  const spec = specOf(pod);
+  const { requests, ownerUid, priority, labels } = podFacts(pod);
+  const { namespace } = pod.key;
+  const nominatedNode = nominatedNodeOf(pod);
   const selector = objectIn(spec, 'nodeSelector');
   return {
     key: `${pod.key.namespace}/${pod.key.name}`,
     uid: pod.uid,
-    requests: { cpuMilli, memoryBytes },
+    namespace,
+    labels,
+    priority,
+    mayPreempt: spec['preemptionPolicy'] !== 'Never',
+    ...(nominatedNode === undefined ? {} : { nominatedNode }),
+    requests,
     nodeSelector: Object.fromEntries(
       Object.entries(selector).map(([key, value]) => [key, textIn(value)]),
     ),
     ...onDataNode(affinityOf(spec), dataNode),
+    ...neighbourWishes(spec, { namespace, labels }, namespacesLike),
+    ...(runtime === undefined ? {} : { runtime }),
     tolerations: listIn(spec['tolerations']).map(tolerationOf),
-    platformsByContainer,
+    platformsByContainer: platforms,
     ownerUid,
   };
 }
@@ -171,6 +251,47 @@ function onDataNode(
     term.length === 0 && !isAny ? term : [...term, there],
   );
   return { ...affinity, nodesRequired };
+}
+
+export function priorityOf(pod: StoredObject): number {
+  return podFacts(pod).priority;
+}
+
+/** Where room is being made for the pod. */
+export function nominatedNodeOf(pod: StoredObject): string | undefined {
+  const name = objectIn(readFacet(pod, 'verdict'), 'status')['nominatedNodeName'];
+  return typeof name === 'string' && name !== '' ? name : undefined;
+}
+
+export function nomineeOf(pod: StoredObject): SchedulerNominee | undefined {
+  const nodeName = nominatedNodeOf(pod);
+  if (nodeName === undefined) return undefined;
+  const { priority, requests } = podFacts(pod);
+  return { uid: pod.uid, nodeName, priority, requests };
+}
+
+/** Whether a change of other pods may let the pod run, beside the room that they leave. */
+export function hasNeighbourWishes(pod: StoredObject): boolean {
+  const spec = specOf(pod);
+  const affinity = objectIn(spec, 'affinity');
+  const wishes = ['podAffinity', 'podAntiAffinity'].map((name) => affinity[name]);
+  return [...wishes, spec['topologySpreadConstraints']].some((wish) => wish !== undefined);
+}
+
+export function budgetOf(budget: StoredObject): SchedulerBudget | undefined {
+  const selector = conditionsOf(objectIn(readFacet(budget, 'intent'), 'spec')['selector']);
+  if (selector === undefined) return undefined;
+  const { disruptionsAllowed } = objectIn(readFacet(budget, 'report'), 'status');
+  const allowed = typeof disruptionsAllowed === 'number' ? disruptionsAllowed : 0;
+  return { namespace: budget.key.namespace, selector, allowed };
+}
+
+/** Which of the stored namespaces have such labels. */
+export function namespacesIn(namespaces: () => readonly StoredObject[]): NamespacesLike {
+  return (conditions) =>
+    namespaces()
+      .filter((namespace) => labelsHold(labelsOf(namespace), conditions))
+      .map(({ key }) => key.name);
 }
 
 function affinityOf(spec: JsonObject): Pick<SchedulerPod, 'nodesRequired' | 'nodesPreferred'> {
@@ -239,21 +360,4 @@ function milliOf(value: unknown): number {
   if (typeof value !== 'string' && typeof value !== 'number') return 0;
   const quantity = tryParseQuantity(String(value));
   return quantity === undefined ? 0 : milliUnitsOf(quantity);
-}
-
-function objectIn(value: unknown, field: string): JsonObject {
-  const found = isJsonObject(value) ? value[field] : undefined;
-  return isJsonObject(found) ? found : {};
-}
-
-function listIn(value: unknown): readonly JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
-function textsIn(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
-function textIn(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

@@ -13,9 +13,16 @@
  *    the same transaction.
  * 6. A pod is tried again only after something changed that may help it, so pods
  *    that nothing helps cost nothing, and none waits behind them.
+ * 7. Pods of higher priority come first; where room is made for one, those that end
+ *    for it are asked to in the transaction that says so.
  */
-import { errorText, type JsonObject } from '#base/mod.ts';
-import { type Placement, planPlacement, type SchedulerPod } from '#engines/scheduler/mod.ts';
+import { errorText } from '#base/mod.ts';
+import {
+  type Nomination,
+  type Placement,
+  planPlacement,
+  type SchedulerPod,
+} from '#engines/scheduler/mod.ts';
 import type { ResourceDefinition } from '#platform/api/mod.ts';
 import type { ImageCatalog, ResolvedImage } from '#platform/blobs/mod.ts';
 import { type Clock, type Logger, timestampOf, type Timer, type Timers } from '#platform/io/mod.ts';
@@ -28,7 +35,19 @@ import type {
 } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
 import { bindClaims, type ClaimsOfPod, claimsOfPod, type ClaimsTaken } from './claims.ts';
-import { isFinished, schedulerNode, schedulerPod } from './scheduler-input.ts';
+import { type ChosenImages, chooseImages } from './image-choice.ts';
+import { sayPreempted, victimChanges } from './preempting.ts';
+import { scheduledVerdict } from './scheduled-verdict.ts';
+import {
+  budgetOf,
+  hasNeighbourWishes,
+  isFinished,
+  namespacesIn,
+  nomineeOf,
+  priorityOf,
+  schedulerNode,
+  schedulerPod,
+} from './scheduler-input.ts';
 import {
   claimsResource,
   imagesOf,
@@ -39,7 +58,6 @@ import {
   podsByNode,
   podsUnplaced,
   putFacet,
-  readFacet,
 } from './stored-facets.ts';
 
 export interface SchedulingDependencies {
@@ -64,7 +82,26 @@ const restMsMax = 1_000;
 /** What a pass has decided for one pod. */
 type Decision =
   | { readonly type: 'assign'; readonly nodeName: string; readonly images: Record<string, string> }
-  | { readonly type: 'wait'; readonly reason: string; readonly message: string };
+  | {
+      readonly type: 'wait';
+      readonly reason: string;
+      readonly message: string;
+      readonly nomination?: Nomination;
+    };
+
+/** A pod to be planned, with what is known of it already. */
+interface ToPlan extends ChosenImages {
+  /** Where the data of its claims is. */
+  readonly dataNode: string | undefined;
+}
+
+/** What a transaction has made of the decisions. */
+interface Said {
+  /** A claim of theirs went elsewhere meanwhile. */
+  readonly overtaken: readonly StoredObject[];
+  readonly decisions: readonly (readonly [StoredObject, Decision])[];
+  readonly preempted: readonly (readonly [victim: StoredObject, by: StoredObject])[];
+}
 
 export class Scheduling {
   readonly #dependencies: SchedulingDependencies;
@@ -77,6 +114,8 @@ export class Scheduling {
   #chances = 0;
   /** The count at which each waiting pod was tried last, by uid. */
   readonly #triedAt = new Map<string, number>();
+  /** Whether one that waits looks at its neighbours, so that any of these may help it. */
+  #isNeighbourAwaited = false;
   #notBeforeMs = 0;
 
   constructor(dependencies: SchedulingDependencies) {
@@ -88,7 +127,7 @@ export class Scheduling {
   look(batch: CommittedBatch): void {
     let concerns = false;
     for (const event of batch.events) {
-      if (mayHelp(event)) this.#chances += 1;
+      if (mayHelp(event, this.#isNeighbourAwaited)) this.#chances += 1;
       else if (!isToBePlaced(event)) continue;
       else this.#triedAt.delete(event.object.uid);
       concerns = true;
@@ -151,28 +190,32 @@ export class Scheduling {
     const unplaced = store.lookup(podsUnplaced, 'all');
     const untried = unplaced
       .filter((pod) => this.#triedAt.get(pod.uid) !== chances && !isBeingDeleted(pod))
-      .toSorted((left, right) => left.createdRevision - right.createdRevision);
+      .toSorted(
+        (left, right) =>
+          priorityOf(right) - priorityOf(left) || left.createdRevision - right.createdRevision,
+      );
     const waiting = untried.slice(0, podsPerPassMax);
     if (waiting.length === 0) return;
     if (this.#triedAt.size > 2 * unplaced.length) this.#forgetPlaced(unplaced);
     for (const pod of waiting) this.#triedAt.set(pod.uid, chances);
     if (untried.length > waiting.length) this.#isAskedAgain = true;
+    this.#isNeighbourAwaited = unplaced.some(hasNeighbourWishes);
     const resolved = await this.#resolveImages(waiting);
     const decisions = new Map<StoredObject, Decision>();
-    const toPlan: { readonly pod: StoredObject; readonly dataNode: string | undefined }[] = [];
+    const toPlan = new Map<StoredObject, ToPlan>();
     for (const pod of waiting) {
-      const missing = imagesOf(pod).find((image) => resolved.get(image) === undefined);
+      const chosen = chooseImages(store, pod, resolved);
       const nodeName = nodeNameOf(pod);
       const claims = claimsOfPod(store, pod);
-      if (missing !== undefined) decisions.set(pod, imageMissing(missing));
+      if (chosen.type === 'none') decisions.set(pod, { ...chosen, type: 'wait' });
       else if (claims.type === 'wait') decisions.set(pod, unschedulable(claims.message));
-      else if (nodeName === undefined) toPlan.push({ pod, dataNode: claims.nodeName });
+      else if (nodeName === undefined) toPlan.set(pod, { ...chosen, dataNode: claims.nodeName });
       else if ((claims.nodeName ?? nodeName) !== nodeName) {
         const message = `spec.nodeName is ${JSON.stringify(nodeName)}, and the data of its claims is on node ${claims.nodeName}`;
         decisions.set(pod, unschedulable(message));
-      } else decisions.set(pod, this.#pinned(pod, nodeName, resolved));
+      } else decisions.set(pod, this.#pinned(nodeName, chosen));
     }
-    this.#plan(toPlan, resolved, decisions);
+    this.#plan(toPlan, decisions);
     await this.#commit(decisions);
   }
 
@@ -195,49 +238,54 @@ export class Scheduling {
   }
 
   /** For a pod that was created with a node name: nothing is left but its images. */
-  #pinned(
-    pod: StoredObject,
-    nodeName: string,
-    resolved: ReadonlyMap<string, ResolvedImage | undefined>,
-  ): Decision {
+  #pinned(nodeName: string, { digests }: ChosenImages): Decision {
     return this.#dependencies.store.get(nodeKey(nodeName)) === undefined
       ? {
           type: 'wait',
           reason: 'NodeNotFound',
           message: `spec.nodeName is ${JSON.stringify(nodeName)}, and there is no such node`,
         }
-      : { type: 'assign', nodeName, images: digestsOf(pod, resolved) };
+      : { type: 'assign', nodeName, images: digests };
   }
 
-  #plan(
-    pods: readonly { readonly pod: StoredObject; readonly dataNode: string | undefined }[],
-    resolved: ReadonlyMap<string, ResolvedImage | undefined>,
-    decisions: Map<StoredObject, Decision>,
-  ): void {
-    if (pods.length === 0) return;
+  #plan(pods: ReadonlyMap<StoredObject, ToPlan>, decisions: Map<StoredObject, Decision>): void {
+    if (pods.size === 0) return;
     const { store, nodeDefinition } = this.#dependencies;
-    const nodes = store
-      .list('nodes')
-      .map((node) => schedulerNode(nodeDefinition, node, store.lookup(podsByNode, node.key.name)));
+    const namespacesLike = namespacesIn(() => store.list('namespaces'));
+    const nodes = store.list('nodes').map((node) => {
+      const assigned = store.lookup(podsByNode, node.key.name);
+      return schedulerNode(nodeDefinition, node, assigned, namespacesLike);
+    });
     const storedOf = new Map<SchedulerPod, StoredObject>();
-    const inputs = pods.map(({ pod, dataNode }) => {
-      const platforms = imagesOf(pod).map((image) => resolved.get(image)?.platforms ?? []);
-      const input = schedulerPod(pod, platforms, dataNode);
+    const inputs = Array.from(pods, ([pod, toPlan]) => {
+      const input = schedulerPod(pod, toPlan, namespacesLike);
       storedOf.set(input, pod);
       return input;
     });
-    for (const placement of planPlacement({ nodes, pods: inputs }).placements) {
+    const nominees = store.lookup(podsUnplaced, 'all').flatMap((pod) => nomineeOf(pod) ?? []);
+    const budgets = store
+      .list('poddisruptionbudgets.policy')
+      .flatMap((budget) => budgetOf(budget) ?? []);
+    const { placements } = planPlacement({ nodes, pods: inputs, nominees, budgets });
+    for (const placement of placements) {
       const pod = storedOf.get(placement.pod);
-      if (pod !== undefined) decisions.set(pod, decisionOf(placement, pod, resolved));
+      const chosen = pod === undefined ? undefined : pods.get(pod);
+      if (pod === undefined || chosen === undefined) continue;
+      if (placement.type === 'unplaced' && placement.isToTryAgain === true) {
+        this.#triedAt.delete(pod.uid);
+        this.#isAskedAgain = true;
+      }
+      decisions.set(pod, decisionOf(placement, chosen));
     }
   }
 
   async #commit(decisions: ReadonlyMap<StoredObject, Decision>): Promise<void> {
     const { store, clock, events } = this.#dependencies;
-    const nowText = timestampOf(clock.wallMs());
-    const { result } = await store.transact((view) => {
+    const nowMs = clock.wallMs();
+    const { result } = await store.transact<Said>((view) => {
       const changes: Change[] = [];
       const said: [StoredObject, Decision][] = [];
+      const preempted: [StoredObject, StoredObject][] = [];
       const overtaken: StoredObject[] = [];
       const taken: ClaimsTaken = { nodes: new Map(), single: new Set() };
       for (const [pod, decision] of decisions) {
@@ -250,7 +298,7 @@ export class Scheduling {
           overtaken.push(now);
           continue;
         }
-        const verdict = verdictOf(now, decision, nowText);
+        const verdict = scheduledVerdict(now, decision, timestampOf(nowMs));
         if (verdict !== undefined) changes.push(putFacet(now, 'verdict', verdict));
         if (decision.type === 'assign') {
           const { nodeName, images } = decision;
@@ -258,16 +306,20 @@ export class Scheduling {
           if (claims?.type === 'ready') changes.push(...bindClaims(claims.claims, nodeName, taken));
           changes.push(putFacet(now, 'assignment', { nodeName, images }));
           said.push([now, decision]);
-        } else if (verdict !== undefined) {
-          said.push([now, decision]);
+          continue;
+        }
+        if (verdict !== undefined) said.push([now, decision]);
+        for (const victim of victimChanges(store, view, decision.nomination, nowMs)) {
+          changes.push(...victim.changes);
+          preempted.push([victim.pod, now]);
         }
       }
-      return { changes, result: { said, overtaken } };
+      return { changes, result: { decisions: said, preempted, overtaken } };
     });
-    // A claim of theirs went elsewhere meanwhile: they are planned again.
+    // These are planned again.
     for (const { uid } of result.overtaken) this.#triedAt.delete(uid);
     if (result.overtaken.length > 0) this.#isAskedAgain = true;
-    for (const [pod, decision] of result.said) {
+    for (const [pod, decision] of result.decisions) {
       if (decision.type === 'assign') {
         const message = `Successfully assigned ${pod.key.namespace}/${pod.key.name} to ${decision.nodeName}`;
         events.record('scheduler', pod, 'Normal', 'Scheduled', message);
@@ -275,86 +327,49 @@ export class Scheduling {
         events.record('scheduler', pod, 'Warning', 'FailedScheduling', decision.message);
       }
     }
+    for (const [victim, by] of result.preempted) sayPreempted(events, victim, by);
   }
-}
-
-function imageMissing(image: string): Decision {
-  return {
-    type: 'wait',
-    reason: 'ImageUnknown',
-    message: `the registry of this fleet has no image ${image}; push it with: selvage image push <folder> ${image}`,
-  };
-}
-
-function decisionOf(
-  placement: Placement,
-  pod: StoredObject,
-  resolved: ReadonlyMap<string, ResolvedImage | undefined>,
-): Decision {
-  return placement.type === 'placed'
-    ? { type: 'assign', nodeName: placement.nodeName, images: digestsOf(pod, resolved) }
-    : unschedulable(placement.message);
 }
 
 function isUsableOn(nodeName: string, claims: ClaimsOfPod | undefined): boolean {
   return claims?.type === 'ready' && (claims.nodeName ?? nodeName) === nodeName;
 }
 
-function unschedulable(message: string): Decision {
-  return { type: 'wait', reason: 'Unschedulable', message };
+function unschedulable(message: string, nomination?: Nomination): Decision {
+  const decision = { type: 'wait', reason: 'Unschedulable', message } as const;
+  return nomination === undefined ? decision : { ...decision, nomination };
 }
 
-function digestsOf(
-  pod: StoredObject,
-  resolved: ReadonlyMap<string, ResolvedImage | undefined>,
-): Record<string, string> {
-  const digests: Record<string, string> = {};
-  for (const image of imagesOf(pod)) {
-    const digest = resolved.get(image)?.digest;
-    if (digest !== undefined) digests[image] = digest;
+function decisionOf(placement: Placement, { digests }: ChosenImages): Decision {
+  if (placement.type === 'placed') {
+    return { type: 'assign', nodeName: placement.nodeName, images: digests };
   }
-  return digests;
-}
-
-/** The verdict with its PodScheduled condition; undefined where it says that already. */
-function verdictOf(pod: StoredObject, decision: Decision, nowText: string): JsonObject | undefined {
-  const before = readFacet(pod, 'verdict') ?? {};
-  const others = Array.isArray(before['conditions']) ? before['conditions'] : [];
-  const isScheduled = (condition: unknown): condition is JsonObject =>
-    typeof condition === 'object' &&
-    condition !== null &&
-    'type' in condition &&
-    condition.type === 'PodScheduled';
-  const known = others.find(isScheduled);
-  const status = decision.type === 'assign' ? 'True' : 'False';
-  const words: JsonObject =
-    decision.type === 'assign' ? {} : { reason: decision.reason, message: decision.message };
-  if (known?.['status'] === status && known['message'] === words['message']) return undefined;
-  const lastTransitionTime =
-    known?.['status'] === status ? (known['lastTransitionTime'] ?? nowText) : nowText;
-  const condition: JsonObject = { type: 'PodScheduled', status, ...words, lastTransitionTime };
-  return {
-    ...before,
-    conditions: [...others.filter((other) => !isScheduled(other)), condition],
-  };
+  return unschedulable(placement.message, placement.nomination);
 }
 
 const storageResources: readonly string[] = [claimsResource, 'storageclasses.storage.k8s.io'];
 
 /**
  * Whether room may have come: a node changed, a pod that had a place has left it, or a
- * claim is there or gone.
+ * claim is there or gone. Where one that waits looks at its neighbours, also whether they
+ * may have changed.
  */
-function mayHelp({ type, object, previous }: ObjectEvent): boolean {
-  if (object.key.resource === 'nodes') return true;
-  if (storageResources.includes(object.key.resource)) {
+function mayHelp({ type, object, previous }: ObjectEvent, isNeighbourAwaited: boolean): boolean {
+  const { resource } = object.key;
+  if (resource === 'nodes' || resource === 'runtimeclasses.node.k8s.io') return true;
+  if (storageResources.includes(resource)) {
     return (
       object.facets.intent?.revision !== previous?.facets.intent?.revision || type === 'delete'
     );
   }
-  if (object.key.resource !== 'pods') return false;
+  if (resource !== 'pods') return false;
   if (type === 'delete') return nodeNameOf(object) !== undefined;
-  return previous !== undefined && isFinished(object) && !isFinished(previous);
+  if (previous !== undefined && isFinished(object) && !isFinished(previous)) return true;
+  if (!isNeighbourAwaited || nodeNameOf(object) === undefined) return false;
+  const { intent, assignment } = object.facets;
+  const before = previous?.facets;
+  const isNew = assignment?.revision !== before?.assignment?.revision;
+  return isNew || intent?.revision !== before?.intent?.revision;
 }
 
 /** A pod that is new, or whose wishes have changed, and that has no place yet. */

@@ -6,6 +6,7 @@ import {
   nodeLocalClass,
   prepareForCreate,
   resourceName,
+  systemPriorityClasses,
 } from '#platform/api/mod.ts';
 import type { ServerParts } from './dependencies.ts';
 import { draftCreate } from './writing.ts';
@@ -17,7 +18,11 @@ const initialNamespaces = ['default', 'kube-system', nodeLeaseNamespace].map((na
 }));
 
 /** None of them is in a namespace. */
-const initialObjects: readonly ApiObject[] = [...initialNamespaces, nodeLocalClass];
+const initialObjects: readonly ApiObject[] = [
+  ...initialNamespaces,
+  nodeLocalClass,
+  ...systemPriorityClasses,
+];
 
 export async function createInitialObjects(parts: ServerParts): Promise<void> {
   const drafts = initialObjects.flatMap((initial) => {

@@ -48,9 +48,9 @@ import { type AccessRequest, type AuthorizationSources, authorize } from './auth
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
 import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
 import type { BackupSource } from './handlers/backup.ts';
+import { createInitialObjects } from './initial-objects.ts';
 import { requestUrlLengthMax } from './limits.ts';
 import { createListSessions } from './list-sessions.ts';
-import { createInitialObjects } from './initial-objects.ts';
 import { acceptanceOf } from './negotiation.ts';
 import type { PodLogSource } from './pod-logs.ts';
 import type { PodStreamSource } from './pod-streams.ts';

@@ -5,7 +5,13 @@ import { fieldForbidden, fieldInvalid, fieldRequired } from '../field-errors.ts'
 import { labelValueProblem, qualifiedNameProblem } from '../formats.ts';
 import { atomicList, integer, oneOf, record, text } from '../meta/build.ts';
 import type { Schema } from '../schema.ts';
-import type { NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm } from './pod-types.ts';
+import { podAffinitySchema, validatePodAffinity } from './pod-near-pods.ts';
+import type {
+  Affinity,
+  NodeAffinity,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+} from './pod-types.ts';
 
 const termsMax = 64;
 const requirementsMax = 64;
@@ -46,40 +52,47 @@ export const nodeSelectorTermSchema: Schema = {
   'x-kubernetes-map-type': 'atomic',
 };
 
-export const affinitySchema: Schema = {
-  ...record('Wishes about the node.', {
-    nodeAffinity: record('Wishes about what the node is.', {
-      requiredDuringSchedulingIgnoredDuringExecution: {
-        ...record(
-          'Looked at when the node is chosen, and not again.',
-          {
-            nodeSelectorTerms: atomicList('One of these must hold.', nodeSelectorTermSchema, {
-              minItems: 1,
-              maxItems: termsMax,
-            }),
-          },
-          ['nodeSelectorTerms'],
-        ),
-        'x-kubernetes-map-type': 'atomic',
-      },
-      preferredDuringSchedulingIgnoredDuringExecution: atomicList(
-        'Of nodes that are all possible, those are better for which these weigh more together.',
-        record(
-          'One preference.',
-          {
-            weight: integer('How much it counts.', { minimum: 1, maximum: 100 }),
-            preference: nodeSelectorTermSchema,
-          },
-          ['weight', 'preference'],
-        ),
-        { maxItems: termsMax },
+export const affinitySchema: Schema = record('Wishes about the node.', {
+  nodeAffinity: record('Wishes about what the node is.', {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      ...record(
+        'Looked at when the node is chosen, and not again.',
+        {
+          nodeSelectorTerms: atomicList('One of these must hold.', nodeSelectorTermSchema, {
+            minItems: 1,
+            maxItems: termsMax,
+          }),
+        },
+        ['nodeSelectorTerms'],
       ),
-    }),
+      'x-kubernetes-map-type': 'atomic',
+    },
+    preferredDuringSchedulingIgnoredDuringExecution: atomicList(
+      'Of nodes that are all possible, those are better for which these weigh more together.',
+      record(
+        'One preference.',
+        {
+          weight: integer('How much it counts.', { minimum: 1, maximum: 100 }),
+          preference: nodeSelectorTermSchema,
+        },
+        ['weight', 'preference'],
+      ),
+      { maxItems: termsMax },
+    ),
   }),
-  notYet: ['podAffinity', 'podAntiAffinity'],
-};
+  podAffinity: podAffinitySchema('Pods that the pod wants to be near to.'),
+  podAntiAffinity: podAffinitySchema('Pods that the pod wants to be away from.'),
+});
 
-export function validateAffinity(affinity: NodeAffinity | undefined, field: string): FieldError[] {
+export function validateAffinity(affinity: Affinity | undefined, field: string): FieldError[] {
+  return [
+    ...validateNodeAffinity(affinity?.nodeAffinity, field),
+    ...validatePodAffinity(affinity?.podAffinity, `${field}.podAffinity`),
+    ...validatePodAffinity(affinity?.podAntiAffinity, `${field}.podAntiAffinity`),
+  ];
+}
+
+function validateNodeAffinity(affinity: NodeAffinity | undefined, field: string): FieldError[] {
   const required = affinity?.requiredDuringSchedulingIgnoredDuringExecution;
   const preferred = affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
   const path = `${field}.nodeAffinity`;

@@ -29,6 +29,9 @@ export const podColumns: readonly Column[] = [
   wideColumn('Node', 'string', 'The node that the pod was assigned to.', (object) => {
     return (object as Pod).spec.nodeName ?? '<none>';
   }),
+  wideColumn('Nominated Node', 'string', 'The node on which room is made for it.', (object) => {
+    return (object as Pod).status?.nominatedNodeName ?? '<none>';
+  }),
 ];
 
 /** Containers and sidecars: what is there as long as the pod is. */
@@ -113,6 +116,7 @@ function restarts(pod: Pod, nowMs: number): string {
 export const podSelectableFields: Readonly<Record<string, (object: ApiObject) => string>> = {
   'spec.nodeName': (object) => (object as Pod).spec.nodeName ?? '',
   'spec.restartPolicy': (object) => (object as Pod).spec.restartPolicy ?? '',
+  'status.nominatedNodeName': (object) => (object as Pod).status?.nominatedNodeName ?? '',
   'status.phase': (object) => (object as Pod).status?.phase ?? '',
   'status.podIP': (object) => (object as Pod).status?.podIP ?? '',
 };

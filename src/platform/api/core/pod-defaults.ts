@@ -20,6 +20,7 @@ export function applyPodSpecDefaults(spec: PodSpec): void {
   // Kept under its newer name alone, which says the same.
   if (older.serviceAccount) spec.serviceAccountName ??= older.serviceAccount;
   delete older.serviceAccount;
+  if (spec.overhead !== undefined) writeAsText(spec.overhead);
   for (const container of spec.containers) applyContainerDefaults(container);
   for (const container of spec.initContainers ?? []) applyContainerDefaults(container);
   for (const volume of spec.volumes ?? []) applyVolumeDefaults(volume);

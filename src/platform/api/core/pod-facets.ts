@@ -18,7 +18,7 @@ import type { PodCondition, PodPhase, PodStatus } from './pod-types.ts';
 /** Where the pod runs, and which bytes each image reference meant when that was decided. */
 export type PodAssignment = {
   nodeName: string;
-  /** From image reference to the sha256 digest of its index. */
+  /** From image reference to the sha256 digest of its index, or of one entry where a RuntimeClass chooses. */
   images: Record<string, string>;
 };
 
@@ -31,7 +31,7 @@ export type PodReport = {
 };
 
 export type PodVerdict = {
-  status?: { phase?: PodPhase; reason?: string; message?: string };
+  status?: { phase?: PodPhase; reason?: string; message?: string; nominatedNodeName?: string };
   conditions?: PodCondition[];
   /**
    * Given up with its node and replaced: the node starts nothing of it, and

@@ -142,7 +142,7 @@ test('what contradicts itself, leads out of its place or is not held here is ref
   const items = (...paths: string[]): object =>
     volume({ configMap: { name: 'c', items: paths.map((path) => ({ key: 'k', path })) } });
   const cases: readonly [object, ...string[]][] = [
-    [withMain({}, { priorityClassName: 'high' }), 'spec.priorityClassName: not yet'],
+    [withMain({}, { setHostnameAsFQDN: true }), 'spec.setHostnameAsFQDN: not yet'],
     [withMain({ ports: [{ containerPort: 1, hostPort: 1 }] }), `${c}.ports[0].hostPort: not yet`],
     [withMain({ securityContext: { runAsUser: 0 } }), `${c}.securityContext.runAsUser: not yet`],
     [volume({ ephemeral: {} }), 'spec.volumes[0].ephemeral: not yet'],

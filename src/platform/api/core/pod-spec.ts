@@ -4,30 +4,14 @@
  * names it instead of dropping a wish in silence; those that people know from
  * elsewhere are in `notYet`, for an answer that says so.
  */
-import { atomicList, flag, mapOf, oneOf, record, text } from '../meta/build.ts';
+import { atomicList, flag, integer, mapOf, oneOf, quantity, record, text } from '../meta/build.ts';
 import type { Schema } from '../schema.ts';
 import { affinitySchema } from './pod-affinity.ts';
+import { topologySpreadSchema } from './pod-topology-spread.ts';
 import { containersSchema, initContainersSchema } from './pod-container.ts';
 import { podSecuritySchema } from './pod-security.ts';
+import { tolerationSchema } from './pod-tolerations.ts';
 import { volumesSchema } from './pod-volumes.ts';
-
-const tolerationSchema = record('A taint that does not keep the pod away.', {
-  key: text('Key of the taint; with no key and operator Exists, every taint.', {
-    format: 'qualified-name',
-  }),
-  operator: oneOf('Exists: any value. Equal: this value.', ['Exists', 'Equal'], 'Equal'),
-  value: text('Value of the taint, for Equal.', { format: 'label-value' }),
-  effect: oneOf('Effect of the taint; all effects where none is given.', [
-    'NoSchedule',
-    'PreferNoSchedule',
-    'NoExecute',
-  ]),
-  tolerationSeconds: {
-    type: 'integer',
-    format: 'int64',
-    description: 'How long a taint with effect NoExecute is tolerated; forever where not given.',
-  },
-});
 
 const fields: Readonly<Record<string, Schema>> = {
   containers: containersSchema,
@@ -61,7 +45,26 @@ const fields: Readonly<Record<string, Schema>> = {
     { 'x-kubernetes-map-type': 'atomic' },
   ),
   affinity: affinitySchema,
+  topologySpreadConstraints: topologySpreadSchema,
   tolerations: atomicList('Taints that do not keep the pod away.', tolerationSchema),
+  priorityClassName: text(
+    'The PriorityClass that says how important the pod is; the class that is the default where not given.',
+    { format: 'dns-subdomain' },
+  ),
+  priority: integer(
+    'How important the pod is, from its class: pods of less may end to make room for it.',
+  ),
+  preemptionPolicy: oneOf('Whether pods of less priority may be ended for it; from its class.', [
+    'PreemptLowerPriority',
+    'Never',
+  ]),
+  runtimeClassName: text('The RuntimeClass that says which runtime of the node runs the pod.', {
+    format: 'dns-subdomain',
+  }),
+  overhead: mapOf(
+    'What the pod takes beside its containers; from its RuntimeClass.',
+    quantity('Amount of the resource.'),
+  ),
   hostname: text("Host name that the containers see; the pod's name by default.", {
     format: 'dns-label',
   }),
@@ -100,16 +103,10 @@ export const podSpecSchema: Schema = {
     'hostnameOverride',
     'imagePullSecrets',
     'os',
-    'overhead',
-    'preemptionPolicy',
-    'priority',
-    'priorityClassName',
     'readinessGates',
     'resourceClaims',
     'resources',
-    'runtimeClassName',
     'schedulingGates',
     'setHostnameAsFQDN',
-    'topologySpreadConstraints',
   ],
 };

@@ -70,6 +70,7 @@ export const podStatusSchema = record('What is known about the pod now.', {
     record('One address.', { ip: text('The address.') }, ['ip']),
   ),
   startTime: instant('When the node took the pod up.'),
+  nominatedNodeName: text('The node on which pods of lower priority end to make room for it.'),
   conditions: conditionsSchema('What holds for the pod, since when, and why.', {
     lastProbeTime: instant('When this was last looked at.'),
   }),

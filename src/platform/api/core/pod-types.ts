@@ -1,6 +1,7 @@
 /** Pods as programs see them. The same fields, in words, are in pod-spec.ts and its neighbours. */
 import type { ApiObject } from '../object.ts';
 import type { ConditionStatus } from '../meta/condition.ts';
+import type { LabelSelector } from '../meta/label-selector.ts';
 import type { Volume, VolumeMount } from './pod-volume-types.ts';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
@@ -137,6 +138,40 @@ export type NodeAffinity = {
   }[];
 };
 
+/** Which pods a term is about, and what counts as being together with them. */
+export type PodAffinityTerm = {
+  labelSelector?: LabelSelector;
+  /** The pod's own where neither these nor a selector of namespaces is given. */
+  namespaces?: string[];
+  namespaceSelector?: LabelSelector;
+  topologyKey: string;
+  matchLabelKeys?: string[];
+  mismatchLabelKeys?: string[];
+};
+export type WeightedPodAffinityTerm = { weight: number; podAffinityTerm: PodAffinityTerm };
+export type PodAffinity = {
+  requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[];
+  preferredDuringSchedulingIgnoredDuringExecution?: WeightedPodAffinityTerm[];
+};
+export type Affinity = {
+  nodeAffinity?: NodeAffinity;
+  podAffinity?: PodAffinity;
+  podAntiAffinity?: PodAffinity;
+};
+
+export type TopologySpreadConstraint = {
+  maxSkew: number;
+  topologyKey: string;
+  whenUnsatisfiable: 'DoNotSchedule' | 'ScheduleAnyway';
+  labelSelector?: LabelSelector;
+  minDomains?: number;
+  nodeAffinityPolicy?: 'Honor' | 'Ignore';
+  nodeTaintsPolicy?: 'Honor' | 'Ignore';
+  matchLabelKeys?: string[];
+};
+
+export type PreemptionPolicy = 'PreemptLowerPriority' | 'Never';
+
 export type PodSpec = {
   containers: Container[];
   initContainers?: Container[];
@@ -146,8 +181,16 @@ export type PodSpec = {
   activeDeadlineSeconds?: number;
   nodeName?: string;
   nodeSelector?: Record<string, string>;
-  affinity?: { nodeAffinity?: NodeAffinity };
+  affinity?: Affinity;
+  topologySpreadConstraints?: TopologySpreadConstraint[];
   tolerations?: Toleration[];
+  priorityClassName?: string;
+  /** From the class; 0 where absent. */
+  priority?: number;
+  preemptionPolicy?: PreemptionPolicy;
+  runtimeClassName?: string;
+  /** From the class of its runtime: what the pod takes beside its containers. */
+  overhead?: ResourceList;
   hostname?: string;
   subdomain?: string;
   securityContext?: { runAsNonRoot?: boolean };
@@ -205,6 +248,8 @@ export type PodStatus = {
   podIP?: string;
   podIPs?: { ip: string }[];
   startTime?: string;
+  /** Where room is being made for it. */
+  nominatedNodeName?: string;
   conditions?: PodCondition[];
   initContainerStatuses?: ContainerStatus[];
   containerStatuses?: ContainerStatus[];

@@ -9,8 +9,10 @@ import {
   validateInitContainer,
 } from './pod-container-validation.ts';
 import { notSupportedYet } from './pod-security.ts';
+import { validateToleration } from './pod-tolerations.ts';
+import { validateTopologySpread } from './pod-topology-spread.ts';
 import { validateVolumes } from './pod-volume-validation.ts';
-import type { Container, PodSpec, Toleration } from './pod-types.ts';
+import type { Container, PodSpec } from './pod-types.ts';
 
 /** Rules for a specification as it stands. `field` is its path: `spec` or `spec.template.spec`. */
 export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
@@ -32,7 +34,11 @@ export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
   for (const [position, toleration] of (spec.tolerations ?? []).entries()) {
     errors.push(...validateToleration(toleration, `${field}.tolerations[${position}]`));
   }
-  return [...errors, ...validateAffinity(spec.affinity?.nodeAffinity, `${field}.affinity`)];
+  return [
+    ...errors,
+    ...validateAffinity(spec.affinity, `${field}.affinity`),
+    ...validateTopologySpread(spec.topologySpreadConstraints, `${field}.topologySpreadConstraints`),
+  ];
 }
 
 /** Every container with the path of its place. */
@@ -58,33 +64,6 @@ function validateHostAccess(spec: PodSpec, field: string): FieldError[] {
   return (Object.keys(wishes) as (keyof typeof wishes)[]).flatMap((name) =>
     spec[name] === true ? [notSupportedYet(`${field}.${name}`, wishes[name])] : [],
   );
-}
-
-function validateToleration(toleration: Toleration, field: string): FieldError[] {
-  const errors: FieldError[] = [];
-  if (!toleration.key && toleration.operator !== 'Exists') {
-    errors.push({
-      field: `${field}.operator`,
-      reason: 'FieldValueInvalid',
-      message:
-        'operator must be Exists when `key` is empty, which means "match all values and all keys"',
-    });
-  }
-  if (toleration.operator === 'Exists' && toleration.value) {
-    errors.push({
-      field: `${field}.value`,
-      reason: 'FieldValueInvalid',
-      message: 'value must be empty when `operator` is Exists',
-    });
-  }
-  if (toleration.tolerationSeconds !== undefined && toleration.effect !== 'NoExecute') {
-    errors.push({
-      field: `${field}.effect`,
-      reason: 'FieldValueInvalid',
-      message: 'effect must be NoExecute when `tolerationSeconds` is set',
-    });
-  }
-  return errors;
 }
 
 /**

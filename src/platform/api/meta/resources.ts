@@ -39,6 +39,11 @@ export const resources = {
   clusterRoles: rbac('clusterroles'),
   roleBindings: rbac('rolebindings'),
   clusterRoleBindings: rbac('clusterrolebindings'),
+  resourceQuotas: core('resourcequotas'),
+  limitRanges: core('limitranges'),
+  podDisruptionBudgets: { group: 'policy', version: 'v1', plural: 'poddisruptionbudgets' },
+  priorityClasses: { group: 'scheduling.k8s.io', version: 'v1', plural: 'priorityclasses' },
+  runtimeClasses: { group: 'node.k8s.io', version: 'v1', plural: 'runtimeclasses' },
   regions: { group: 'selvage.dev', version: 'v1', plural: 'regions' },
   sites: { group: 'selvage.dev', version: 'v1', plural: 'sites' },
 } as const satisfies Record<string, GroupVersionResource>;

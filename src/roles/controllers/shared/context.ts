@@ -13,7 +13,9 @@ import type {
   Node,
   PersistentVolumeClaim,
   Pod,
+  PodDisruptionBudget,
   ReplicaSet,
+  ResourceQuota,
   Service,
   StatefulSet,
   ServiceAccount,
@@ -40,6 +42,8 @@ export interface SharedInformers {
   readonly serviceAccounts: Informer<ServiceAccount>;
   readonly certificateSigningRequests: Informer<CertificateSigningRequest>;
   readonly clusterRoles: Informer<ClusterRole>;
+  readonly podDisruptionBudgets: Informer<PodDisruptionBudget>;
+  readonly resourceQuotas: Informer<ResourceQuota>;
   /** Of every kind that is stored now: those above, and those that people declare. */
   readonly all: readonly StoredKind[];
   /** Called for each of `all`, and for each that comes later. */

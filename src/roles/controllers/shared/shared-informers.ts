@@ -98,6 +98,8 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     close() {
       for (const { informer } of declared) informer.close();
     },
+    podDisruptionBudgets: of(resources.podDisruptionBudgets),
+    resourceQuotas: of(resources.resourceQuotas),
     deployments: of(resources.deployments),
     replicaSets: of(resources.replicaSets),
     daemonSets: of(resources.daemonSets),

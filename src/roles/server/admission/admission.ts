@@ -133,6 +133,7 @@ export function stateOf(
   return {
     view,
     acknowledged: parts.store,
+    definitions: () => parts.registry.definitions,
     get(resource, namespace, name) {
       const stored = view.get({ resource, namespace, name });
       const definition = parts.registry.byStoreResource(resource);

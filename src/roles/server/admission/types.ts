@@ -37,6 +37,8 @@ export interface AdmissionState {
   readonly get: (resource: string, namespace: string, name: string) => ApiObject | undefined;
   /** The served objects of the view; of one namespace where one is given. */
   readonly list: (resource: string, namespace?: string) => readonly ApiObject[];
+  /** The kinds that are served now. */
+  readonly definitions: () => readonly ResourceDefinition[];
 }
 
 export interface Judgement {

@@ -1,0 +1,54 @@
+/** What scheduling says of a pod in its verdict: the PodScheduled condition, and where room is made. */
+import type { JsonObject } from '#base/mod.ts';
+import type { Nomination } from '#engines/scheduler/mod.ts';
+import type { StoredObject } from '#platform/store/mod.ts';
+import { listIn, objectIn } from './json-fields.ts';
+import { nominatedNodeOf } from './scheduler-input.ts';
+import { readFacet } from './stored-facets.ts';
+
+type Outcome =
+  | { readonly type: 'assign' }
+  | {
+      readonly type: 'wait';
+      readonly reason: string;
+      readonly message: string;
+      readonly nomination?: Nomination;
+    };
+
+/** The whole verdict; undefined where it says that already. */
+export function scheduledVerdict(
+  pod: StoredObject,
+  outcome: Outcome,
+  nowText: string,
+): JsonObject | undefined {
+  const before = readFacet(pod, 'verdict') ?? {};
+  const known = conditionIn(before, 'PodScheduled');
+  const status = outcome.type === 'assign' ? 'True' : 'False';
+  const words: JsonObject =
+    outcome.type === 'assign' ? {} : { reason: outcome.reason, message: outcome.message };
+  const nominated = outcome.type === 'assign' ? undefined : outcome.nomination?.nodeName;
+  const isSaid = known?.['status'] === status && known['message'] === words['message'];
+  if (isSaid && nominated === nominatedNodeOf(pod)) return undefined;
+  const lastTransitionTime =
+    known?.['status'] === status ? (known['lastTransitionTime'] ?? nowText) : nowText;
+  const condition = { type: 'PodScheduled', status, ...words, lastTransitionTime };
+  return withNomination(withCondition(before, condition), nominated);
+}
+
+/** The verdict with this condition in place of the one of its type. */
+export function withCondition(verdict: JsonObject, condition: JsonObject): JsonObject {
+  const others = listIn(verdict['conditions']).filter((one) => one['type'] !== condition['type']);
+  return { ...verdict, conditions: [...others, condition] };
+}
+
+function conditionIn(verdict: JsonObject, type: string): JsonObject | undefined {
+  return listIn(verdict['conditions']).find((condition) => condition['type'] === type);
+}
+
+function withNomination(verdict: JsonObject, nodeName: string | undefined): JsonObject {
+  const { nominatedNodeName: _before, ...rest } = objectIn(verdict, 'status');
+  const status: JsonObject =
+    nodeName === undefined ? rest : { ...rest, nominatedNodeName: nodeName };
+  const { status: _status, ...others } = verdict;
+  return Object.keys(status).length === 0 ? others : { ...others, status };
+}
