@@ -3,12 +3,20 @@
 // what is printed now; the difference is for review. Where several versions of kubectl lie
 // beside each other, the basic verbs are tried with each.
 import assert from 'node:assert/strict';
-import { globSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import {
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { kubectlPath } from './helpers/kubectl.ts';
+import { kubectlPath, run } from './helpers/kubectl.ts';
 import { runScenario } from './helpers/scenario.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'selvage-scenarios-'));
@@ -44,7 +52,15 @@ async function holds(path: string, kubectl: string, place: string): Promise<void
     kubectl,
     rewrite,
   });
-  if (!rewrite) assert.equal(actual, expected);
+  if (rewrite || actual === expected) return;
+  writeFileSync(join(own, 'actual.txt'), actual);
+  const words = ['-u', '--label', 'expected', '--label', 'printed'];
+  const { stdout } = await run('diff', [
+    ...words,
+    join(projectFolder, path),
+    join(own, 'actual.txt'),
+  ]);
+  assert.fail(`${path} with ${kubectl}:\n${stdout}`);
 }
 
 test('scenarios', { concurrency: lanes }, async (t) => {

@@ -12,7 +12,7 @@
  * streams, and `[exit N]` where N is not 0. `? ` in place of `$ ` asks again until the
  * answer is the expected one. What differs from run to run is replaced by a word.
  */
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { projectFolder } from './fleet.ts';
@@ -53,13 +53,17 @@ export async function runScenario(path: string, place: ScenarioPlace): Promise<S
   copyFileSync(place.kubeconfig, kubeconfig);
   const folders = { HOME: place.folder, SCENARIO_FOLDER: place.folder };
   const environment = { ...process.env, ...folders, KUBECONFIG: kubeconfig, KUBE_EDITOR: 'true' };
+  const bin = join(place.folder, 'bin');
+  mkdirSync(bin);
+  const programs = {
+    kubectl: `${place.kubectl} --cache-dir ${place.folder}/cache`,
+    selvage: join(projectFolder, 'selvage'),
+  };
+  for (const [program, words] of Object.entries(programs)) {
+    writeFileSync(join(bin, program), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  }
   const script = (command: string): string =>
-    [
-      `kubectl() { ${place.kubectl} --cache-dir ${place.folder}/cache "$@"; }`,
-      `selvage() { ${join(projectFolder, 'selvage')} "$@"; }`,
-      'exec 2>&1',
-      command,
-    ].join('\n');
+    [`export PATH=${bin}:$PATH`, 'exec 2>&1', command].join('\n');
   const shell = async (command: string): Promise<string> => {
     const { status, stdout } = await run('bash', ['-c', script(command)], {
       cwd: join(projectFolder, 'test/scenarios/files'),
@@ -112,8 +116,8 @@ function parseScenario(text: string): { steps: readonly Step[]; end: readonly st
       current = { isAwaited: line.startsWith('? '), command: line.slice(2), output: [] };
     } else if (line.startsWith('> ') && current !== undefined && current.output.length === 0) {
       current.command += `\n${line.slice(2)}`;
-    } else if (line.startsWith('# ') || line === '#' || line === '') {
-      // Empty lines stand before comments; outputs have none left.
+    } else if (line === '' || (line.startsWith('#') && current === undefined)) {
+      // Comments follow an empty line; outputs have none left.
       finish();
       comment.push(line);
     } else if (current === undefined) {

@@ -33,7 +33,8 @@ export function containerIdOf(
 const temporaryFolder = '/tmp';
 
 /**
- * `command`: the module, relative to the bundle or below /app, then its arguments.
+ * `command`: the module, relative to the bundle or below /app, then its arguments; or the word
+ * `node` and what follows it on a command line. Throws RUNTIME_BAD_COMMAND for anything else.
  * The workload may read its image and what is mounted, and write where that is writable.
  */
 export function workloadCommand(
@@ -44,7 +45,7 @@ export function workloadCommand(
   if (module === undefined) {
     throw new AgentError('RUNTIME_BAD_COMMAND', 'neither the pod nor the image names a module');
   }
-  const path = modulePathOf(module);
+  const words = isRuntime(module) ? runtimeWords(rest) : [modulePathOf(module), ...rest];
   const own = mounts.some(({ path }) => path === temporaryFolder) ? [] : [temporaryFolder];
   const readable = [bundleRoot, ...own, ...mounts.map((mount) => mount.path)];
   const writable = own.concat(
@@ -56,9 +57,23 @@ export function workloadCommand(
     '--permission',
     ...readable.map((one) => `--allow-fs-read=${one}`),
     ...writable.map((one) => `--allow-fs-write=${one}`),
-    path,
-    ...rest,
+    ...words,
   ];
+}
+
+/** Whether a command begins with the runtime itself, as people write it for images that bring one. */
+function isRuntime(program: string): boolean {
+  return program === 'node' || program === runtimeProgram;
+}
+
+/** Words for the runtime, none of which changes what it permits. Throws RUNTIME_BAD_COMMAND. */
+function runtimeWords(words: readonly string[]): readonly string[] {
+  const wider = words.find((word) => /^--(allow-|(no-)?(experimental-)?permission)/.test(word));
+  if (wider === undefined) return words;
+  throw new AgentError(
+    'RUNTIME_BAD_COMMAND',
+    `${wider}: what a container may do is not changed by its command`,
+  );
 }
 
 /** Of a module below the bundle, as the workload sees it. Throws RUNTIME_BAD_COMMAND for any other. */
@@ -67,7 +82,7 @@ export function modulePathOf(module: string): string {
   if (path.startsWith(`${bundleRoot}/`) && !path.split('/').includes('..')) return path;
   throw new AgentError(
     'RUNTIME_BAD_COMMAND',
-    `${module} is not a module in the image: only modules of the bundle are started`,
+    `${module} is not a module in the image: only node and modules of the bundle are started`,
   );
 }
 
