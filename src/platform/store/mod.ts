@@ -1,6 +1,6 @@
 export { type CopiedFile, copyOfBytes, copyOfFile } from '#platform/log/mod.ts';
 export { CompactedError, FutureRevisionError } from './errors.ts';
-export { keyText } from './key.ts';
+export { compareKeys, keyText } from './key.ts';
 export { objectDigest, objectDigestLength } from './object-digest.ts';
 export { type Retention } from './retention.ts';
 export { openStore, type StoreOptions, type StorePorts } from './store.ts';

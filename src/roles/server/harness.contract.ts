@@ -27,7 +27,7 @@ import {
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
 import { createMetrics } from '#platform/metrics/mod.ts';
-import { openStore, type Store } from '#platform/store/mod.ts';
+import { openStore, type Store, type StoreOptions } from '#platform/store/mod.ts';
 import type { Admitter } from './admission/types.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
@@ -91,6 +91,7 @@ export interface TestServer {
 export async function withServer(
   run: (server: TestServer) => Promise<void>,
   admitters: readonly Admitter[] = [],
+  storeOptions: StoreOptions = {},
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'server-'));
   const disk = createNodeDisk(folder);
@@ -100,7 +101,8 @@ export async function withServer(
     createNodeRandom(),
     createNodeKeys(),
   ];
-  const store = await openStore({ disk: disk.within('store'), random, logger: silentLogger });
+  const ports = { disk: disk.within('store'), random, logger: silentLogger };
+  const store = await openStore(ports, storeOptions);
   const eventStore = await openStore({
     disk: disk.within('events'),
     random,

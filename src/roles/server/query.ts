@@ -1,5 +1,5 @@
 /** Reading the parameters of a request's query: bounded, and refused with their name. */
-import { StatusError } from '#platform/api/mod.ts';
+import { invalidError, StatusError } from '#platform/api/mod.ts';
 
 /** `true`, `1` and a bare name are true, as clients of the API write them. */
 export function flagOf(query: URLSearchParams, name: string): boolean {
@@ -48,6 +48,13 @@ export function resourceVersionOf(query: URLSearchParams): number | undefined {
     );
   }
   return Number(text);
+}
+
+/** The answer to options of a list or watch that do not go together. */
+export function refuseListOption(field: string, why: string): StatusError {
+  return invalidError({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', [
+    { field, reason: 'FieldValueForbidden', message: `Forbidden: ${field} ${why}` },
+  ]);
 }
 
 /** True for `dryRun=All`; the only value there is. */

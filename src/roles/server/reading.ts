@@ -4,8 +4,17 @@
  *
  * Invariant: a list and its revision are of one view; nothing awaits in between.
  */
+import type { Revision } from '#base/mod.ts';
 import { type ResourceDefinition, resourceName, StatusError } from '#platform/api/mod.ts';
-import type { ObjectKey, StoredObject } from '#platform/store/mod.ts';
+import {
+  CompactedError,
+  type CommittedBatch,
+  compareKeys,
+  keyText,
+  type ObjectKey,
+  type Store,
+  type StoredObject,
+} from '#platform/store/mod.ts';
 import { type ServerParts, storeOf } from './dependencies.ts';
 import type { Selection } from './selection.ts';
 import { serve, type ServedObject } from './served-objects.ts';
@@ -68,6 +77,61 @@ export function listObjects(
     revision: store.revision,
     items: selected.map((object) => () => parts.served.of(definition, object)),
   };
+}
+
+/** As it was at a revision that the store's history still reaches back to. Throws 410 Expired. */
+export function listObjectsAt(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  namespace: string,
+  selection: Selection,
+  revision: number,
+): Listing {
+  const now = listObjects(parts, definition, namespace, selection);
+  if (now.revision === revision) return now;
+  if (definition.storage === 'synthesized') throw tooOldError(revision, now.revision);
+  const then = storedAt(storeOf(parts, definition), definition, namespace, revision).filter(
+    (stored) =>
+      selection.isEverything || selection.matches(parts.served.of(definition, stored).object),
+  );
+  return { revision, items: then.map((stored) => () => parts.served.of(definition, stored)) };
+}
+
+/** What is there now, with what has changed since put back. */
+function storedAt(
+  store: Store,
+  definition: ResourceDefinition,
+  namespace: string,
+  revision: number,
+): readonly StoredObject[] {
+  const resource = resourceName(definition);
+  const changed = new Map<string, StoredObject | undefined>();
+  const note = ({ events }: CommittedBatch): void => {
+    for (const { object, previous } of events) {
+      const { key } = object;
+      if (key.resource !== resource || (namespace !== '' && key.namespace !== namespace)) continue;
+      const text = keyText(key);
+      if (!changed.has(text)) changed.set(text, previous);
+    }
+  };
+  try {
+    store.watch(revision as Revision, note, resource).close();
+  } catch (error) {
+    if (error instanceof CompactedError) throw tooOldError(revision, error.oldestWatchable);
+    throw error;
+  }
+  const present = namespace === '' ? store.list(resource) : store.list(resource, namespace);
+  const kept = present.filter(({ key }) => !changed.has(keyText(key)));
+  const then = [...changed.values()].filter((stored) => stored !== undefined);
+  return [...kept, ...then].sort((left, right) => compareKeys(left.key, right.key));
+}
+
+function tooOldError(asked: number, oldest: number): StatusError {
+  return new StatusError(
+    'Expired',
+    `The resourceVersion for the provided list is too old: ${asked} (${oldest}). ` +
+      'List again without resourceVersion.',
+  );
 }
 
 function candidates(

@@ -14,8 +14,8 @@ import { isOwnPart } from '../authorship.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { listLimitMax } from '../limits.ts';
 import type { ListSession } from '../list-sessions.ts';
-import { numberOf, resourceVersionOf } from '../query.ts';
-import { listObjects, readObject } from '../reading.ts';
+import { numberOf, refuseListOption, resourceVersionOf } from '../query.ts';
+import { listObjects, listObjectsAt, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { selectionOf } from '../selection.ts';
 import type { ServedObject } from '../served-objects.ts';
@@ -78,6 +78,7 @@ export function listHandler(parts: ServerParts, definition: ResourceDefinition):
       const { namespace = '' } = context.parameters;
       await synthesizedSource(definition).prepare?.(parts, namespace, undefined);
     }
+    if (continued !== '') refuseContinuedVersion(query);
     const { session, index } =
       continued === ''
         ? { session: beginList(parts, definition, context), index: 0 }
@@ -113,27 +114,63 @@ function beginList(
 ): ListSession {
   const { query } = context;
   const asked = resourceVersionOf(query);
-  const match = query.get('resourceVersionMatch') ?? '';
-  if (match !== '' && match !== 'NotOlderThan' && match !== 'Exact') {
-    throw new StatusError('BadRequest', 'resourceVersionMatch is "NotOlderThan" or "Exact"');
-  }
-  if (match !== '' && asked === undefined) {
-    throw new StatusError('BadRequest', 'resourceVersionMatch needs a resourceVersion');
-  }
+  const exactly = exactRevisionOf(query, asked);
   refuseFuture(parts, definition, asked);
   const selection = selectionOf(query, definition);
-  const listing = listObjects(parts, definition, context.parameters['namespace'] ?? '', selection);
-  if (match === 'Exact' && asked !== listing.revision) {
-    throw new StatusError(
-      'Expired',
-      `The resourceVersion ${asked} is too old: the server lists only the present, ${listing.revision}`,
-    );
-  }
+  const namespace = context.parameters['namespace'] ?? '';
+  const listing =
+    exactly === undefined
+      ? listObjects(parts, definition, namespace, selection)
+      : listObjectsAt(parts, definition, namespace, selection, exactly);
   return {
     fingerprint: fingerprintOf(context),
     resourceVersion: String(listing.revision),
     items: listing.items,
   };
+}
+
+/**
+ * The revision that the list is to be of; undefined where any that is not older will do.
+ * A version together with a limit asks for just that one, as lists in pieces once did.
+ */
+function exactRevisionOf(query: URLSearchParams, asked: number | undefined): number | undefined {
+  const match = query.get('resourceVersionMatch') ?? '';
+  switch (match) {
+    case '': {
+      const isInPieces = (numberOf(query, 'limit', 0, Number.MAX_SAFE_INTEGER) ?? 0) > 0;
+      return isInPieces && asked !== 0 ? asked : undefined;
+    }
+    case 'NotOlderThan':
+    case 'Exact':
+      if (asked === undefined) {
+        throw refuseListOption(
+          'resourceVersionMatch',
+          'is forbidden unless resourceVersion is provided',
+        );
+      }
+      if (match === 'NotOlderThan') return undefined;
+      if (asked === 0) {
+        throw refuseListOption(
+          'resourceVersionMatch',
+          'of "Exact" is forbidden for resourceVersion "0"',
+        );
+      }
+      return asked;
+    default:
+      throw new StatusError('BadRequest', 'resourceVersionMatch is "NotOlderThan" or "Exact"');
+  }
+}
+
+function refuseContinuedVersion(query: URLSearchParams): void {
+  if ((query.get('resourceVersionMatch') ?? '') !== '') {
+    throw refuseListOption('resourceVersionMatch', 'is forbidden when continue is provided');
+  }
+  if ((resourceVersionOf(query) ?? 0) !== 0) {
+    throw new StatusError(
+      'BadRequest',
+      'specifying resource version is not allowed when using continue',
+    );
+  }
 }
 
 function fingerprintOf({ request, query }: RequestContext): string {

@@ -2,7 +2,9 @@
  * One watch on its way to one client.
  *
  * Invariants:
- * 1. Lines go out in order: what there was first, then every change.
+ * 1. Lines go out in order: what there was first, and what has happened since the
+ *    revision that was asked for, then every change. The former are made when their turn
+ *    comes, so that however much of it there is waits as references.
  * 2. At most `watchQueuedBytesMax` wait for a client that reads too slowly; beyond
  *    it the connection is cut, and the client lists again.
  * 3. A bookmark names a revision only when everything up to it is on its way.
@@ -11,14 +13,16 @@ import { assert } from '#base/mod.ts';
 import type { ByteSink, Timer } from '#platform/io/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { watchBookmarkIntervalMs, watchQueuedBytesMax, watchUnsentBytesHigh } from '../limits.ts';
-import type { ServedObject, WatchLine } from '../served-objects.ts';
+import type { WatchLine } from '../served-objects.ts';
 import type { WatchEncoder } from './watch-encoder.ts';
+
+const nothing: readonly never[] = [];
 
 export class WatchStream {
   readonly #parts: ServerParts;
   readonly #encoder: WatchEncoder;
   readonly #bookmarks: boolean;
-  readonly #initial: readonly (() => ServedObject)[];
+  #initial: readonly (() => WatchLine | undefined)[];
   readonly #initialRevision: number;
   #markInitialEnd: boolean;
   #initialSent = 0;
@@ -38,7 +42,8 @@ export class WatchStream {
     parts: ServerParts,
     encoder: WatchEncoder,
     options: {
-      readonly initial: readonly (() => ServedObject)[];
+      /** Undefined lines are of what does not concern the client. */
+      readonly initial: readonly (() => WatchLine | undefined)[];
       readonly from: number;
       /** Everything up to it has been pushed, whenever this is asked between two transactions. */
       readonly revisionNow: () => number;
@@ -54,8 +59,7 @@ export class WatchStream {
     this.#revisionNow = options.revisionNow;
     this.#bookmarks = options.bookmarks;
     // At once, as the first line of a watch of tables is the one that has the columns.
-    const first = options.initial[0];
-    if (first !== undefined) this.#first = encoder.line('ADDED', first());
+    this.#first = this.#nextInitial();
     this.#markInitialEnd = options.markInitialEnd;
     this.#endTimer = parts.timers.after(options.timeoutMs, () => this.finish());
     if (this.#bookmarks) this.#planBookmark();
@@ -133,14 +137,10 @@ export class WatchStream {
   }
 
   #next(): WatchLine | undefined {
-    const item = this.#initial[this.#initialSent];
-    if (item !== undefined) {
-      this.#initialSent += 1;
-      const first = this.#first;
-      this.#first = undefined;
-      if (first !== undefined) return first;
-      return this.#encoder.line('ADDED', item());
-    }
+    const first = this.#first;
+    this.#first = undefined;
+    const initial = first ?? this.#nextInitial();
+    if (initial !== undefined) return initial;
     if (this.#markInitialEnd) {
       this.#markInitialEnd = false;
       return this.#encoder.bookmark(this.#initialRevision, true);
@@ -156,6 +156,19 @@ export class WatchStream {
     return line;
   }
 
+  #nextInitial(): WatchLine | undefined {
+    for (let item = this.#initial[this.#initialSent]; item !== undefined;) {
+      this.#initialSent += 1;
+      const line = item();
+      if (line !== undefined) return line;
+      item = this.#initial[this.#initialSent];
+    }
+    // A watch that goes on for long must not hold what was there when it began.
+    this.#initial = nothing;
+    this.#initialSent = 0;
+    return undefined;
+  }
+
   #planBookmark(): void {
     this.#bookmarkTimer = this.#parts.timers.after(watchBookmarkIntervalMs, () => {
       this.push(this.#encoder.bookmark(this.#revisionNow(), false));
@@ -168,6 +181,7 @@ export class WatchStream {
     this.#closed = true;
     this.#endTimer.cancel();
     this.#bookmarkTimer?.cancel();
+    this.#initial = nothing;
     this.#queue = [];
     this.#queueHead = 0;
     this.#queuedBytes = 0;

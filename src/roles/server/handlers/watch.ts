@@ -1,15 +1,15 @@
 /** Watches: the request's side. What is sent and how fast is in watch-stream.ts. */
-import { SelvageError } from '#base/mod.ts';
+import { type Revision, utf8 } from '#base/mod.ts';
 import { type ResourceDefinition, resourceName, StatusError } from '#platform/api/mod.ts';
-import type { CommittedBatch, Watch } from '#platform/store/mod.ts';
-import type { Revision } from '#base/mod.ts';
+import type { HttpResponse } from '#platform/io/mod.ts';
+import { CompactedError, type ObjectEvent, type Watch } from '#platform/store/mod.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { concurrentWatchesMax, watchTimeoutSecondsMax, watchTimeoutSecondsMin } from '../limits.ts';
-import { flagOf, numberOf, resourceVersionOf } from '../query.ts';
+import { flagOf, numberOf, refuseListOption, resourceVersionOf } from '../query.ts';
 import { listObjects } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
 import { selectionOf } from '../selection.ts';
-import type { ServedObject } from '../served-objects.ts';
+import type { WatchLine } from '../served-objects.ts';
 import { refuseFuture } from './read.ts';
 import { includeObjectOf } from './tables.ts';
 import { WatchEncoder } from './watch-encoder.ts';
@@ -32,7 +32,7 @@ export function watchHandler(
     const selection = selectionOf(query, definition);
     const asked = resourceVersionOf(query);
     const sendInitial = initialEventsOf(query);
-    const bookmarks = flagOf(query, 'allowWatchBookmarks') || sendInitial;
+    const bookmarks = flagOf(query, 'allowWatchBookmarks') || sendInitial === true;
     const timeoutSeconds =
       // Zero leaves it to the server, as no parameter does.
       numberOf(query, 'timeoutSeconds', 0, Number.MAX_SAFE_INTEGER) ||
@@ -46,28 +46,50 @@ export function watchHandler(
       );
     }
 
-    let from = asked === undefined || asked === 0 ? undefined : (asked as Revision);
-    let initial: readonly (() => ServedObject)[] = [];
-    if (from === undefined || sendInitial) {
-      const listing = listObjects(parts, definition, namespace, selection);
-      initial = listing.items;
-      from = listing.revision as Revision;
-    }
     const encoder = new WatchEncoder(parts, definition, {
       selection,
       form: context.acceptance.form,
       includeObject: includeObjectOf(query),
     });
+    const isFromNow = asked === undefined || asked === 0 || sendInitial === true;
+    const from = isFromNow ? store.revision : (asked as Revision);
+    const initial: (() => WatchLine | undefined)[] = [];
+    if (isFromNow && sendInitial !== false) {
+      for (const item of listObjects(parts, definition, namespace, selection).items) {
+        initial.push(() => encoder.line('ADDED', item()));
+      }
+    }
+    const resource = resourceName(definition);
+    const concerns = ({ object: { key } }: ObjectEvent): boolean =>
+      key.resource === resource &&
+      (namespace === '' || key.namespace === namespace) &&
+      (selection.onlyName === undefined || key.name === selection.onlyName);
+    let take = (event: ObjectEvent): void => void initial.push(() => encoder.event(event));
+    let watch: Watch;
+    try {
+      watch = store.watch(
+        from,
+        (batch) => {
+          for (const event of batch.events) if (concerns(event)) take(event);
+        },
+        resource,
+      );
+    } catch (error) {
+      if (error instanceof CompactedError) return expiredAnswer(from, error.oldestWatchable);
+      throw error;
+    }
     const stream = new WatchStream(parts, encoder, {
       initial,
       from,
       revisionNow: () => store.revision,
       bookmarks,
-      markInitialEnd: sendInitial,
+      markInitialEnd: sendInitial === true,
       timeoutMs: Math.min(timeoutSeconds, watchTimeoutSecondsMax) * 1000,
     });
-    const resource = resourceName(definition);
-    let watch: Watch | undefined;
+    take = (event) => {
+      const line = encoder.event(event);
+      if (line !== undefined) stream.push(line);
+    };
     budget.open += 1;
     const forgetClosing = parts.onClosing(() => stream.finish());
     const forgetRetired = onRetired(parts, definition, () => stream.finish());
@@ -75,34 +97,29 @@ export function watchHandler(
       budget.open -= 1;
       forgetClosing();
       forgetRetired();
-      watch?.close();
-    });
-    try {
-      const take = (batch: CommittedBatch): void => {
-        for (const event of batch.events) {
-          const { key } = event.object;
-          if (key.resource !== resource || (namespace !== '' && key.namespace !== namespace))
-            continue;
-          const line = encoder.event(event);
-          if (line !== undefined) stream.push(line);
-        }
-      };
-      watch = store.watch(from, take, resource);
-    } catch (error) {
-      stream.destroy();
-      throw tooOldError(error, from, store.oldestWatchable);
-    }
-    if (stream.isClosed) {
-      // Ended while the past was handed over: nobody would close the watch otherwise.
       watch.close();
-      throw tooOldError(undefined, from, store.revision);
-    }
+    });
     request.onAbort(() => stream.destroy());
-    return {
-      status: 200,
-      headers: { 'content-type': 'application/json', 'cache-control': 'no-cache, private' },
-      body: (sink) => stream.attach(sink),
-    };
+    return { status: 200, headers: streamHeaders, body: (sink) => stream.attach(sink) };
+  };
+}
+
+const streamHeaders = {
+  'content-type': 'application/json',
+  'cache-control': 'no-cache, private',
+};
+
+/** Who asks for what is no longer kept is told so within the watch, where clients look for it. */
+function expiredAnswer(from: number, oldest: number): HttpResponse {
+  const error = new StatusError('Expired', `too old resource version: ${from} (${oldest})`);
+  const line = `{"type":"ERROR","object":${JSON.stringify(error.toStatus())}}\n`;
+  return {
+    status: 200,
+    headers: streamHeaders,
+    body(sink) {
+      sink.write(utf8(line));
+      sink.end();
+    },
   };
 }
 
@@ -118,21 +135,18 @@ function onRetired(
   });
 }
 
-function initialEventsOf(query: URLSearchParams): boolean {
-  if (query.get('sendInitialEvents') === null) return false;
-  if (query.get('resourceVersionMatch') !== 'NotOlderThan') {
-    throw new StatusError(
-      'BadRequest',
-      'sendInitialEvents needs resourceVersionMatch=NotOlderThan',
+/** Whether what there is comes first; undefined where the version that was asked for says so. */
+function initialEventsOf(query: URLSearchParams): boolean | undefined {
+  const match = query.get('resourceVersionMatch') ?? '';
+  if (query.get('sendInitialEvents') === null) {
+    if (match === '') return undefined;
+    throw refuseListOption(
+      'resourceVersionMatch',
+      'is forbidden for watch unless sendInitialEvents is provided',
     );
   }
+  if (match !== 'NotOlderThan') {
+    throw refuseListOption('sendInitialEvents', 'needs resourceVersionMatch=NotOlderThan');
+  }
   return flagOf(query, 'sendInitialEvents');
-}
-
-function tooOldError(error: unknown, from: number, oldest: number): unknown {
-  const isCompacted = error instanceof SelvageError && error.code === 'STORE_COMPACTED';
-  if (error !== undefined && !isCompacted) return error;
-  return new StatusError('Expired', `too old resource version: ${from} (${oldest})`, {
-    cause: error,
-  });
 }
