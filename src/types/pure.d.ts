@@ -27,6 +27,17 @@ declare class URLSearchParams {
   toString(): string;
 }
 
+declare class URL {
+  constructor(text: string);
+  static canParse(text: string): boolean;
+  readonly href: string;
+  readonly protocol: string;
+  readonly host: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly pathname: string;
+}
+
 declare module 'node:crypto' {
   export interface Hash {
     update(data: Uint8Array | string): Hash;

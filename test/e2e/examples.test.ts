@@ -14,6 +14,8 @@ const triedIn: Readonly<Record<string, string>> = {
   'cron-report.yaml': 'batch.test.ts',
   'daemon-per-site.yaml': 'services.test.ts',
   'edge-microservice/deployment.yaml': 'wasm.test.ts',
+  'gateway-pipeline-kind.yaml': 'custom-resources.test.ts',
+  'gateway-pipeline.yaml': 'custom-resources.test.ts',
   'indexed-job.yaml': 'batch.test.ts',
   'nearest-service.yaml': 'services.test.ts',
   'node-files.yaml': 'examples-volumes.test.ts',

@@ -5,6 +5,7 @@ import { commandsPage } from './commands.ts';
 import { errorsPage } from './errors.ts';
 import { kindsPage } from './kinds.ts';
 import { metricsPage } from './metrics.ts';
+import { openApiFiles } from './openapi.ts';
 
 export interface Page {
   /** From the project's root. */
@@ -20,5 +21,6 @@ export async function referencePages(): Promise<readonly Page[]> {
     { path: 'docs/reference/errors.md', text: made + errorsPage(sourceFiles(['src'], ['.ts'])) },
     { path: 'docs/reference/authorization.md', text: made + (await authorizationPage()) },
     { path: 'docs/reference/metrics.md', text: made + (await metricsPage()) },
+    ...openApiFiles(),
   ];
 }

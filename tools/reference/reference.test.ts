@@ -1,18 +1,27 @@
 // The reference is what the code says.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { projectRoot } from '../tidy/source-files.ts';
+import { openApiFolder } from './openapi.ts';
 import { referencePages } from './pages.ts';
 
-for (const { path, text } of await referencePages()) {
+const pages = await referencePages();
+
+for (const { path, text } of pages) {
   test(`${path} is what the code says (npm run reference writes it)`, () => {
     const absolute = join(projectRoot, path);
     const present = existsSync(absolute) ? readFileSync(absolute, 'utf8') : '';
     assert.equal(withoutLayout(present), withoutLayout(text));
   });
 }
+
+test('every described group version is one that is served', () => {
+  const described = readdirSync(join(projectRoot, openApiFolder));
+  const served = pages.map(({ path }) => path).filter((path) => path.startsWith(openApiFolder));
+  assert.deepEqual(described.map((name) => `${openApiFolder}/${name}`).sort(), served.sort());
+});
 
 /** The formatter pads tables; what they say is what counts. */
 function withoutLayout(text: string): string {

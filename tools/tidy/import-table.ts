@@ -132,8 +132,8 @@ export const packageTable: Readonly<Record<string, readonly string[]>> = {
   // The pure functions of src/types/pure.d.ts and nothing else of these modules.
   'platform/sim': ['node:crypto', 'node:zlib'],
   'platform/log': ['node:crypto', 'node:zlib'],
-  'platform/api': ['node:crypto', 'yaml'],
   'platform/audit': ['node:crypto'],
+  'platform/api': ['node:crypto', 're2js', 'yaml'],
   'platform/store': ['node:crypto'],
   'platform/sync': ['node:crypto'],
   'platform/blobs': ['node:crypto'],

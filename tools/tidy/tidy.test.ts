@@ -176,7 +176,9 @@ test('a document that shows commands is run by a test', () => {
   const tests = sourceFiles(['test/e2e'], ['.test.ts']).map((file) => file.text);
   const documents = ['README.md'].concat(
     ['docs/guides', 'docs/operations', 'docs/reference'].flatMap((folder) =>
-      readdirSync(join(projectRoot, folder)).map((name) => `${folder}/${name}`),
+      readdirSync(join(projectRoot, folder))
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => `${folder}/${name}`),
     ),
   );
   const untried = documents.filter((path) => {

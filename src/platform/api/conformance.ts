@@ -6,7 +6,7 @@
  * nothing and pruning, dropping nulls and defaults would change nothing. False says
  * no more than that those have to look.
  */
-import { isJsonObject, unreachable } from '#base/mod.ts';
+import { isJsonObject, type Json, unreachable } from '#base/mod.ts';
 import { stringFormatProblem } from './formats.ts';
 import type { Schema } from './schema.ts';
 import { validateAgainstSchema } from './validate.ts';
@@ -36,6 +36,13 @@ function later(schema: Schema): Check {
 }
 
 function makeCheck(schema: Schema): Check {
+  const ofType = checkOfType(schema);
+  const ofRules = schema.rules?.check;
+  if (ofRules === undefined) return ofType;
+  return (value) => ofType(value) && ofRules(value as Json, '').length === 0;
+}
+
+function checkOfType(schema: Schema): Check {
   const isValid: Check = (value) =>
     validateAgainstSchema(schema, value, { errorsMax: 1 }).length === 0;
   if (schema['x-kubernetes-int-or-string'] === true) {

@@ -26,7 +26,7 @@ export interface FieldError {
 /** A column of `kubectl get`. Priority 1 shows under `-o wide` only. */
 export interface Column {
   readonly name: string;
-  readonly type: 'string' | 'integer' | 'date' | 'boolean';
+  readonly type: 'string' | 'integer' | 'number' | 'date' | 'boolean';
   readonly format?: string;
   readonly description: string;
   readonly priority: 0 | 1;
@@ -144,6 +144,8 @@ export interface ResourceDefinition {
     readonly statusReplicasPath: string;
     readonly selector: (object: ApiObject) => string;
   };
+  /** Put on an object when its deletion is asked for: work that a controller then does. */
+  readonly deletionFinalizers?: readonly string[];
   /** Absent for the kinds of the program. */
   readonly declared?: DeclaredKind;
 }

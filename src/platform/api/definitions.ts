@@ -1,4 +1,5 @@
 /** The kinds that the program serves. The one list of them. */
+import { customResourceDefinitionDefinition } from './apiextensions/custom-resource-definition.ts';
 import { controllerRevisionDefinition } from './apps/controller-revision.ts';
 import { daemonSetDefinition } from './apps/daemon-set.ts';
 import { deploymentDefinition } from './apps/deployment.ts';
@@ -87,6 +88,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   regionDefinition,
   siteDefinition,
   storageClassDefinition,
+  customResourceDefinitionDefinition,
   // Last: they share their plurals with kinds that people mean by them.
   nodeMetricsDefinition,
   podMetricsDefinition,

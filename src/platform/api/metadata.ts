@@ -29,7 +29,12 @@ const finalizersMax = 100;
 const ownerReferencesMax = 100;
 
 /** The finalizers that need no prefix, because Kubernetes itself defines them. */
-const unprefixedFinalizers = ['foregroundDeletion', 'orphan', 'kubernetes'];
+const unprefixedFinalizers = [
+  'foregroundDeletion',
+  'orphan',
+  'kubernetes',
+  'customresourcecleanup.apiextensions.k8s.io',
+];
 
 export function validateMetadata(
   definition: ResourceDefinition,
@@ -41,7 +46,7 @@ export function validateMetadata(
     ...nameErrors(definition, metadata),
     ...labelErrors(metadata.labels ?? {}),
     ...annotationErrors(metadata.annotations ?? {}),
-    ...finalizerErrors(metadata, context.previous?.metadata),
+    ...finalizerErrors(definition, metadata, context.previous?.metadata),
     ...ownerReferenceErrors(metadata.ownerReferences ?? []),
   ];
 }
@@ -115,7 +120,11 @@ function annotationErrors(annotations: Readonly<Record<string, string>>): FieldE
   return errors;
 }
 
-function finalizerErrors(metadata: ObjectMeta, previous: ObjectMeta | undefined): FieldError[] {
+function finalizerErrors(
+  { declared }: ResourceDefinition,
+  metadata: ObjectMeta,
+  previous: ObjectMeta | undefined,
+): FieldError[] {
   const field = 'metadata.finalizers';
   const finalizers = metadata.finalizers ?? [];
   if (finalizers.length > finalizersMax) {
@@ -126,7 +135,12 @@ function finalizerErrors(metadata: ObjectMeta, previous: ObjectMeta | undefined)
     const at = indexPath(field, index);
     const problem = qualifiedNameProblem(finalizer);
     if (problem !== undefined) errors.push(fieldInvalid(at, finalizer, problem));
-    else if (!finalizer.includes('/') && !unprefixedFinalizers.includes(finalizer)) {
+    // Those who declare kinds have names of their own, such as resources-finalizer.example.com.
+    else if (
+      declared === undefined &&
+      !finalizer.includes('/') &&
+      !unprefixedFinalizers.includes(finalizer)
+    ) {
       errors.push(fieldInvalid(at, finalizer, 'must have a prefix (such as example.com/my-work)'));
     }
   }

@@ -120,6 +120,13 @@ export {
 } from './strict-json.ts';
 export { builtInDefinitions } from './definitions.ts';
 export { type ControllerRevision } from './apps/controller-revision.ts';
+export { declaredDefinitionsOf } from './apiextensions/declared-kinds.ts';
+export {
+  type CustomResourceDefinition,
+  type CustomResourceNames,
+  customResourceFinalizer,
+  isConditionTrue,
+} from './apiextensions/types.ts';
 export { type DaemonSet, type DaemonSetSpec, type DaemonSetStatus } from './apps/daemon-set.ts';
 export {
   type CountOrPercent,

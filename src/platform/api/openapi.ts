@@ -149,12 +149,12 @@ function addComponents(schemas: JsonObject, definition: ResourceDefinition): voi
 
 /** Our schema in the words of OpenAPI 3.0. */
 function openApiSchema(schema: Schema): JsonObject {
-  const { properties, items, additionalProperties, notYet: _notYet, ...rest } = schema;
-  const written: JsonObject = {};
+  const { properties, items, additionalProperties, notYet: _notYet, rules, ...rest } = schema;
+  const written: JsonObject = { ...rules?.served };
   for (const [name, value] of Object.entries(rest)) {
     if (value !== undefined) written[name] = structuredClone(value) as Json;
   }
-  if (schema['x-kubernetes-int-or-string'] === true) {
+  if (schema['x-kubernetes-int-or-string'] === true && rules === undefined) {
     written['oneOf'] = [{ type: 'integer' }, { type: 'string' }];
     written['format'] = schema.format === 'quantity' ? 'quantity' : 'int-or-string';
   }
@@ -377,7 +377,7 @@ function operationOf(
     description: `${shape.verb} ${definition.plural}`,
     tags: [definition.group === '' ? 'core' : definition.group],
     parameters: shape.parameters.map((name) => queryParameters[name] ?? {}),
-    ...bodyOf(component, shape),
+    ...bodyOf(component, shape, definition.declared === undefined),
     responses: {
       '200': {
         description: 'OK',
@@ -389,12 +389,13 @@ function operationOf(
   };
 }
 
-function bodyOf(component: string, shape: OperationShape): JsonObject {
+function bodyOf(component: string, shape: OperationShape, takesStrategic: boolean): JsonObject {
   switch (shape.method) {
     case 'get':
       return {};
     case 'patch': {
-      const content = patchMediaTypes.map((type) => [type, { schema: reference(patchName) }]);
+      const types = patchMediaTypes.filter((type) => takesStrategic || !type.includes('strategic'));
+      const content = types.map((type) => [type, { schema: reference(patchName) }]);
       return {
         requestBody: { content: Object.fromEntries(content) as JsonObject, required: true },
       };

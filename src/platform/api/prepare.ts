@@ -168,6 +168,7 @@ function keep(into: ObjectMeta, from: ObjectMeta, name: (typeof keptByUpdates)[n
 }
 
 function hasDesiredState(definition: ResourceDefinition): boolean {
+  if (definition.declared !== undefined) return true;
   return definition.schema.properties?.['spec'] !== undefined;
 }
 

@@ -75,7 +75,8 @@ function prune(schema: Schema, value: Json): Json {
 
 /**
  * The same value without fields that are null: clients built on typed structures
- * send null for "not set". Inside parts that the schema leaves open, null stays.
+ * send null for "not set". Inside parts that the schema leaves open, and where the author
+ * of a declared kind allows it, null stays.
  */
 export function dropNullFields<Value>(schema: Schema, value: Value): Value {
   return dropNulls(schema, value as Json) as Value;
@@ -84,7 +85,8 @@ export function dropNullFields<Value>(schema: Schema, value: Value): Value {
 function dropNulls(schema: Schema, value: Json): Json {
   return mapFields(schema, value, (child, field) => {
     if (child === 'anything') return field;
-    if (field === null) return undefined;
+    const isValue = child !== 'unknown' && child.rules?.keepsNull === true;
+    if (field === null) return isValue ? null : undefined;
     return child === 'unknown' ? field : dropNulls(child, field);
   });
 }

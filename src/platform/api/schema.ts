@@ -3,7 +3,18 @@
  * types and for custom resources. The same value drives validation, defaults,
  * pruning, strategic merge, the served OpenAPI document and `kubectl explain`.
  */
-import type { Json } from '#base/mod.ts';
+import type { Json, JsonObject } from '#base/mod.ts';
+import type { FieldError } from './definition.ts';
+
+/** What the author of a declared kind asks of a value beyond the fields of `Schema`. */
+export interface SchemaRules {
+  /** Those keywords as they were written, for the served document. */
+  readonly served: JsonObject;
+  /** Null is a value of its own here, and stays. */
+  readonly keepsNull: boolean;
+  /** What is wrong with a value that has the type of the schema; absent: nothing can be. */
+  readonly check: ((value: Json, path: string) => readonly FieldError[]) | undefined;
+}
 
 export interface Schema {
   /** Absent only together with one of the two `x-kubernetes-…` escapes below. */
@@ -48,4 +59,6 @@ export interface Schema {
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
   readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'retainKeys' | 'replace';
   readonly 'x-kubernetes-patch-merge-key'?: string;
+  /** In declared kinds only. Never served as such. */
+  readonly rules?: SchemaRules;
 }

@@ -73,7 +73,9 @@ class SchemaCheck {
       this.#number(schema, value, path);
     } else if (schema.type !== undefined && !isBoolean(schema, value)) {
       this.#wrongType(schema, value, path);
+      return;
     }
+    for (const error of schema.rules?.check?.(value, path) ?? []) this.#add(error);
   }
 
   #object(schema: Schema, value: JsonObject, path: string): void {
@@ -176,7 +178,8 @@ class SchemaCheck {
     if (typeof value === 'string') return this.#string(schema, value, path);
     if (typeof value !== 'number') return this.#wrongType(schema, value, path);
     if (schema.format === 'quantity') return;
-    this.#number({ ...schema, type: 'integer', format: 'int32' }, value, path);
+    const format = schema.rules === undefined ? 'int32' : 'int64';
+    this.#number({ ...schema, type: 'integer', format }, value, path);
   }
 
   #wrongType(schema: Schema, value: Json, path: string): void {

@@ -17,6 +17,10 @@ import {
 } from './certificate/reconcile.ts';
 import { clusterRoleReconciler, watchForClusterRoles } from './cluster-role/reconcile.ts';
 import { cronJobReconciler, watchForCronJobs } from './cron-job/reconcile.ts';
+import {
+  definitionReconciler,
+  watchForDefinitions,
+} from './custom-resource-definition/reconcile.ts';
 import { daemonSetReconciler, watchForDaemonSets } from './daemon-set/reconcile.ts';
 import { deploymentReconciler, watchForDeployments } from './deployment/reconcile.ts';
 import { disruptionBudgetReconciler, watchForDisruptionBudgets } from './disruption/reconcile.ts';
@@ -93,6 +97,11 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
     run('disruption-controller', watchForDisruptionBudgets, disruptionBudgetReconciler),
     run('resourcequota-controller', watchForResourceQuotas, resourceQuotaReconciler),
+    run(
+      'customresourcedefinition-controller',
+      (context) => watchForDefinitions(context, (kinds) => informers.declare(kinds)),
+      definitionReconciler,
+    ),
     run('garbage-collector', watchForGarbage, garbageReconciler),
     run('clusterrole-aggregation-controller', watchForClusterRoles, clusterRoleReconciler),
     run('csrsigning-controller', watchForCertificates, (context) =>

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { builtInDefinitions, type ResourceDefinition } from '#platform/api/mod.ts';
-import { withServer } from './harness.contract.ts';
+import { wheelDefinition } from '#platform/api/apiextensions/wheels.contract.ts';
+import { type TestServer, withServer } from './harness.contract.ts';
 
 const [region] = builtInDefinitions.filter(({ kind }) => kind === 'Region') as [ResourceDefinition];
 
@@ -13,6 +14,13 @@ function declared(group: string, version: string, isStored = true): ResourceDefi
   };
 }
 
+/** Nothing is made of a kind that no definition declares, established or not. */
+async function declare(server: TestServer): Promise<void> {
+  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  const made = await server.call('POST', path, { body: wheelDefinition() });
+  assert.equal(made.status, 201, made.text);
+}
+
 const wheel = (version: string): object => ({
   apiVersion: `cars.example/${version}`,
   kind: 'Wheel',
@@ -22,6 +30,7 @@ const wheel = (version: string): object => ({
 test('a kind that comes while the server runs is served, described, and goes again', () =>
   withServer(async (server) => {
     const { registry } = server.server;
+    await declare(server);
     const rowsBefore = server.server.rows.length;
     const collection = '/apis/cars.example/v1/wheels';
     const status = async (path: string): Promise<number> => (await server.call('GET', path)).status;
@@ -50,6 +59,7 @@ test('a kind that comes while the server runs is served, described, and goes aga
 test('all versions of a kind serve the same objects, each as its own', () =>
   withServer(async (server) => {
     const { registry } = server.server;
+    await declare(server);
     const both = [declared('cars.example', 'v1beta1', false), declared('cars.example', 'v1')];
     registry.replaceDeclared('wheels.cars.example', both);
     assert.deepEqual(
@@ -70,6 +80,7 @@ test('all versions of a kind serve the same objects, each as its own', () =>
 test('who watches a kind that changes is let go, and others are not', () =>
   withServer(async (server) => {
     const { registry } = server.server;
+    await declare(server);
     registry.replaceDeclared('wheels.cars.example', [declared('cars.example', 'v1')]);
     const watch = await server.watch('/apis/cars.example/v1/wheels?watch=true');
     const other = await server.watch('/apis/selvage.dev/v1/regions?watch=true');
@@ -86,6 +97,7 @@ test('who watches a kind that changes is let go, and others are not', () =>
 test('a kind whose name is taken is refused, and what was served stays', () =>
   withServer(async (server) => {
     const { registry } = server.server;
+    await declare(server);
     registry.replaceDeclared('wheels.cars.example', [declared('cars.example', 'v1')]);
     const taken = { ...declared('cars.example', 'v1'), plural: 'tyres' };
     assert.throws(() => registry.replaceDeclared('tyres.cars.example', [taken]), /defined twice/);

@@ -1,9 +1,13 @@
 /** What writes into a namespace require of it. */
 import { type ResourceDefinition, resourceName, StatusError } from '#platform/api/mod.ts';
 import type { StoreView } from '#platform/store/mod.ts';
+import { requireOpenKind } from './declared-kinds.ts';
 import type { ServerParts } from './dependencies.ts';
 
-/** Throws 404 where the namespace is not there, 403 where it is on its way out. */
+/**
+ * Throws 404 where the namespace is not there, 403 where it is on its way out, 405 where
+ * the kind itself is.
+ */
 export function requireOpenNamespace(
   parts: ServerParts,
   definition: ResourceDefinition,
@@ -11,6 +15,7 @@ export function requireOpenNamespace(
   namespace: string,
   name: string,
 ): void {
+  requireOpenKind(definition, view);
   if (!definition.namespaced) return;
   const stored = view.get({ resource: 'namespaces', namespace: '', name: namespace });
   if (stored === undefined) {

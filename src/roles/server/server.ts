@@ -45,6 +45,7 @@ import { followPolicy } from './access/follow-policy.ts';
 import { auditAnswer, type AuditSink } from './audit.ts';
 import { authenticate, impersonated, isImpersonation } from './authentication.ts';
 import { type AccessRequest, type AuthorizationSources, authorize } from './authorization.ts';
+import { followDeclaredKinds } from './declared-kinds.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
 import { type DivergencePort, refuseWhileDiverged } from './divergence.ts';
 import type { BackupSource } from './handlers/backup.ts';
@@ -122,7 +123,7 @@ const loggedPathLengthMax = 512;
 
 const serviceNetworkDefault = '127.129';
 
-/** Resolves once the namespaces that everything counts on are there. */
+/** Resolves once the namespaces that everything counts on are there, and all kinds. */
 export async function createServer(dependencies: ServerDependencies): Promise<Server> {
   const { store, eventStore, clock, timers, random, logger, podLogs } = dependencies;
   const closing = new Set<() => void>();
@@ -155,6 +156,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
   };
   await createInitialObjects(parts);
   await keepBuiltInRoles(parts);
+  followDeclaredKinds(parts);
   const table = createRoutes(parts, dependencies);
   const { metrics, audit } = dependencies;
   const observe = metrics === undefined ? () => undefined : observeRequests(metrics);

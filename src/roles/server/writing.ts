@@ -15,6 +15,7 @@ import {
   areSameOwners,
   type Author,
   decodeFacet,
+  encodeFacet,
   facetsOf,
   foldObject,
   knownOwners,
@@ -100,8 +101,14 @@ export function draftUpdate(
   const { key, uid } = previous;
   const facets: Partial<Record<Facet, FacetValue>> = { ...previous.facets };
   const changes: Change[] = [];
-  for (const { facet, bytes, json } of facetsOf(definition, object)) {
-    const isOwned = scope === 'main' ? facet === 'intent' : facet === 'report';
+  const written = facetsOf(definition, object);
+  const ownsStatus = scope === 'main' && isStatusWrittenWithTheRest(definition);
+  if (ownsStatus && facets.report !== undefined && object.status === undefined) {
+    written.push({ facet: 'report', json: {}, bytes: encodeFacet({}) });
+  }
+  for (const { facet, bytes, json } of written) {
+    const owned = scope === 'main' ? 'intent' : 'report';
+    const isOwned = facet === owned || (ownsStatus && facet === 'report');
     if (!isOwned) continue;
     const before = previous.facets[facet];
     const isSame = before !== undefined && equalBytes(before.bytes, bytes);
@@ -156,6 +163,11 @@ function noteAfter(
 /** Whether anybody outside has written the object. */
 function isTracked({ facets }: StoredObject): boolean {
   return Object.values(facets).some(({ note }) => note !== undefined);
+}
+
+/** As in declared kinds that have no status subresource. */
+function isStatusWrittenWithTheRest({ declared, subresources }: ResourceDefinition): boolean {
+  return declared !== undefined && !subresources.includes('status');
 }
 
 export function draftRemove(previous: StoredObject): Transaction<Draft> {

@@ -29,6 +29,11 @@ export const resources = {
   endpointSlices: { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' },
   storageClasses: { group: 'storage.k8s.io', version: 'v1', plural: 'storageclasses' },
   podMetrics: { group: 'metrics.k8s.io', version: 'v1beta1', plural: 'pods' },
+  customResourceDefinitions: {
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    plural: 'customresourcedefinitions',
+  },
   leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
   certificateSigningRequests: {
     group: 'certificates.k8s.io',

@@ -47,11 +47,10 @@ function queueOwnedByKind(
   queue: ControllerContext['queue'],
   owner: KindInfo,
 ): void {
-  const apiVersion = apiVersionOfKind(owner);
   for (const { kind, informer } of informers.all) {
     for (const object of informer.list()) {
       const isOwned = object.metadata.ownerReferences?.some(
-        (reference) => reference.kind === owner.kind && reference.apiVersion === apiVersion,
+        (reference) => reference.kind === owner.kind && groupOf(reference) === owner.resource.group,
       );
       if (isOwned === true) queue.add(queueKey(kind, object));
     }
@@ -144,7 +143,7 @@ async function stateOfOwner(
   owner: OwnerReference,
 ): Promise<OwnerState> {
   const source = informers.all.find(
-    ({ kind }) => kind.kind === owner.kind && owner.apiVersion === apiVersionOfKind(kind),
+    ({ kind }) => kind.kind === owner.kind && groupOf(owner) === kind.resource.group,
   );
   // Of a kind that is not known here nothing can be said, so nothing is done.
   if (source === undefined) return 'unknown';
@@ -165,8 +164,10 @@ function stateOf({ metadata }: ApiObject): OwnerState {
   return metadata.deletionTimestamp !== undefined && waits ? 'waiting' : 'present';
 }
 
-function apiVersionOfKind({ resource }: KindInfo): string {
-  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+/** In which version an owner is named says nothing: it is the same object in all. */
+function groupOf({ apiVersion }: OwnerReference): string {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? '' : apiVersion.slice(0, slash);
 }
 
 async function remove(

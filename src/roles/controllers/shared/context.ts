@@ -4,6 +4,7 @@ import type {
   ClusterRole,
   ControllerRevision,
   CronJob,
+  CustomResourceDefinition,
   DaemonSet,
   Deployment,
   EndpointSlice,
@@ -32,6 +33,7 @@ export interface SharedInformers {
   readonly statefulSets: Informer<StatefulSet>;
   readonly persistentVolumeClaims: Informer<PersistentVolumeClaim>;
   readonly controllerRevisions: Informer<ControllerRevision>;
+  readonly customResourceDefinitions: Informer<CustomResourceDefinition>;
   readonly jobs: Informer<Job>;
   readonly cronJobs: Informer<CronJob>;
   readonly services: Informer<Service>;

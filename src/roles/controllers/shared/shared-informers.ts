@@ -106,6 +106,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     statefulSets: of(resources.statefulSets),
     persistentVolumeClaims: of(resources.persistentVolumeClaims),
     controllerRevisions: of(resources.controllerRevisions),
+    customResourceDefinitions: of(resources.customResourceDefinitions),
     jobs: of(resources.jobs),
     cronJobs: of(resources.cronJobs),
     services: of(resources.services),

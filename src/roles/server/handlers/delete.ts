@@ -160,7 +160,8 @@ function decideDelete(
   };
   const isShortened =
     marked.metadata.deletionGracePeriodSeconds !== metadata.deletionGracePeriodSeconds;
-  const finalizers = isMarked ? metadata.finalizers : finalizersFor(metadata.finalizers, deletion);
+  const own = [...(metadata.finalizers ?? []), ...(definition.deletionFinalizers ?? [])];
+  const finalizers = isMarked ? metadata.finalizers : finalizersFor(own, deletion);
   if (finalizers === undefined) delete marked.metadata.finalizers;
   else marked.metadata.finalizers = [...finalizers];
   return admission.admit(undefined, previous, view, () => {
@@ -192,10 +193,10 @@ const foreground = 'foregroundDeletion';
 const orphan = 'orphan';
 
 function finalizersFor(
-  present: readonly string[] | undefined,
+  present: readonly string[],
   { propagationPolicy }: DeletionRequest,
 ): readonly string[] | undefined {
-  const others = (present ?? []).filter((name) => name !== foreground && name !== orphan);
+  const others = [...new Set(present)].filter((name) => name !== foreground && name !== orphan);
   const all =
     propagationPolicy === 'Foreground'
       ? [...others, foreground]

@@ -29,7 +29,7 @@ export function patchHandler(
     if (contentTypeOf(context.request) === applyMediaType) {
       return applyObject(parts, definition, context, scope);
     }
-    const patch = await readPatch(context);
+    const patch = await readPatch(context, definition.declared === undefined);
     const fieldValidation = fieldValidationOf(context.query);
     let warnings: readonly string[] = [];
     const revise: Revise = (previous, stored) => {
@@ -51,11 +51,18 @@ export interface Patch {
   apply(schema: Schema, target: JsonObject): Json;
 }
 
-/** The body of a PATCH by its media type. Throws 400, 413 or 415. */
-export async function readPatch({ request, query }: RequestContext): Promise<Patch> {
+/**
+ * The body of a PATCH by its media type. Throws 400, 413 or 415. Schemas of declared
+ * kinds have no merge keys, so that they take no strategic patches.
+ */
+export async function readPatch(
+  { request, query }: RequestContext,
+  takesStrategic = true,
+): Promise<Patch> {
   const contentType = contentTypeOf(request);
   refuseForce(query);
-  const known = ['json-patch', 'merge-patch', 'strategic-merge-patch'];
+  const strategic = takesStrategic ? ['strategic-merge-patch'] : [];
+  const known = ['json-patch', 'merge-patch', ...strategic];
   const kind = known.find((name) => contentType === `application/${name}+json`);
   if (kind === undefined) {
     throw new StatusError(
