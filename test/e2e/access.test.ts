@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startFleet, type TestFleet } from './helpers/fleet.ts';
+import { blocksOf } from './helpers/documents.ts';
+import { projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
 import { run } from './helpers/kubectl.ts';
 
 let fleet: TestFleet;
@@ -34,6 +35,16 @@ test('kubectl asks who it is and what it may do', async () => {
     await kubectl.ok(['auth', 'can-i', '--list', '--as', 'ann']),
     /selfsubjectreviews\.authentication\.k8s\.io\s+\[\]\s+\[\]\s+\[create\]/,
   );
+});
+
+test('the commands of docs/operations/access.md do what it says', async () => {
+  const [block] = blocksOf('docs/operations/access.md');
+  const env = { ...process.env, KUBECONFIG: fleet.kubeconfig };
+  const { status, stdout, stderr } = await run('sh', ['-ec', block?.text ?? 'false'], { env });
+  assert.equal(status, 0, stderr);
+  const lines = stdout.trimEnd().split('\n');
+  assert.equal(lines[2], 'yes');
+  assert.match(lines.at(-1) ?? '', /^[\w-]+\.[\w-]+\.[\w-]+$/, 'the token');
 });
 
 test('a person is given a role in a namespace, and can give on what it holds', async () => {
@@ -175,6 +186,66 @@ test('a program uses the token of its ServiceAccount, until the account is delet
   assert.match(await kubectl.ok(['get', 'sa', '-n', 'shop']), /default\s+0[\s\S]*robot\s+0/);
   await kubectl.ok(['delete', 'serviceaccount', 'robot', '-n', 'shop']);
   assert.equal(await ask('/api/v1/namespaces/shop/pods'), 401);
+});
+
+/** Says what of the API it reaches with what it was given. */
+const program = `
+  import { readFileSync, statSync } from 'node:fs';
+  import { request } from 'node:https';
+  const folder = '/var/run/secrets/kubernetes.io/serviceaccount';
+  const read = (name) => readFileSync(folder + '/' + name, 'utf8');
+  const namespace = read('namespace');
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
+  const get = (path) => new Promise((resolve, reject) => {
+    const headers = { authorization: 'Bearer ' + read('token') };
+    request({ host, port, path, headers, ca: read('ca.crt') }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on('error', reject).end();
+  });
+  const pods = await get('/api/v1/namespaces/' + namespace + '/pods');
+  const secrets = await get('/api/v1/namespaces/' + namespace + '/secrets');
+  const mode = (statSync(folder + '/token').mode & 0o777).toString(8);
+  console.log(JSON.stringify({ namespace, pods, secrets, mode }));`;
+
+test('a pod uses the token of its ServiceAccount against the API, and default pods have none', async (context) => {
+  const { kubectl } = fleet;
+  const folder = mkdtempSync(join(tmpdir(), 'access-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'main.mjs'), program);
+  const description = { name: 'asks:1', entrypoint: ['main.mjs'], include: ['main.mjs'] };
+  writeFileSync(join(folder, 'image.json'), JSON.stringify(description));
+  const push = ['image', 'push', folder, '--kubeconfig', fleet.kubeconfig];
+  const pushed = await run(join(projectFolder, 'selvage'), push);
+  assert.equal(pushed.status, 0, pushed.stderr);
+  await kubectl.ok(['create', 'serviceaccount', 'asks', '-n', 'shop']);
+  const give = ['create', 'rolebinding', 'asks-views', '--clusterrole=view'];
+  await kubectl.ok([...give, '--serviceaccount=shop:asks', '-n', 'shop']);
+  const pod = (name: string, spec: object): string =>
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'shop' },
+      spec: { restartPolicy: 'Never', containers: [{ name: 'main', image: 'asks:1' }], ...spec },
+    });
+  await kubectl.ok(['create', '-f', '-'], pod('asks', { serviceAccountName: 'asks' }));
+  await kubectl.ok(['create', '-f', '-'], pod('plain', {}));
+  const refused = await kubectl.attempt(
+    ['create', '-f', '-'],
+    pod('x', { serviceAccountName: 'x' }),
+  );
+  assert.match(refused.stderr, /serviceaccount "x" not found/);
+  const done = '--for=jsonpath={.status.phase}=Succeeded';
+  await kubectl.ok(['wait', 'pod/asks', '-n', 'shop', done, '--timeout=30s']);
+  assert.deepEqual(JSON.parse(await kubectl.ok(['logs', 'asks', '-n', 'shop'])), {
+    namespace: 'shop',
+    pods: 200,
+    secrets: 403,
+    mode: '600',
+  });
+  const failed = '--for=jsonpath={.status.phase}=Failed';
+  await kubectl.ok(['wait', 'pod/plain', '-n', 'shop', failed, '--timeout=30s']);
+  assert.match(await kubectl.ok(['logs', 'plain', '-n', 'shop']), /ENOENT|ERR_ACCESS_DENIED/);
 });
 
 test('a person asks for a certificate, an administrator approves it, and the person uses it', async (context) => {

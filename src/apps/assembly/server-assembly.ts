@@ -194,6 +194,17 @@ export async function assembleServer(
       blobs,
       images,
       definitions: builtInDefinitions,
+      podTokens: {
+        async issue(order) {
+          const { namespace, accountName: name, accountUid: uid, audience, lifeSeconds } = order;
+          const issued = await serviceAccountTokens.issue({
+            ...{ namespace, name, uid, lifeSeconds, nodeName: order.nodeName },
+            audiences: audience === '' ? [] : [audience],
+            binding: { kind: 'Pod', name: order.podName, uid: order.podUid },
+          });
+          return { ...issued, apiPort: apiAddress.port };
+        },
+      },
     },
     { heartbeatIntervalMs: options.heartbeatIntervalMs },
   );
@@ -254,6 +265,7 @@ export async function assembleServer(
   );
   linkAddress = linkListener.address;
   const controllers = startControllers({
+    caPem: authority.caPem,
     signUserCertificate: (requestPem, options) => authority.issueUser(requestPem, options),
     clientFor: (name) => clientFor(`system:controller:${name}`, 'system:controllers'),
     clock,

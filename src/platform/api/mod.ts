@@ -233,6 +233,7 @@ export {
 export {
   type DownwardFile,
   type KeyToPath,
+  type TokenProjection,
   type Volume,
   type VolumeMount,
   type VolumeProjection,
@@ -286,7 +287,11 @@ export {
   tokenRequestSchema,
 } from './authentication/token-request.ts';
 export { type AccessReviewSpec } from './authorization/access-fields.ts';
-export { defaultServiceAccountName, type ServiceAccount } from './core/service-account.ts';
+export {
+  defaultServiceAccountName,
+  rootCertificateMapName,
+  type ServiceAccount,
+} from './core/service-account.ts';
 export {
   certificatesGroup,
   type CertificateSigningRequest,

@@ -209,6 +209,7 @@ export async function createAgent(
       timers,
       logger,
       contact: () => connection.contact(),
+      session: () => connection.session,
       resolverFor: (namespace) => nodeServices?.resolverFor(namespace),
       actions: {
         timers,
@@ -221,6 +222,7 @@ export async function createAgent(
       nodeName: options.nodeName,
       hostAddress: options.facts.hostAddress,
       hostPathPrefixes: options.hostPathPrefixes,
+      hubHost: options.hubAddress.host,
     },
   );
   const reporter = createNodeReporter(

@@ -31,6 +31,10 @@ import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.t
 import { claimReconciler, watchForClaims } from './persistent-volume-claim/reconcile.ts';
 import { resourceQuotaReconciler, watchForResourceQuotas } from './resource-quota/reconcile.ts';
 import { replicaSetReconciler, watchForReplicaSets } from './replica-set/reconcile.ts';
+import {
+  rootCertificateReconciler,
+  watchForRootCertificates,
+} from './root-certificate/reconcile.ts';
 import { serviceAccountReconciler, watchForServiceAccounts } from './service-account/reconcile.ts';
 import type { ControllerContext, SharedInformers } from './shared/context.ts';
 import { createSharedInformers, kindOf } from './shared/shared-informers.ts';
@@ -45,6 +49,8 @@ export interface ControllersOptions {
   readonly logger: Logger;
   /** Absent: no certificates are signed here. */
   readonly signUserCertificate?: SignUserCertificate;
+  /** Of the authority that pods know the API by; absent: none is published. */
+  readonly caPem?: string;
 }
 
 export interface Controllers {
@@ -106,6 +112,9 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('clusterrole-aggregation-controller', watchForClusterRoles, clusterRoleReconciler),
     run('csrsigning-controller', watchForCertificates, (context) =>
       certificateReconciler(context, options.signUserCertificate),
+    ),
+    run('root-ca-certificate-publisher-controller', watchForRootCertificates, (context) =>
+      rootCertificateReconciler(context, options.caPem),
     ),
     run('serviceaccount-controller', watchForServiceAccounts, serviceAccountReconciler),
     run('namespace-controller', watchForNamespaces, (context) =>

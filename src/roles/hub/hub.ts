@@ -60,6 +60,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     product: options.product ?? 'selvage-hub',
     heartbeatIntervalMs,
     ...(dependencies.history === undefined ? {} : { history: dependencies.history }),
+    ...(dependencies.podTokens === undefined ? {} : { podTokens: dependencies.podTokens }),
     onAlive,
   });
   const scheduling = new Scheduling({

@@ -24,6 +24,7 @@ import {
 import { epochOf } from './epoch.ts';
 import { nodeSliceRules } from './node-slice.ts';
 import type { Reports } from './reports.ts';
+import { PodTokens } from './pod-tokens.ts';
 import { ServiceRelay } from './service-relay.ts';
 import { nodeKey } from './stored-facets.ts';
 import { Strangers } from './strangers.ts';
@@ -44,6 +45,7 @@ export interface SessionsDependencies {
   readonly product: string;
   readonly heartbeatIntervalMs: number;
   readonly history?: HubDependencies['history'];
+  readonly podTokens?: HubDependencies['podTokens'];
   /** Called when a node was heard of for the first time on a session. */
   readonly onAlive: (nodeName: string) => void;
 }
@@ -63,6 +65,7 @@ export class Sessions {
   readonly #heartbeats = new Map<string, Heard>();
   readonly #slices: SliceServer;
   readonly #serviceRelay: ServiceRelay;
+  readonly #podTokens: PodTokens;
   /** None where nobody settles histories. */
   readonly strangers: Strangers | undefined;
   readonly #livenessTimeoutMs: number;
@@ -75,6 +78,7 @@ export class Sessions {
     this.#livenessTimeoutMs = livenessTimeoutMsFor(heartbeatIntervalMs);
     const stepMs = this.#livenessTimeoutMs / looksPerLivenessTimeout;
     this.#liveness = createLivenessWatch(timers, stepMs);
+    this.#podTokens = new PodTokens(store, dependencies.logger, dependencies.podTokens);
     this.#serviceRelay = new ServiceRelay(dependencies.store, (name) => this.session(name));
     this.#slices = createSliceServer({
       store,
@@ -260,6 +264,9 @@ export class Sessions {
         return;
       case 'blob.fetch':
         this.#serveBlob(parameters, stream);
+        return;
+      case 'pod.token':
+        this.#podTokens.serve(nodeName, parameters, stream);
         return;
       case 'service.dial':
         this.#serviceRelay.serve(nodeName, parameters, stream);

@@ -7,6 +7,28 @@ import type { Store } from '#platform/store/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
 import type { NodeCopy } from './copies.ts';
 
+/** What a token for a pod is to say. */
+export interface PodTokenOrder {
+  readonly namespace: string;
+  readonly accountName: string;
+  readonly accountUid: string;
+  readonly podName: string;
+  readonly podUid: string;
+  readonly nodeName: string;
+  /** Empty: the API itself. */
+  readonly audience: string;
+  readonly lifeSeconds: number;
+}
+
+export interface PodTokenSource {
+  issue(order: PodTokenOrder): Promise<{
+    readonly token: string;
+    readonly expiresAtMs: number;
+    /** Where the API listens, on the host that the link leads to. */
+    readonly apiPort: number;
+  }>;
+}
+
 export interface HubDependencies {
   /** The main store, opened with `hubIndexes`. */
   readonly store: Store;
@@ -19,6 +41,8 @@ export interface HubDependencies {
   readonly blobs: BlobStore;
   readonly images: ImageCatalog;
   readonly definitions: readonly ResourceDefinition[];
+  /** Absent: pods get no tokens. */
+  readonly podTokens?: PodTokenSource;
   /** What came before the store's present incarnation, and who hears of nodes that know another history. */
   readonly history?: {
     readonly formerIncarnations: () => readonly string[];

@@ -77,7 +77,9 @@ const fields: Readonly<Record<string, Schema>> = {
     { format: 'dns-subdomain' },
   ),
   serviceAccount: text('The older name of serviceAccountName.', { format: 'dns-subdomain' }),
-  automountServiceAccountToken: flag('Only false: pods have no account of the API.'),
+  automountServiceAccountToken: flag(
+    'Whether the containers are shown a token of the ServiceAccount below /var/run/secrets/kubernetes.io/serviceaccount; as the account says where this is left out.',
+  ),
   enableServiceLinks: flag(
     'Accepted for clients that send it: services are found by name, not by variables.',
   ),

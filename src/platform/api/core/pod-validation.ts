@@ -58,8 +58,6 @@ function validateHostAccess(spec: PodSpec, field: string): FieldError[] {
     hostPID: 'a container sees its own processes alone',
     hostIPC: 'a container sees its own processes alone',
     shareProcessNamespace: 'each container sees its own processes alone',
-    automountServiceAccountToken:
-      'pods have no account of the API; leave it out or set it to false',
   } as const;
   return (Object.keys(wishes) as (keyof typeof wishes)[]).flatMap((name) =>
     spec[name] === true ? [notSupportedYet(`${field}.${name}`, wishes[name])] : [],

@@ -24,7 +24,11 @@ export type VolumeProjection = {
   configMap?: { name?: string; items?: KeyToPath[]; optional?: boolean };
   secret?: { name?: string; items?: KeyToPath[]; optional?: boolean };
   downwardAPI?: { items?: DownwardFile[] };
+  serviceAccountToken?: TokenProjection;
 };
+
+/** A token of the pod's ServiceAccount as a file. */
+export type TokenProjection = { path: string; audience?: string; expirationSeconds?: number };
 
 /** One of these; modes are those of POSIX as a number (420 is 0644). */
 export type VolumeSource = {

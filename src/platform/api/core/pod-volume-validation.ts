@@ -77,17 +77,24 @@ function validateProjections(
     const at = `${field}[${position}]`;
     const given = Object.keys(source);
     if (given.length !== 1) {
-      errors.push(fieldRequired(at, 'must have exactly one of configMap, secret, downwardAPI'));
+      errors.push(
+        fieldRequired(
+          at,
+          'must have exactly one of configMap, secret, downwardAPI, serviceAccountToken',
+        ),
+      );
     }
-    const { configMap, secret, downwardAPI } = source;
+    const { configMap, secret, downwardAPI, serviceAccountToken } = source;
+    const token = serviceAccountToken === undefined ? [] : [serviceAccountToken];
     errors.push(
       ...validateItems(configMap?.items ?? [], `${at}.configMap.items`),
       ...validateItems(secret?.items ?? [], `${at}.secret.items`),
       ...validateDownward(downwardAPI?.items ?? [], containerNames, `${at}.downwardAPI.items`),
+      ...token.flatMap(({ path }) => validateFilePath(path, `${at}.serviceAccountToken.path`)),
     );
-    const files = [configMap, secret, downwardAPI].flatMap(
-      (one): { path: string }[] => one?.items ?? [],
-    );
+    const files = [configMap, secret, downwardAPI]
+      .flatMap((one): { path: string }[] => one?.items ?? [])
+      .concat(token);
     for (const { path } of files) {
       if (paths.has(path)) errors.push(fieldDuplicate(`${at}.${given[0]}.items`, path));
     }

@@ -68,8 +68,26 @@ const projection: Schema = {
     configMap: record('Keys of a ConfigMap.', { name: objectName, items, optional }, ['name']),
     secret: record('Keys of a Secret.', { name: objectName, items, optional }, ['name']),
     downwardAPI: record('Fields of the pod itself.', { items: downwardItems }),
+    serviceAccountToken: record(
+      "A token of the pod's ServiceAccount, which is renewed before it ends. With the node cut off it is good until its end.",
+      {
+        path: filePath,
+        audience: text('Whom the token is for; the API itself where this is left out.', {
+          maxLength: 512,
+        }),
+        expirationSeconds: {
+          type: 'integer',
+          format: 'int64',
+          description: 'How long each token is good for: ten minutes at least.',
+          minimum: 600,
+          maximum: 2 ** 32,
+          default: 3_600,
+        },
+      },
+      ['path'],
+    ),
   }),
-  notYet: ['serviceAccountToken', 'clusterTrustBundle', 'podCertificate'],
+  notYet: ['clusterTrustBundle', 'podCertificate'],
 };
 
 const volumeSchema: Schema = {

@@ -14,6 +14,8 @@ export interface ServiceAccount extends ApiObject {
 
 /** The one of pods that name none; a controller makes it in every namespace. */
 export const defaultServiceAccountName = 'default';
+/** The ConfigMap with the certificate by which pods know the API. */
+export const rootCertificateMapName = 'kube-root-ca.crt';
 const secretsMax = 256;
 
 export const serviceAccountDefinition: ResourceDefinition = {

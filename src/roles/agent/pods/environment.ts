@@ -22,7 +22,7 @@ export interface Environment {
 }
 
 /**
- * Later ones win: the node's, the image's, whole objects, the pod's own variables.
+ * `api`: where the API is, for a pod that has a token of it. Later ones win: the node's, the image's, whole objects, the pod's own variables.
  * Throws CONTAINER_CONFIG where an object or a key is missing that is not optional.
  */
 export function environmentOf(
@@ -30,6 +30,7 @@ export function environmentOf(
   image: Pick<UnpackedImage, 'environment'>,
   pod: PodFacts,
   objects: ConfigObjects,
+  api?: { readonly host: string; readonly port: number },
 ): Environment {
   const variables: Record<string, string> = {
     POD_IP: pod.ip,
@@ -39,6 +40,9 @@ export function environmentOf(
     HOST: pod.ip,
     HOME: '/tmp',
     PATH: '/runtime',
+    ...(api === undefined
+      ? {}
+      : { KUBERNETES_SERVICE_HOST: api.host, KUBERNETES_SERVICE_PORT: String(api.port) }),
     ...image.environment,
   };
   const skipped: string[] = [];

@@ -10,6 +10,7 @@ import type { ConfigObjects } from './config-objects.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import { commandOf, environmentOf } from './environment.ts';
 import type { PodFacts } from './pod-fields.ts';
+import { tokenProjectionsOf } from './pod-tokens.ts';
 import type { PodVolumes } from './volumes/pod-volumes.ts';
 
 /** What a runtime is told of a container, but for which run of it this is. */
@@ -39,6 +40,8 @@ export interface PreparerDependencies {
   readonly images: ImageCache;
   readonly objects: ConfigObjects;
   readonly volumes: PodVolumes;
+  /** Where a pod that has a token reaches the API; undefined while nobody has said it. */
+  readonly apiAddress: () => { readonly host: string; readonly port: number } | undefined;
   /** A pod as it may be told of itself. */
   readonly factsOf: (pod: DesiredPod, ip: string) => PodFacts;
   /** For the pods of a namespace; undefined: they resolve names as the machine does. */
@@ -66,6 +69,7 @@ export function createPreparer({
   images,
   objects,
   volumes,
+  apiAddress,
   factsOf,
   resolverFor,
 }: PreparerDependencies): Preparer {
@@ -81,8 +85,10 @@ export function createPreparer({
       const { image } = state;
       const { namespace, name } = pod.key;
       const facts = factsOf(pod, ip);
-      const { variables, skipped } = environmentOf(container, image, facts, objects);
+      // The volumes first: with the first token comes where the API is.
       const mounts = await volumes.mountsFor(facts, container);
+      const api = tokenProjectionsOf(facts).length === 0 ? undefined : apiAddress();
+      const { variables, skipped } = environmentOf(container, image, facts, objects, api);
       const { workingDir = '' } = container;
       const resolver = facts.spec.dnsPolicy === 'Default' ? undefined : resolverFor(namespace);
       return {

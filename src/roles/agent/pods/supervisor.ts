@@ -10,6 +10,7 @@
 import { errorText } from '#base/mod.ts';
 import type { NodeAssignment, NodeReport, ResourceList } from '#platform/api/mod.ts';
 import { sleep, type FileTree } from '#platform/io/mod.ts';
+import type { LinkSession } from '#platform/wire/mod.ts';
 import type { HubContact } from '../connection.ts';
 import type { ImageCache } from '../images/image-cache.ts';
 import type { ContainerResolver, ContainerRun } from '../runtimes/types.ts';
@@ -22,6 +23,7 @@ import { readPodRecords } from './pod-record.ts';
 import { PodWorker, type WorkerContext, type WorkerDependencies } from './pod-worker.ts';
 import type { PodFacts } from './pod-fields.ts';
 import { createPreparer } from './prepare.ts';
+import { openPodTokens } from './pod-tokens.ts';
 import { claimsIn, createClaimVolumes } from './volumes/claim-volumes.ts';
 import { createPodVolumes } from './volumes/pod-volumes.ts';
 import { careForVolumes } from './volumes/volume-care.ts';
@@ -33,6 +35,8 @@ export interface SupervisorDependencies extends Omit<WorkerDependencies, 'prepar
   readonly files?: FileTree | undefined;
   /** What is known of the link to the hub. */
   readonly contact: () => HubContact;
+  /** The link to the hub, while there is one; absent: no pod gets a token. */
+  readonly session?: () => LinkSession | undefined;
   /** Absent: pods resolve names as the machine does. */
   readonly resolverFor?: ((namespace: string) => ContainerResolver | undefined) | undefined;
 }
@@ -42,6 +46,8 @@ export interface SupervisorOptions {
   readonly hostAddress: string;
   /** Below these, pods may be shown the node's own files; none where absent. */
   readonly hostPathPrefixes?: readonly string[] | undefined;
+  /** The host by which this node, and so its pods, reach the hub's machine. */
+  readonly hubHost?: string;
 }
 
 export interface Supervisor {
@@ -84,14 +90,21 @@ export async function openSupervisor(
     { disk, tree: dependencies.files, replica, outbox: dependencies.outbox, logger },
     { nodeName: options.nodeName, userIdOf, isUsed: isClaimUsed },
   );
+  const tokens = await openPodTokens({
+    ...{ disk, clock, timers, logger },
+    session: dependencies.session ?? (() => undefined),
+    hubHost: options.hubHost ?? '',
+    onRenewed: (podUid) => care.lookAgain(podsHere().filter(({ uid }) => uid === podUid)),
+  });
   const volumes = createPodVolumes(
-    { disk, tree: dependencies.files, objects, claims, logger },
+    { disk, tree: dependencies.files, objects, claims, tokens, logger },
     { hostPathPrefixes: options.hostPathPrefixes ?? [], userIdOf },
   );
   const preparer = createPreparer({
     images,
     objects,
     volumes,
+    apiAddress: () => tokens.apiAddress(),
     factsOf,
     resolverFor: dependencies.resolverFor ?? (() => undefined),
   });
@@ -266,6 +279,7 @@ export async function openSupervisor(
     async close(pods) {
       isClosed = true;
       care.close();
+      tokens.close();
       const stopped = pods === 'stop' ? await stopAll() : [];
       await Promise.all([...workers.values()].map((worker) => worker.close()));
       for (const run of stopped) await workers.get(run.podUid)?.noteStopped(run);

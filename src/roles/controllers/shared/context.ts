@@ -1,6 +1,7 @@
 /** What every controller is given. */
 import type {
   CertificateSigningRequest,
+  ConfigMap,
   ClusterRole,
   ControllerRevision,
   CronJob,
@@ -41,6 +42,7 @@ export interface SharedInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
+  readonly configMaps: Informer<ConfigMap>;
   readonly serviceAccounts: Informer<ServiceAccount>;
   readonly certificateSigningRequests: Informer<CertificateSigningRequest>;
   readonly clusterRoles: Informer<ClusterRole>;

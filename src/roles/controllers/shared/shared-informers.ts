@@ -114,6 +114,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     pods: of(resources.pods),
     nodes: of(resources.nodes),
     namespaces: of(resources.namespaces),
+    configMaps: of(resources.configMaps),
     serviceAccounts: of(resources.serviceAccounts),
     certificateSigningRequests: of(resources.certificateSigningRequests),
     clusterRoles: of(resources.clusterRoles),

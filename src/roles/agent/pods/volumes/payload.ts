@@ -3,6 +3,7 @@ import { equalBytes, utf8 } from '#base/mod.ts';
 import type { DownwardFile, KeyToPath, Volume } from '#platform/api/mod.ts';
 import { AgentError } from '../../errors.ts';
 import type { ConfigKind, ConfigObjects } from '../config-objects.ts';
+import type { PodTokens } from '../pod-tokens.ts';
 import { fieldText, resourceText, type PodFacts } from '../pod-fields.ts';
 
 export interface VolumeFile {
@@ -12,6 +13,8 @@ export interface VolumeFile {
   readonly mode: number;
 }
 
+/** What is secret, only the pod's own user can reach. */
+const ownerModes = 0o700;
 const modeDefault = 0o644;
 /** All files of one volume: a few objects of at most 1 MiB each. */
 const filesMax = 4096;
@@ -42,6 +45,7 @@ export function payloadOf(
   volume: Volume,
   pod: PodFacts,
   objects: ConfigObjects,
+  tokens: Pick<PodTokens, 'tokenOf' | 'whyNone'> | undefined,
 ): readonly VolumeFile[] {
   const files = new Map<string, VolumeFile>();
   const add = (path: string, bytes: Uint8Array, mode: number): void => {
@@ -53,7 +57,7 @@ export function payloadOf(
     ofAll: number,
   ): void => {
     // Only the pod's own user can reach them, whoever else the mode names.
-    const modeOf = (mode: number): number => (kind === 'secret' ? mode & 0o700 : mode);
+    const modeOf = (mode: number): number => (kind === 'secret' ? mode & ownerModes : mode);
     const { name, items, optional = false } = source;
     const data = objects.dataOf(kind, pod.namespace, name);
     if (data === undefined) {
@@ -93,7 +97,15 @@ export function payloadOf(
   }
   const ofAll = projected?.defaultMode ?? modeDefault;
   for (const source of projected?.sources ?? []) {
-    const { configMap: map, secret: hidden, downwardAPI: fields } = source;
+    const { configMap: map, secret: hidden, downwardAPI: fields, serviceAccountToken } = source;
+    if (serviceAccountToken !== undefined) {
+      const token = tokens?.tokenOf(pod.uid, serviceAccountToken);
+      if (token === undefined) {
+        const why = tokens?.whyNone(pod.uid, serviceAccountToken) ?? 'this node gets none';
+        throw refused(volume, `there is no token of the ServiceAccount yet: ${why}`);
+      }
+      add(serviceAccountToken.path, token, ofAll & ownerModes);
+    }
     if (map !== undefined) addKeys('configmap', { ...map, name: map.name ?? '' }, ofAll);
     if (hidden !== undefined) addKeys('secret', { ...hidden, name: hidden.name ?? '' }, ofAll);
     if (fields !== undefined) addFields(fields.items ?? [], ofAll);

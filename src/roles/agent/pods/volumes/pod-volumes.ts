@@ -23,6 +23,7 @@ import { AgentError } from '../../errors.ts';
 import type { ContainerMount } from '../../runtimes/types.ts';
 import type { ConfigObjects } from '../config-objects.ts';
 import type { PodFacts } from '../pod-fields.ts';
+import type { PodTokens } from '../pod-tokens.ts';
 import type { ClaimVolumes } from './claim-volumes.ts';
 import { resolveHostPath } from './host-path.ts';
 import { isSamePayload, isWritten, payloadOf, type VolumeFile } from './payload.ts';
@@ -34,6 +35,8 @@ export interface PodVolumesDependencies {
   /** Absent: this node shows pods nothing of its file system. */
   readonly tree: FileTree | undefined;
   readonly objects: ConfigObjects;
+  /** Absent: pods that show tokens wait, and say so. */
+  readonly tokens?: PodTokens | undefined;
   readonly claims: ClaimVolumes;
   readonly logger: Logger;
 }
@@ -69,7 +72,7 @@ const emptyFolder = { mode: 0o777 };
 const memoryBytesDefault = 64 * 1024 * 1024;
 
 export function createPodVolumes(
-  { disk, tree, objects, claims, logger }: PodVolumesDependencies,
+  { disk, tree, objects, claims, logger, tokens }: PodVolumesDependencies,
   { hostPathPrefixes, userIdOf }: PodVolumesOptions,
 ): PodVolumes {
   const busy = new Map<string, Promise<unknown>>();
@@ -137,7 +140,7 @@ export function createPodVolumes(
   }
 
   async function write(files: FileTree, pod: PodFacts, volume: Volume): Promise<void> {
-    const payload = payloadOf(volume, pod, objects);
+    const payload = payloadOf(volume, pod, objects, tokens);
     const key = `${pod.uid}/${volume.name}`;
     const before = written.get(key);
     if (before !== undefined && isSamePayload(before, payload)) return;
@@ -195,6 +198,7 @@ export function createPodVolumes(
         if ((pod.spec.volumes ?? []).length === 0) return [];
         if (removed.has(pod.uid)) throw new AgentError('CONTAINER_CONFIG', 'the pod is going away');
         try {
+          await tokens?.ensure(pod);
           return await mountsFor(pod, container);
         } catch (error) {
           if (error instanceof AgentError) throw error;
@@ -207,6 +211,7 @@ export function createPodVolumes(
     refresh: (pod) =>
       inTurn(pod.uid, async () => {
         if (tree === undefined || removed.has(pod.uid)) return;
+        await tokens?.ensure(pod);
         for (const volume of pod.spec.volumes ?? []) {
           if (!isWritten(volume) || !(await isMade(tree, pod.uid, volume.name))) continue;
           await write(tree, pod, volume).catch((error: unknown) => {
@@ -230,6 +235,7 @@ export function createPodVolumes(
 
     remove(podUid) {
       removed.add(podUid);
+      tokens?.forget(podUid);
       return inTurn(podUid, async () => {
         for (const key of written.keys()) if (key.startsWith(`${podUid}/`)) written.delete(key);
         await tree?.remove(folderOf(podUid));
