@@ -22,7 +22,8 @@ import { checkEnded, watchCopies } from './invariants/restart-disturbs-nothing.t
 import { RevokedIsRefused } from './invariants/revoked-is-refused.ts';
 import { checkStateIsFold } from './invariants/state-is-fold.ts';
 import { EpochsObeyed } from './invariants/epochs-obeyed.ts';
-import { watchLinks } from './invariants/superseded-never-acts.ts';
+import { lookForOlderLinks } from './invariants/superseded-never-acts.ts';
+import { watchAccepted } from './invariants/watched-links.ts';
 import { TokenRaces } from './invariants/token-works-once.ts';
 import { startWatchObserver, type WatchObserver } from './invariants/whole-watches.ts';
 import type { Sabotage } from './sabotages.ts';
@@ -96,7 +97,8 @@ export class Checkers {
   }
 
   serverNet(net: Net): Net {
-    return this.revoked.watchLinks(watchLinks(net, this.#world, this.#violate));
+    const lookers = [lookForOlderLinks(this.#world, this.#violate), this.revoked.lookAtLinks()];
+    return watchAccepted(net, lookers);
   }
 
   serverHttp(server: HttpServer): HttpServer {

@@ -112,9 +112,10 @@ export function keepLogs(
 
   async function lookAtAll(): Promise<Seen> {
     let seen: Seen = 'quiet';
-    const running = runtime.list().filter((run) => run.exit === undefined);
-    for (const run of running) {
+    const known = runtime.list();
+    for (const run of known) {
       if (isClosed) return seen;
+      if (run.exit !== undefined) continue;
       try {
         const one = await lookAfter(run);
         if (seen !== 'cut' && one !== 'quiet') seen = one;
@@ -127,15 +128,18 @@ export function keepLogs(
         });
       }
     }
-    // Also of those that have ended: somebody may still read their logs.
-    const known = runtime.list();
+    forgetOthers(known);
+    return seen;
+  }
+
+  /** Also what has ended stays known: somebody may still read its log. */
+  function forgetOthers(known: readonly ContainerRun[]): void {
     const paths = new Set(known.map((run) => runtime.logPath(run)));
     for (const path of cuts.keys()) if (!paths.has(path)) cuts.delete(path);
     for (const path of times.keys()) if (!paths.has(path)) times.delete(path);
     for (const path of unkept.keys()) if (!paths.has(path)) unkept.delete(path);
     const ids = new Set(known.map((run) => run.containerId));
     for (const id of told) if (!ids.has(id)) told.delete(id);
-    return seen;
   }
 
   async function timesOf(run: ContainerRun, path: string): Promise<LogTimes> {

@@ -78,9 +78,14 @@ export class Verdicts {
   }
 
   #planIn(delayMs: number): void {
-    const { timers, store } = this.#dependencies;
+    const { timers, store, clock } = this.#dependencies;
     this.#timer = timers.after(delayMs, () => {
-      for (const node of store.list('nodes')) this.#conclude(node);
+      const nowMs = clock.monotonicMs();
+      for (const node of store.list('nodes')) {
+        // Nearly all, nearly always: they are Ready and stay so.
+        if (isReady(node) && nowMs <= this.#lostAtMs(node.key.name)) continue;
+        this.#conclude(node);
+      }
       this.#plan();
     });
   }

@@ -67,31 +67,42 @@ export class CopyIsPast {
 
   /** What differs, once nothing is on its way any more. */
   difference(): string | undefined {
-    for (const [nodeName, replica] of this.#replicas) {
-      for (const resource of ['pods', 'nodes']) {
+    for (const resource of ['pods', 'nodes']) {
+      const owned = this.#ownedBy(resource);
+      for (const [nodeName, replica] of this.#replicas) {
         const held = new Map(
           replica.list(resource).map((object) => [object.uid as string, object]),
         );
-        for (const owner of this.#truth.objects()) {
-          if (owner.key.resource !== resource) continue;
-          const belongs =
-            resource === 'nodes'
-              ? owner.key.name === nodeName
-              : facetOf(owner, 'assignment')?.['nodeName'] === nodeName;
+        for (const owner of owned.get(nodeName) ?? []) {
           const copy = held.get(owner.uid);
           held.delete(owner.uid);
-          if (belongs && copy?.revision !== owner.revision) {
+          if (copy?.revision !== owner.revision) {
             return `${nodeName} holds ${keyText(owner.key)} at ${copy?.revision ?? 'nothing'}, its owner at ${owner.revision}`;
-          }
-          if (!belongs && copy !== undefined) {
-            return `${nodeName} holds ${keyText(owner.key)}, which is none of its own`;
           }
         }
         const left = held.values().next().value;
-        if (left !== undefined) return `${nodeName} holds ${keyText(left.key)}, which was deleted`;
+        if (left === undefined) continue;
+        const isThere = this.#truth.ofUid(left.uid)?.isDeleted === false;
+        const why = isThere ? 'which is none of its own' : 'which was deleted';
+        return `${nodeName} holds ${keyText(left.key)}, ${why}`;
       }
     }
     return undefined;
+  }
+
+  /** What the owner has for each node. */
+  #ownedBy(resource: string): ReadonlyMap<string, readonly StoredObject[]> {
+    const owned = new Map<string, StoredObject[]>();
+    for (const object of this.#truth.objects()) {
+      if (object.key.resource !== resource) continue;
+      const nodeName =
+        resource === 'nodes' ? object.key.name : facetOf(object, 'assignment')?.['nodeName'];
+      if (typeof nodeName !== 'string') continue;
+      const list = owned.get(nodeName);
+      if (list === undefined) owned.set(nodeName, [object]);
+      else list.push(object);
+    }
+    return owned;
   }
 
   requireSame(): void {

@@ -4,8 +4,9 @@
  * node, on links that were open and on new ones, until the machine has joined anew.
  */
 import { nodeSubject } from '#platform/identity/mod.ts';
-import type { Connection, HttpServer, Net } from '#platform/io/mod.ts';
+import type { HttpServer } from '#platform/io/mod.ts';
 import { invariants, type Violate } from './invariants.ts';
+import type { Looker } from './watched-links.ts';
 
 export class RevokedIsRefused {
   readonly #violate: Violate;
@@ -26,35 +27,9 @@ export class RevokedIsRefused {
     this.#revoked.delete(nodeSubject(nodeName).commonName);
   }
 
-  /** The same network, with what arrives on links looked at. */
-  watchLinks(net: Net): Net {
-    const observe = (connection: Connection): Connection => {
-      const name = connection.peer?.commonName ?? '';
-      return {
-        get peer() {
-          return connection.peer;
-        },
-        remoteAddress: connection.remoteAddress,
-        write: (bytes) => connection.write(bytes),
-        bufferedBytes: () => connection.bufferedBytes(),
-        onData: (listener) =>
-          connection.onData((bytes) => {
-            this.#look(name, 'took in what came over a link');
-            listener(bytes);
-          }),
-        onDrain: (listener) => connection.onDrain(listener),
-        onClose: (listener) => connection.onClose(listener),
-        pause: () => connection.pause(),
-        resume: () => connection.resume(),
-        end: () => connection.end(),
-        destroy: () => connection.destroy(),
-      };
-    };
-    return {
-      listen: (options, onConnection) =>
-        net.listen(options, (connection) => onConnection(observe(connection))),
-      connect: (options) => net.connect(options),
-    };
+  /** What arrives on links. */
+  lookAtLinks(): Looker {
+    return (name) => ({ onRead: () => this.#look(name, 'took in what came over a link') });
   }
 
   /** The same server, with who asks looked at. */

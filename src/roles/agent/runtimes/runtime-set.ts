@@ -48,10 +48,12 @@ export function combineRuntimes(runtimes: readonly Runtime[]): RuntimeSet {
     platforms,
     runtimeFor: (platform) => runtimes.find((runtime) => runtime.platforms.includes(platform)),
     list() {
+      const [only, ...others] = runtimes;
+      if (only !== undefined && others.length === 0) return only.list();
       const runs = runtimes.flatMap((runtime) =>
         runtime.list().filter((run) => ownerOf(run) === runtime),
       );
-      return runtimes.length === 1 ? runs : runs.toSorted(byPodAndName);
+      return runs.toSorted(byPodAndName);
     },
     get: (key) => ownerOf(key)?.get(key),
     async stop(key, how) {
