@@ -14,19 +14,21 @@ import { invariants, type Violate } from './invariants.ts';
 const cursorResource = 'outboxcursors.selvage.dev';
 
 const outboxLogFolder = 'selvage/agent/outbox/log';
-/** More than what is appended together, and than one entry. */
-const tailBytes = 256 * 1024;
+/** First where an entry nearly always is; then more than what is appended together, and than one entry. */
+const tailsBytes = [8 * 1024, 256 * 1024] as const;
 
 /** Whether the newest files of the outbox hold that text. */
 function isOnDisk(host: Host, text: string): boolean {
   const { tree } = host.machineDisk;
   const entries = tree.list(outboxLogFolder).filter((entry) => entry.kind === 'file');
-  return entries.some(({ name, sizeBytes }) => {
-    const file = tree.find(`${outboxLogFolder}/${name}`);
-    if (file?.kind !== 'file') return false;
-    const from = Math.max(0, sizeBytes - tailBytes);
-    return textOf(file.read(from, sizeBytes - from)).includes(text);
-  });
+  return tailsBytes.some((tailBytes) =>
+    entries.some(({ name, sizeBytes }) => {
+      const file = tree.find(`${outboxLogFolder}/${name}`);
+      if (file?.kind !== 'file') return false;
+      const from = Math.max(0, sizeBytes - tailBytes);
+      return textOf(file.read(from, sizeBytes - from)).includes(text);
+    }),
+  );
 }
 
 interface Put {
