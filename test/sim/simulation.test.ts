@@ -6,6 +6,14 @@ import { runSimulator } from './run-simulator.ts';
 
 /** The seeds are fixed, and the same as the planted bugs are looked for in. */
 const fleets = ['--minutes', '6', '--nodes', '3'];
+/** As a summary names them: what networks, disks, processes and clocks do. */
+const faultNames = [
+  ...['messages lost and sent again', 'messages late', 'messages overtaken', 'answers lost'],
+  ...['links cut both ways', 'links cut one way', 'links reset', 'links silenced'],
+  ...['writes lost', 'writes torn', 'syncs failed', 'disks full', 'disks slow'],
+  ...['agents crashed', 'server crashed', 'nodes without power', 'server without power'],
+  ...['agents frozen', 'server frozen', 'clocks jumped', 'clocks drifting'],
+];
 const seedsPattern = /^seed \d+ replicas \d+ events \d+ trace ([0-9a-f]{64})$/gm;
 
 test('a hundred fixed seeds converge, each twice by the same way', async () => {
@@ -32,6 +40,14 @@ test('fleets that outlive their certificates converge as well', async () => {
 test('fleets whose server is replaced by a backup, and comes back, converge as well', async () => {
   const { exitCode, output } = await runSimulator(['--seeds', '1..20', '--restored', '--twice']);
   assert.equal(exitCode, 0, output);
+});
+
+test('a seed says how often each fault struck', async () => {
+  const { exitCode, output } = await runSimulator(['--seed', '7', ...fleets]);
+  assert.equal(exitCode, 0, output);
+  const told = [...output.matchAll(/(?:, |: |^ +)([a-z][a-z ]+) (\d+)(?=,|$)/gm)];
+  const names = told.map(([, name]) => name);
+  for (const name of faultNames) assert.ok(names.includes(name), `${name}: ${output}`);
 });
 
 test('wrong words are refused with what was wrong with them', async () => {

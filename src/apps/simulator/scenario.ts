@@ -47,6 +47,18 @@ const mutedShare = 0.2;
 /** What is not muted comes up to so many times as often, or as seldom. */
 const drawnFactorMax = 4;
 
+/** How often each thing happens beside the others in one seed: some never, others more or less often. */
+export function drawWeights(random: SeededRandom): readonly [Operation | Fault, number][] {
+  const all = Object.entries({ ...operationWeights, ...faultWeights }) as [
+    Operation | Fault,
+    number,
+  ][];
+  return all.map(([name, weight]) => {
+    const factor = random.chance(mutedShare) ? 0 : drawnFactorMax ** random.between(-1, 1);
+    return [name, weight * factor];
+  });
+}
+
 export class Scenario {
   readonly declared: Declared;
   readonly #fleet: Fleet;
@@ -65,17 +77,11 @@ export class Scenario {
       operations.map((name) => [name, 0]),
     ) as unknown as Record<Operation, number>;
     this.#faults = new Faults(fleet);
-    const all = Object.entries({ ...operationWeights, ...faultWeights }) as [
-      Operation | Fault,
-      number,
-    ][];
     this.#revoked = new RevokedNodes(fleet);
-    this.#weights = all.map(([name, weight]) => {
-      const factor = this.#random.chance(mutedShare)
-        ? 0
-        : drawnFactorMax ** this.#random.between(-1, 1);
-      return [name, fleet.pace.longestAbsenceMs === 0 && name === 'absences' ? 0 : weight * factor];
-    });
+    this.#weights = drawWeights(this.#random).map(([name, weight]) => [
+      name,
+      fleet.pace.longestAbsenceMs === 0 && name === 'absences' ? 0 : weight,
+    ]);
   }
 
   get counts(): ScenarioCounts {
