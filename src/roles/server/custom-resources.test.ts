@@ -305,3 +305,32 @@ test('two hundred kinds with large schemas are served, and each costs no more th
     assert.equal((await server.call('POST', list, { body })).status, 201);
     assert.equal((await server.call('GET', list)).status, 200);
   }));
+
+test('an object of a declared kind is applied by the lists of its schema, in any version', () =>
+  withWheels(async (server) => {
+    const apply = (manager: string, spec: JsonObject, version = 'cars.example/v1') =>
+      server.call(
+        'PATCH',
+        `${version === 'cars.example/v1' ? wheels : older}/left?fieldManager=${manager}`,
+        {
+          body: wheel('left', spec, version),
+          headers: { 'content-type': 'application/apply-patch+yaml' },
+        },
+      );
+    const made = await apply('git', { size: 17, bolts: [{ name: 'a' }] });
+    assert.equal(made.status, 201, made.text);
+    const both = await apply('mesh', { size: 17, bolts: [{ name: 'b', torque: 90 }] });
+    assert.equal(both.status, 200, both.text);
+    assert.deepEqual((both.json['spec'] as any).bolts, [
+      { name: 'a', torque: 100 },
+      { name: 'b', torque: 90 },
+    ]);
+    const refused = await apply('other', { size: 18 }, 'cars.example/v1beta1');
+    assert.equal(refused.status, 409, refused.text);
+    assert.deepEqual(
+      (refused.json['details'] as any).causes.map(({ message }: any) => message),
+      ['conflict with "git"', 'conflict with "mesh"'],
+    );
+    const less = await apply('git', { size: 17 });
+    assert.deepEqual((less.json['spec'] as any).bolts, [{ name: 'b', torque: 90 }]);
+  }));

@@ -147,9 +147,11 @@ function noteAfter(
   const value = previous.facets[facet];
   const before = value === undefined ? undefined : { json: decodeFacet(value), note: value.note };
   if (given !== undefined && before !== undefined) {
+    // Of what nobody is known to own, there is no owner to send back.
     const isKnown =
-      before.note !== undefined &&
-      areSameOwners(knownOwners(schema, apiVersion, before, author.subresource), given);
+      before.note === undefined
+        ? given.length === 0
+        : areSameOwners(knownOwners(schema, apiVersion, before, author.subresource), given);
     if (!isKnown) {
       if (after === undefined || given.length === 0) return noteOf(given);
       return noteOf(ownersAfterUpdate(schema, apiVersion, given, before.json, after, author));

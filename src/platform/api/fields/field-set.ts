@@ -20,6 +20,7 @@ export interface FieldSet {
 /** A field set that is read has at most so many places, and so many levels. */
 const placesMax = 100_000;
 const levelsMax = 100;
+const elementLengthMax = 4096;
 
 const noChildren: ReadonlyMap<string, FieldSet> = new Map();
 export const emptySet: FieldSet = { isMember: false, children: noChildren };
@@ -168,6 +169,7 @@ function readSet(
 }
 
 function canonicalElement(text: string): string | undefined {
+  if (text.length > elementLengthMax) return undefined;
   const rest = text.slice(2);
   switch (text.slice(0, 2)) {
     case 'f:':

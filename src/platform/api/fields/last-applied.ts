@@ -3,8 +3,10 @@
  * manifest. `kubectl apply --server-side` takes those fields over without a conflict
  * as long as nobody has changed them since.
  */
-import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type JsonObject, utf8 } from '#base/mod.ts';
 import type { Schema } from '../schema.ts';
+import { StatusError } from '../status-error.ts';
+import { parseStrictJson } from '../strict-json.ts';
 import { difference, emptySet, type FieldSet } from './field-set.ts';
 import { ownable } from './owners.ts';
 import { compareFields, fieldsOf } from './typed-fields.ts';
@@ -25,9 +27,10 @@ export function lastAppliedOf(live: JsonObject): JsonObject | undefined {
   const text = isJsonObject(annotations) ? annotations[lastAppliedAnnotation] : undefined;
   if (typeof text !== 'string') return undefined;
   try {
-    const value = JSON.parse(text) as Json;
+    const { value } = parseStrictJson(utf8(text));
     return isJsonObject(value) ? value : undefined;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
     // Somebody has written something else there: nothing is known to be unchanged.
     return undefined;
   }

@@ -316,3 +316,25 @@ test('watches and lists show owners, tables do not', () =>
     const table = await server.call('GET', configMaps, { headers: { accept } });
     assert.doesNotMatch(table.text, /managedFields/);
   }));
+
+test('a record of owners that cannot be read, or is too deep, changes nothing', () =>
+  withServer(async (server) => {
+    const target = `${configMaps}/a`;
+    const deep = `{"a":`.repeat(300) + '1' + '}'.repeat(300);
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': deep };
+    const body = { ...configMap({ x: '1' }), metadata: { name: 'a', annotations } };
+    const made = await answered(server.call('POST', configMaps, { body }), 201);
+    const conflict = await answered(apply(server, target, configMap({ x: '2' }), 'kubectl'), 409);
+    assert.match(conflict.text, /\.data\.x/);
+    const entry = (made.json as any).metadata.managedFields[0];
+    const unreadable = [
+      { ...entry, operation: 'Guess' },
+      { ...entry, fieldsV1: { 'x:y': {} } },
+      { ...entry, fieldsV1: { 'k:{': {} } },
+    ];
+    for (const wrong of unreadable) {
+      const metadata = { ...(made.json as any).metadata, managedFields: [wrong] };
+      const same = await server.call('PUT', target, { body: { ...made.json, metadata } });
+      assert.deepEqual([same.status, same.json], [200, made.json]);
+    }
+  }));
