@@ -80,9 +80,10 @@ const kinds: Readonly<Record<string, readonly SchedulerPod[]>> = {
 function medianOf(pods: readonly SchedulerPod[], isPlaced: boolean): number {
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) {
-    const began = performance.now();
+    // Time of the processor: what else the machine does is no matter.
+    const began = process.cpuUsage();
     const { placements } = planPlacement({ nodes, pods });
-    times.push(performance.now() - began);
+    times.push(process.cpuUsage(began).user / 1_000);
     if (isPlaced && placements.some((placement) => placement.type !== 'placed')) {
       throw new Error('all should fit');
     }

@@ -23,18 +23,35 @@ const generators: readonly (readonly [kind: string, words: readonly string[]])[]
   ['job', ['job', 'once', '--image=nothing:1', '--', 'main.mjs']],
   ['cronjob', ['cronjob', 'nightly', '--image=nothing:1', '--schedule=0 3 * * *']],
   ['service', ['service', 'clusterip', 'web', '--tcp=80:8080']],
+  [
+    'priorityclass',
+    ['priorityclass', 'urgent', '--value=1000', '--description=soon', '--preemption-policy=Never'],
+  ],
+  [
+    'poddisruptionbudget',
+    ['poddisruptionbudget', 'calm', '--selector=app=web', '--max-unavailable=25%'],
+  ],
+  ['quota', ['quota', 'few', '--hard=cpu=1,memory=1Gi,pods=2', '--scopes=NotBestEffort']],
+  [
+    'ingress',
+    ['ingress', 'front', '--rule=example.com/shop*=web:8080,tls=certificate', '--class=proxy'],
+  ],
 ];
 
 /** What a person wrote, without what the server adds. */
 function written(object: Record<string, unknown>): unknown {
-  const { metadata, spec, data, type } = object as {
+  const { metadata, spec, data, type, value, preemptionPolicy, description } = object as {
     metadata: { name: string; labels?: object };
     spec?: Record<string, unknown>;
     data?: object;
     type?: string;
+    value?: number;
+    preemptionPolicy?: string;
+    description?: string;
   };
   const { clusterIP: _one, clusterIPs: _all, selector: _selector, ...rest } = spec ?? {};
-  return { name: metadata.name, spec: rest, data, type };
+  const top = { data, type, value, preemptionPolicy, description };
+  return { name: metadata.name, spec: rest, ...top };
 }
 
 for (const [kind, words] of generators) {

@@ -58,6 +58,7 @@ async function runModule(
   text: string,
   container: Readonly<Record<string, unknown>> = {},
   volumes: readonly Readonly<Record<string, unknown>>[] = [],
+  spec: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   const source = join(folder, name);
   mkdirSync(source);
@@ -78,6 +79,7 @@ async function runModule(
     spec: {
       nodeName: 'modules-1',
       restartPolicy: 'Never',
+      ...spec,
       volumes,
       containers: [{ name: 'main', image: `${name}:1`, ...container }],
     },
@@ -125,6 +127,34 @@ test('a deployment runs as a script here and as a module there, and says which a
     'modules-1': ['wasm'],
   });
   await fleet.kubectl.ok(['delete', 'deployment', 'edge-microservice', '--wait=true']);
+});
+
+test('a RuntimeClass chooses among the runtimes that an image is for', async () => {
+  for (const [name, handler] of [
+    ['scripts', 'script'],
+    ['modules', 'wasm'],
+  ]) {
+    const runtimeClass = {
+      apiVersion: 'node.k8s.io/v1',
+      kind: 'RuntimeClass',
+      metadata: { name },
+      handler,
+    };
+    await fleet.kubectl.ok(['apply', '-f', '-'], JSON.stringify(runtimeClass));
+  }
+  const nothing = '(module (memory (export "memory") 1) (func (export "_start")))';
+  // The node would rather run modules.
+  await runModule('as-script', nothing, {}, [], { runtimeClassName: 'scripts' });
+  await runModule('as-module', nothing, {}, [], {
+    runtimeClassName: 'modules',
+    nodeName: undefined,
+  });
+  assert.deepEqual(await endOf('as-script'), { exitCode: 0, log: 'the script was run\n' });
+  const { exitCode, log } = await endOf('as-module');
+  assert.equal(exitCode, 0);
+  assert.ok(!log.includes('the script was run'), log);
+  const path = 'jsonpath={.spec.nodeName}';
+  assert.equal(await fleet.kubectl.ok(['get', 'pod', 'as-module', '-o', path]), 'modules-1');
 });
 
 test('a busy loop and endless growth are both stopped, and the node stays Ready', async () => {

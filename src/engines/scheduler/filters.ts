@@ -42,12 +42,21 @@ const unschedulableTaint: SchedulerTaint = {
   effect: 'NoSchedule',
 };
 
+/** Nothing asked for always fits, also on a node that is promised beyond what it has. */
+export function hasRoom(room: Room, { requests }: SchedulerPod): boolean {
+  return (
+    room.pods >= 1 &&
+    (requests.cpuMilli <= room.cpuMilli || requests.cpuMilli === 0) &&
+    (requests.memoryBytes <= room.memoryBytes || requests.memoryBytes === 0)
+  );
+}
+
+/** Why there is not. */
 export function roomReasons(room: Room, pod: SchedulerPod): readonly string[] {
   const { requests } = pod;
-  // Nothing asked for always fits, also on a node that is promised beyond what it has.
+  if (hasRoom(room, pod)) return [];
   const lacksCpu = requests.cpuMilli > 0 && requests.cpuMilli > room.cpuMilli;
   const lacksMemory = requests.memoryBytes > 0 && requests.memoryBytes > room.memoryBytes;
-  if (!lacksCpu && !lacksMemory && room.pods >= 1) return [];
   const reasons: string[] = [];
   if (room.pods < 1) reasons.push('Too many pods');
   if (lacksCpu) reasons.push('Insufficient cpu');

@@ -18,7 +18,7 @@
  * 3. Room that is being made for a pod is not given to one of less priority.
  */
 import { preferenceFor } from './affinity.ts';
-import { standingReason, roomReasons, tolerates, type Room } from './filters.ts';
+import { hasRoom, standingReason, roomReasons, tolerates, type Room } from './filters.ts';
 import {
   createNeighbours,
   type NeighbourCheck,
@@ -46,6 +46,10 @@ interface Candidate {
   readonly node: SchedulerNode;
   readonly room: Room;
   readonly nameHash: number;
+  /** Its site with its region. */
+  readonly site: string;
+  /** Among all nodes by their names. */
+  readonly position: number;
   /** Pods that room is being made for here. */
   readonly promised: SchedulerNominee[];
   /** Pods that are to end for others. */
@@ -85,11 +89,19 @@ export function planPlacement(input: PlacementInput): Plan {
 
 function begin(input: PlacementInput): Planning {
   let priorityMin = Infinity;
+  const positions = new Map(
+    input.nodes
+      .map(({ name }) => name)
+      .toSorted((left, right) => (left < right ? -1 : 1))
+      .map((name, position) => [name, position]),
+  );
   const candidates = input.nodes.map((node): Candidate => {
     for (const { priority } of node.pods) priorityMin = Math.min(priorityMin, priority);
     return {
       node,
       nameHash: hashOf(node.name),
+      site: siteKey(node),
+      position: positions.get(node.name) ?? 0,
       room: {
         cpuMilli: node.allocatable.cpuMilli - node.requested.cpuMilli,
         memoryBytes: node.allocatable.memoryBytes - node.requested.memoryBytes,
@@ -133,7 +145,7 @@ function place(planning: Planning, input: PlacementInput, pod: SchedulerPod): Pl
   best.room.pods -= 1;
   if (counts !== undefined) {
     add(counts.byNode, best.node.name, 1);
-    add(counts.bySite, siteKey(best.node), 1);
+    add(counts.bySite, best.site, 1);
   }
   neighbours.placed(pod, best.node);
   if (pod.nominatedNode !== undefined) forgetPromise(planning, pod);
@@ -155,6 +167,7 @@ function forgetPromise({ byName }: Planning, { uid, nominatedNode = '' }: Schedu
 
 /** What the pod may take: what is promised to others of its priority or more is not there for it. */
 function roomFor({ room, promised }: Candidate, pod: SchedulerPod): Room {
+  if (promised.length === 0) return room;
   let left = room;
   for (const { uid, priority, requests } of promised) {
     if (uid === pod.uid || priority < pod.priority) continue;
@@ -220,62 +233,95 @@ function bestOf(
   const isIndifferent = pod.nodesPreferred === undefined && neighbourScore === undefined;
   let best: Candidate | undefined;
   let bestScore: readonly number[] = [];
-  for (const [index, candidate] of candidates.entries()) {
-    if (reasons[index] !== undefined) continue;
-    if (roomReasons(roomFor(candidate, pod), pod).length > 0) continue;
+  for (let index = 0; index < candidates.length; index += 1) {
+    const candidate = candidates[index];
+    if (candidate === undefined || reasons[index] !== undefined) continue;
     const onNode = counts?.byNode.get(candidate.node.name) ?? 0;
     // Most candidates lose here already.
     if (best !== undefined && isIndifferent && onNode > (bestScore[2] ?? 0)) continue;
+    if (!hasRoom(roomFor(candidate, pod), pod)) continue;
     if (check?.(candidate.node, noneGone) !== undefined) continue;
-    const score = scoreOf(candidate, pod, wishes, onNode, podHash);
-    if (best === undefined || isBetter(score, bestScore, candidate, best)) {
-      best = candidate;
-      bestScore = score;
-    }
+    const score = scoreOf(candidate, pod, wishes, onNode, podHash, bestScore);
+    if (score === undefined) continue;
+    best = candidate;
+    bestScore = score;
   }
   return best;
 }
 
-/** Less is better, from the first number on. */
+/**
+ * Less is better, from the first number on. Undefined where it is no better than `best`,
+ * which is told as soon as one number says so.
+ */
 function scoreOf(
-  { node, room, nameHash }: Candidate,
+  candidate: Candidate,
+  pod: SchedulerPod,
+  wishes: Wishes,
+  onNode: number,
+  podHash: number,
+  best: readonly number[],
+): readonly number[] | undefined {
+  const score: number[] = [];
+  let isAhead = best.length === 0;
+  for (let rank = 0; rank < ranksCount; rank += 1) {
+    const value = rankOf(rank, candidate, pod, wishes, onNode, podHash);
+    if (!isAhead) {
+      const other = best[rank] ?? 0;
+      if (value > other) return undefined;
+      isAhead = value < other;
+    }
+    score.push(value);
+  }
+  return isAhead ? score : undefined;
+}
+
+/** As at the top of this file; the name of the node is its place in the list, which is sorted. */
+const ranksCount = 9;
+
+function rankOf(
+  rank: number,
+  { node, room, nameHash, site, position }: Candidate,
   pod: SchedulerPod,
   { counts, score }: Wishes,
   onNode: number,
   podHash: number,
-): readonly number[] {
-  const inSite = counts?.bySite.get(siteKey(node)) ?? 0;
-  let unwanted = 0;
-  for (const taint of node.taints) {
-    if (taint.effect === 'PreferNoSchedule' && !tolerates(pod.tolerations, taint)) unwanted += 1;
+): number {
+  switch (rank) {
+    case 0:
+      return (
+        (pod.nodesPreferred === undefined ? 0 : -preferenceFor(node, pod)) +
+        (score === undefined ? 0 : score(node)[0])
+      );
+    case 1:
+      return score === undefined ? 0 : score(node)[1];
+    case 2:
+      return onNode;
+    case 3:
+      return counts?.bySite.get(site) ?? 0;
+    case 4:
+      return unwantedTaints(node, pod);
+    case 5: {
+      const { cpuMilli, memoryBytes } = node.allocatable;
+      const cpuFree = partOf(room.cpuMilli - pod.requests.cpuMilli, cpuMilli);
+      const memoryFree = partOf(room.memoryBytes - pod.requests.memoryBytes, memoryBytes);
+      // In hundredths: a small difference should not decide against the number of pods.
+      return 100 - Math.round(50 * (cpuFree + memoryFree));
+    }
+    case 6:
+      return node.allocatable.podsMax - room.pods;
+    case 7:
+      return Math.imul(nameHash ^ podHash, 0x9e3779b1) >>> 0;
+    default:
+      return position;
   }
-  const cpuFree = partOf(room.cpuMilli - pod.requests.cpuMilli, node.allocatable.cpuMilli);
-  const memoryFree = partOf(
-    room.memoryBytes - pod.requests.memoryBytes,
-    node.allocatable.memoryBytes,
-  );
-  // In hundredths: a small difference should not decide against the number of pods.
-  const used = 100 - Math.round(50 * (cpuFree + memoryFree));
-  const pods = node.allocatable.podsMax - room.pods;
-  const ofNode = pod.nodesPreferred === undefined ? 0 : -preferenceFor(node, pod);
-  const [ofNeighbours, uneven] = score?.(node) ?? indifferent;
-  const luck = Math.imul(nameHash ^ podHash, 0x9e3779b1) >>> 0;
-  return [ofNode + ofNeighbours, uneven, onNode, inSite, unwanted, used, pods, luck];
 }
 
-const indifferent = [0, 0] as const;
-
-function isBetter(
-  score: readonly number[],
-  other: readonly number[],
-  candidate: Candidate,
-  best: Candidate,
-): boolean {
-  for (let index = 0; index < score.length; index += 1) {
-    const difference = (score[index] ?? 0) - (other[index] ?? 0);
-    if (difference !== 0) return difference < 0;
+function unwantedTaints({ taints }: SchedulerNode, { tolerations }: SchedulerPod): number {
+  let unwanted = 0;
+  for (const taint of taints) {
+    if (taint.effect === 'PreferNoSchedule' && !tolerates(tolerations, taint)) unwanted += 1;
   }
-  return candidate.node.name < best.node.name;
+  return unwanted;
 }
 
 function unplaced(

@@ -13,7 +13,7 @@
  * 2. Pods that are ending anyway make room without being victims.
  * 3. No budget is counted on twice in one plan.
  */
-import { roomReasons, type Room } from './filters.ts';
+import { hasRoom, type Room } from './filters.ts';
 import { labelsHold } from './labels.ts';
 import type { NeighbourCheck } from './neighbours.ts';
 import type {
@@ -98,7 +98,7 @@ export function fitsOnceEnded(
 ): boolean {
   const going = node.pods.filter(({ uid, isEnding }) => isEnding || chosen.has(uid));
   if (going.length === 0) return false;
-  return roomReasons(freed(room, going), pod).length === 0 && check?.(node, going) === undefined;
+  return hasRoom(freed(room, going), pod) && check?.(node, going) === undefined;
 }
 
 function optionOn(
@@ -116,8 +116,7 @@ function optionOn(
   if (going.length + lesser.length === 0) return undefined;
   let gone = [...going, ...lesser];
   let free = freed(room, gone);
-  const fits = (): boolean =>
-    roomReasons(free, pod).length === 0 && check?.(node, gone) === undefined;
+  const fits = (): boolean => hasRoom(free, pod) && check?.(node, gone) === undefined;
   if (!fits()) return undefined;
   lesser.sort(byImportance);
   const taken = new Map<SchedulerBudget, number>();

@@ -84,6 +84,10 @@ function put(
   reading: Reading,
 ): void {
   const { name, type, shape, isPointer } = field;
+  if (shape === 'inline') {
+    Object.assign(object, messageIn(type, bytesIn(value), depth + 1, reading));
+    return;
+  }
   if (shape === 'list') {
     const list = (object[name] ??= []) as Json[];
     list.push(valueIn(type, value, depth, reading));

@@ -19,26 +19,33 @@ export interface MessageField {
   readonly name: string;
   /** A scalar, or the name of a message below. */
   readonly type: string;
-  readonly shape: 'single' | 'list' | 'map';
+  /** `inline`: its fields are those of the message that it is in, as JSON has them. */
+  readonly shape: 'single' | 'list' | 'map' | 'inline';
   /** A pointer in Go: that it is there counts, also where it is zero. */
   readonly isPointer: boolean;
 }
 
 export type Message = Readonly<Record<number, MessageField>>;
 
+const shapes: Readonly<Record<string, MessageField['shape']>> = {
+  '[]': 'list',
+  '{}': 'map',
+  '.': 'inline',
+};
+
 /**
  * `1 name string`, one field a line. `[]` before the type: a list; `{}`: a map from
- * texts; `*`: a pointer.
+ * texts; `*`: a pointer; `.`: inline.
  */
 function message(text: string): Message {
   const fields: Record<number, MessageField> = {};
   for (const line of text.trim().split('\n')) {
     const [number = '', name = '', words = ''] = line.trim().split(' ');
-    const prefix = /^(\[\]|\{\}|\*)?/.exec(words)?.[1] ?? '';
+    const prefix = /^(\[\]|\{\}|\*|\.)?/.exec(words)?.[1] ?? '';
     fields[Number(number)] = {
       name,
       type: words.slice(prefix.length),
-      shape: prefix === '[]' ? 'list' : prefix === '{}' ? 'map' : 'single',
+      shape: shapes[prefix] ?? 'single',
       isPointer: prefix === '*',
     };
   }
@@ -341,6 +348,71 @@ export const messages: Readonly<Record<string, Message>> = {
     4 lastUpdateTime time
     5 lastTransitionTime time
     6 status string`),
+  PriorityClass: message(`
+    1 metadata ObjectMeta
+    2 value integer
+    3 globalDefault boolean
+    4 description string
+    5 preemptionPolicy *string`),
+  PodDisruptionBudget: message(`
+    1 metadata ObjectMeta
+    2 spec PodDisruptionBudgetSpec
+    3 status -`),
+  PodDisruptionBudgetSpec: message(`
+    1 minAvailable *int-or-string
+    2 selector *LabelSelector
+    3 maxUnavailable *int-or-string
+    4 unhealthyPodEvictionPolicy *string`),
+  ResourceQuota: message(`
+    1 metadata ObjectMeta
+    2 spec ResourceQuotaSpec
+    3 status -`),
+  ResourceQuotaSpec: message(`
+    1 hard {}quantity
+    2 scopes []string
+    3 scopeSelector *ScopeSelector`),
+  ScopeSelector: message(`
+    1 matchExpressions []ScopeRequirement`),
+  ScopeRequirement: message(`
+    1 scopeName string
+    2 operator string
+    3 values []string`),
+  Ingress: message(`
+    1 metadata ObjectMeta
+    2 spec IngressSpec
+    3 status -`),
+  IngressSpec: message(`
+    1 defaultBackend *IngressBackend
+    2 tls []IngressTls
+    3 rules []IngressRule
+    4 ingressClassName *string`),
+  IngressTls: message(`
+    1 hosts []string
+    2 secretName string`),
+  IngressRule: message(`
+    1 host string
+    2 value .IngressRuleValue`),
+  IngressRuleValue: message(`
+    1 http *IngressPaths`),
+  IngressPaths: message(`
+    1 paths []IngressPath`),
+  IngressPath: message(`
+    1 path string
+    2 backend IngressBackend
+    3 pathType *string`),
+  IngressBackend: message(`
+    3 resource *IngressResource
+    4 service *IngressService`),
+  IngressResource: message(`
+    1 apiGroup *string
+    2 kind string
+    3 name string`),
+  IngressService: message(`
+    1 name string
+    2 port IngressServicePort`),
+  IngressServicePort: message(`
+    1 name string
+    2 number integer`),
   Empty: {},
 };
 
@@ -356,6 +428,10 @@ export const messageOfKind: Readonly<Record<string, string>> = {
   'batch/v1/CronJob': 'CronJob',
   'policy/v1/Eviction': 'Eviction',
   'autoscaling/v1/Scale': 'Scale',
+  'scheduling.k8s.io/v1/PriorityClass': 'PriorityClass',
+  'policy/v1/PodDisruptionBudget': 'PodDisruptionBudget',
+  'v1/ResourceQuota': 'ResourceQuota',
+  'networking.k8s.io/v1/Ingress': 'Ingress',
   'v1/ServiceAccount': 'ServiceAccount',
   'rbac.authorization.k8s.io/v1/Role': 'Role',
   'rbac.authorization.k8s.io/v1/ClusterRole': 'ClusterRole',

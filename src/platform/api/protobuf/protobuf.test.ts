@@ -143,6 +143,40 @@ test('bytes and negative numbers are what they were', () => {
   });
 });
 
+test('a message that JSON writes into the one around it is read so', () => {
+  const service = message([1, 'web'], [2, message([1, ''], [2, 80n])]);
+  const path = message([1, '/'], [2, message([4, service])], [3, 'Prefix']);
+  const rule = message([1, 'example.com'], [2, message([1, message([1, path])])]);
+  const spec = message([3, rule], [3, message([1, ''], [2, message()])], [4, 'proxy']);
+  const ingress = message([1, metadata('web')], [2, spec], [3, message([1, message()])]);
+  assert.deepEqual(
+    parseKubernetesProtobuf(body('networking.k8s.io/v1', 'Ingress', ingress)).value,
+    {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'Ingress',
+      metadata: { name: 'web', labels: { app: 'web' } },
+      spec: {
+        rules: [
+          {
+            host: 'example.com',
+            http: {
+              paths: [
+                {
+                  path: '/',
+                  pathType: 'Prefix',
+                  backend: { service: { name: 'web', port: { number: 80 } } },
+                },
+              ],
+            },
+          },
+          {},
+        ],
+        ingressClassName: 'proxy',
+      },
+    },
+  );
+});
+
 test('a field that is not known refuses the body where it says something', () => {
   const withHostNetwork = (value: bigint): Uint8Array =>
     body('v1', 'Pod', message([1, metadata('p')], [2, message([11, value])]));
