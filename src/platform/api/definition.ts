@@ -98,6 +98,8 @@ export interface ResourceDefinition {
   readonly group: string;
   readonly version: string;
   readonly kind: string;
+  /** Of lists of them; the kind with `List` at its end where absent. */
+  readonly listKind?: string;
   readonly plural: string;
   readonly singular: string;
   readonly shortNames: readonly string[];

@@ -82,6 +82,7 @@ export {
   createDefinitionRegistry,
   type DefinitionRegistry,
   type GroupVersion,
+  listKindOf,
   resourceName,
   type ServedChange,
 } from './registry.ts';

@@ -10,7 +10,12 @@
 import { hash } from 'node:crypto';
 import { type Json, type JsonObject, unreachable } from '#base/mod.ts';
 import type { ResourceDefinition, Verb } from './definition.ts';
-import { apiVersionOf, type DefinitionRegistry, type GroupVersion } from './registry.ts';
+import {
+  apiVersionOf,
+  type DefinitionRegistry,
+  type GroupVersion,
+  listKindOf,
+} from './registry.ts';
 import type { Schema } from './schema.ts';
 
 export interface OpenApiDocuments {
@@ -142,7 +147,7 @@ function addComponents(schemas: JsonObject, definition: ResourceDefinition): voi
       },
     },
     'x-kubernetes-group-version-kind': [
-      { ...groupVersionKind(definition), kind: `${definition.kind}List` },
+      { ...groupVersionKind(definition), kind: listKindOf(definition) },
     ],
   };
 }

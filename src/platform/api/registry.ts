@@ -59,6 +59,11 @@ export function apiVersionOf(definition: GroupVersion): string {
   return definition.group === '' ? definition.version : `${definition.group}/${definition.version}`;
 }
 
+/** The kind of a list of objects. */
+export function listKindOf({ kind, listKind }: ResourceDefinition): string {
+  return listKind ?? `${kind}List`;
+}
+
 /** Throws ApiModelError (API_DEFINITION_INVALID) where the definitions contradict each other. */
 export function createDefinitionRegistry(
   definitions: readonly ResourceDefinition[],

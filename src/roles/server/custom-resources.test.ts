@@ -174,7 +174,7 @@ test('each version shows the same object in its own way', () =>
     const asNew = await server.call('GET', `${wheels}/x`);
     assert.deepEqual(asNew.json['spec'], { size: 12, colour: 'black', replicas: 1 });
     const list = await server.call('GET', wheels);
-    assert.equal((list.json['items'] as any[]).length, 2);
+    assert.deepEqual([list.json['kind'], (list.json['items'] as any[]).length], ['SetOfWheels', 2]);
   }));
 
 test('tables, selectors, discovery and OpenAPI show what the definition says', () =>

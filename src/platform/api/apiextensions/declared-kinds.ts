@@ -80,6 +80,7 @@ function versionDefinition(
     group,
     version: version.name,
     kind: names.kind,
+    ...(names.listKind === undefined ? {} : { listKind: names.listKind }),
     plural: names.plural,
     singular: names.singular ?? names.kind.toLowerCase(),
     shortNames: names.shortNames ?? [],

@@ -66,8 +66,6 @@ const keywords: Readonly<Record<string, readonly [form: Form, where: 'value' | '
 const types = ['object', 'array', 'string', 'integer', 'number', 'boolean'];
 const scalarTypes = ['string', 'integer', 'number', 'boolean'];
 const errorsMax = 50;
-/** Fields of every object that is one of its own. */
-const envelope = ['apiVersion', 'kind', 'metadata'];
 
 /** `field` is where the schema stands in its CustomResourceDefinition. */
 export function structuralErrors(schema: Json | undefined, field: string): readonly FieldError[] {
@@ -232,14 +230,6 @@ class Review {
     else if (rest !== undefined && typeof rest !== 'boolean') {
       const what = 'must be true or a schema';
       this.#add(fieldTypeInvalid(`${path}.additionalProperties`, rest, what));
-    }
-    for (const [position, name] of textsOf(schema['required']).entries()) {
-      if (rest !== undefined || schema['x-kubernetes-preserve-unknown-fields'] === true) continue;
-      const isEnvelope =
-        schema['x-kubernetes-embedded-resource'] === true && envelope.includes(name);
-      if (Object.hasOwn(propertiesOf(schema), name) || isEnvelope || depth === 0) continue;
-      const at = indexPath(`${path}.required`, position);
-      this.#add(fieldInvalid(at, name, 'must be one of the properties'));
     }
   }
 

@@ -104,6 +104,7 @@ export function wheelDefinition(changes: JsonObject = {}): JsonObject {
         plural: 'wheels',
         singular: 'wheel',
         kind: 'Wheel',
+        listKind: 'SetOfWheels',
         shortNames: ['wh'],
         categories: ['all'],
       },

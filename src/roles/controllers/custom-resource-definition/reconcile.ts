@@ -1,22 +1,18 @@
 /**
  * Accepts the names of CustomResourceDefinitions, establishes their kinds, and empties a
  * kind that is being deleted before its definition goes. The plan is in plan-definition.
- *
- * The objects of a kind that goes are asked for at the server each time: a copy that is
- * behind must not make a kind look empty.
  */
 import {
   type CustomResourceDefinition,
   customResourceFinalizer,
   equalJson,
-  type GroupVersionResource,
   isConditionTrue,
   resources,
-  StatusError,
 } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { ReconcileResult } from '#platform/reconcile/mod.ts';
 import type { ControllerContext, KindInfo } from '../shared/context.ts';
+import { deleteAllOf, isAnyOf } from '../shared/empty-kind.ts';
 import { isDeleting } from '../shared/ownership.ts';
 import { planLeaving, planStatus } from './plan-definition.ts';
 
@@ -92,7 +88,7 @@ async function empty(
   const finalizers = definition.metadata.finalizers ?? [];
   if (!finalizers.includes(customResourceFinalizer)) return undefined;
   const kind = kindOf(definition);
-  const left = kind === undefined ? 0 : await deleteAll(context, kind.resource);
+  const left = kind === undefined ? 0 : await deleteAllOf(context.client, kind.resource);
   const nowTime = timestampOf(context.clock.wallMs());
   const told = await writeStatus(context, definition, planLeaving(definition, left, nowTime));
   if (left > 0) return { againAfterMs: lookAgainMs };
@@ -112,29 +108,4 @@ async function empty(
     if (!isAnyOf(error, ['NotFound'])) throw error;
   }
   return undefined;
-}
-
-/** Asks for the deletion of all objects of the kind; how many are still there. */
-async function deleteAll(
-  { client }: ControllerContext,
-  resource: GroupVersionResource,
-): Promise<number> {
-  const { items } = await client.list(resource);
-  for (const { metadata } of items) {
-    if (metadata.deletionTimestamp !== undefined) continue;
-    try {
-      await client.delete(resource, metadata.namespace ?? '', metadata.name, {
-        propagationPolicy: 'Background',
-        ...(metadata.uid === undefined ? {} : { uid: metadata.uid }),
-      });
-    } catch (error) {
-      // Gone already, or another of that name by now: the next look tells.
-      if (!isAnyOf(error, ['NotFound', 'Conflict'])) throw error;
-    }
-  }
-  return items.length;
-}
-
-function isAnyOf(error: unknown, reasons: readonly StatusError['reason'][]): boolean {
-  return error instanceof StatusError && reasons.includes(error.reason);
 }

@@ -1,18 +1,15 @@
 /**
  * Empties a namespace that is being deleted, then lets it go.
- *
- * The content is asked for at the server each time: a copy that is behind must
- * not make a namespace look empty.
  */
 import {
   type ApiObject,
   type GroupVersionResource,
   type Namespace,
   namespaceFinalizer,
-  StatusError,
 } from '#platform/api/mod.ts';
 import type { ReconcileResult } from '#platform/reconcile/mod.ts';
 import type { ControllerContext } from '../shared/context.ts';
+import { deleteAllOf, isAnyOf } from '../shared/empty-kind.ts';
 
 /** Pods take as long as their grace period; looking again this often is cheap. */
 const lookAgainMs = 1_000;
@@ -33,33 +30,11 @@ export function namespaceReconciler(
     const namespace = context.informers.namespaces.get(name);
     if (namespace?.metadata.deletionTimestamp === undefined) return undefined;
     let left = 0;
-    for (const resource of contents()) left += await empty(context, resource, name);
+    for (const resource of contents()) left += await deleteAllOf(context.client, resource, name);
     if (left > 0) return { againAfterMs: lookAgainMs };
     await letGo(context, namespace);
     return undefined;
   };
-}
-
-/** Asks for the deletion of all objects of a kind; how many were still there. */
-async function empty(
-  { client }: ControllerContext,
-  resource: GroupVersionResource,
-  namespace: string,
-): Promise<number> {
-  const { items } = await client.list(resource, { namespace });
-  for (const { metadata } of items) {
-    if (metadata.deletionTimestamp !== undefined) continue;
-    try {
-      await client.delete(resource, namespace, metadata.name, {
-        propagationPolicy: 'Background',
-        ...(metadata.uid === undefined ? {} : { uid: metadata.uid }),
-      });
-    } catch (error) {
-      // Gone already, or another of that name by now: the next look tells.
-      if (!isAnyOf(error, ['NotFound', 'Conflict'])) throw error;
-    }
-  }
-  return items.length;
 }
 
 async function letGo({ client }: ControllerContext, namespace: Namespace): Promise<void> {
@@ -72,8 +47,4 @@ async function letGo({ client }: ControllerContext, namespace: Namespace): Promi
   } catch (error) {
     if (!isAnyOf(error, ['NotFound'])) throw error;
   }
-}
-
-function isAnyOf(error: unknown, reasons: readonly StatusError['reason'][]): boolean {
-  return error instanceof StatusError && reasons.includes(error.reason);
 }

@@ -9,6 +9,7 @@
 import {
   type ApiObject,
   apiVersionOf,
+  listKindOf,
   type ResourceDefinition,
   resourceName,
   StatusError,
@@ -97,7 +98,7 @@ export function deleteCollectionHandler(
     return jsonAnswer(
       200,
       {
-        kind: `${definition.kind}List`,
+        kind: listKindOf(definition),
         apiVersion: apiVersionOf(definition),
         metadata: { resourceVersion: String(storeOf(parts, definition).revision) },
         items,

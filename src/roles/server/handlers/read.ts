@@ -4,6 +4,7 @@ import {
   type ApiObject,
   apiVersionOf,
   partialObjectMetadata,
+  listKindOf,
   type ResourceDefinition,
   StatusError,
   tableOf,
@@ -228,7 +229,7 @@ function listAnswer(
     return jsonAnswer(200, value, { pretty });
   }
   const head = {
-    kind: `${definition.kind}List`,
+    kind: listKindOf(definition),
     apiVersion: apiVersionOf(definition),
     metadata,
   };
