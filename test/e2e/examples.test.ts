@@ -10,6 +10,7 @@ const manifestsMin = 12;
 
 /** By manifest: the file beside this one that applies it, looks at what it does, and deletes it. */
 const triedIn: Readonly<Record<string, string>> = {
+  'autoscaled.yaml': 'stateful.test.ts',
   'chosen-nodes.yaml': 'examples-volumes.test.ts',
   'cron-report.yaml': 'batch.test.ts',
   'daemon-per-site.yaml': 'services.test.ts',

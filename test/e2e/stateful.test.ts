@@ -15,6 +15,12 @@ interface Pod {
 let fleet: TestFleet;
 const ledger = readFileSync(join(projectFolder, 'examples', 'stateful-ledger.yaml'), 'utf8');
 
+/** Without its autoscaler, which kubectl makes. */
+const busy = readFileSync(join(projectFolder, 'examples', 'autoscaled.yaml'), 'utf8')
+  .split('---\n')
+  .slice(0, 2)
+  .join('---\n');
+
 before(async () => {
   fleet = await startFleet(['--nodes', '2']);
 });
@@ -144,6 +150,38 @@ test('top shows what nodes, pods and their containers use', async () => {
   assert.match(nodes, /NAME +CPU\(cores\) +CPU(%|\(%\)) +MEMORY\(bytes\)/u);
   assert.equal(nodes.trim().split('\n').length, 3, nodes);
   assert.match(nodes, /[1-9][0-9]*m +[0-9]+% +[1-9][0-9]*Mi +[1-9][0-9]*%/u);
+});
+
+test('a workload that is busy gets more pods, by an autoscaler that kubectl makes', async () => {
+  const { kubectl } = fleet;
+  await kubectl.ok(['apply', '-f', '-'], busy);
+  await kubectl.ok(['rollout', 'status', 'deploy/busy', '--timeout=60s']);
+  await eventually('it is measured', 20_000, async () => {
+    const { stdout } = await kubectl.attempt(['top', 'pods', '-l', 'app=busy']);
+    return stdout.includes('busy-') ? true : undefined;
+  });
+  await kubectl.ok(['autoscale', 'deploy/busy', '--min=1', '--max=3', '--cpu-percent=50']);
+  await eventually('there are as many as there may be', 60_000, async () => {
+    const wanted = await kubectl.ok(['get', 'deploy', 'busy', '-o', 'jsonpath={.spec.replicas}']);
+    return wanted === '3' ? true : undefined;
+  });
+  const table = await kubectl.ok(['get', 'hpa', 'busy']);
+  assert.match(table, /Deployment\/busy +cpu: [0-9]+%\/50% +1 +3 +[1-3] /u);
+  assert.match(table, /^NAME +REFERENCE +TARGETS +MINPODS +MAXPODS +REPLICAS +AGE/u);
+  const old = await kubectl.json<{ spec: object }>([
+    ...['get', 'horizontalpodautoscalers.v1.autoscaling', 'busy'],
+  ]);
+  assert.deepEqual(old.spec, {
+    scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'busy' },
+    minReplicas: 1,
+    maxReplicas: 3,
+    targetCPUUtilizationPercentage: 50,
+  });
+  const told = await kubectl.ok(['describe', 'hpa', 'busy']);
+  assert.match(told, /SuccessfulRescale .*New size: [23]; reason: cpu resource utilization/u);
+  assert.match(told, /ScalingActive +True +ValidMetricFound/u);
+  await kubectl.ok(['delete', 'hpa/busy']);
+  await kubectl.ok(['delete', '-f', '-'], busy);
 });
 
 test('data goes with its claim, and not before', async () => {

@@ -107,6 +107,8 @@ export interface ResourceDefinition {
   readonly namespaced: boolean;
   /** Of `metadata.name`; one of the names of hosts where absent. */
   readonly nameForm?: 'path-segment';
+  /** The version in which the kind is stored, where that is another one: its layout shows this form. */
+  readonly viewOf?: ResourceDefinition;
   readonly verbs: readonly Verb[];
   readonly subresources: readonly Subresource[];
   /**

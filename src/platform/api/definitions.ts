@@ -11,6 +11,8 @@ import { localSubjectAccessReviewDefinition } from './authorization/local-subjec
 import { selfSubjectAccessReviewDefinition } from './authorization/self-subject-access-review.ts';
 import { selfSubjectRulesReviewDefinition } from './authorization/self-subject-rules-review.ts';
 import { subjectAccessReviewDefinition } from './authorization/subject-access-review.ts';
+import { horizontalPodAutoscalerOneDefinition } from './autoscaling/horizontal-pod-autoscaler-one.ts';
+import { horizontalPodAutoscalerDefinition } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { cronJobDefinition } from './batch/cron-job.ts';
 import { jobDefinition } from './batch/job.ts';
 import { certificateSigningRequestDefinition } from './certificates/certificate-signing-request.ts';
@@ -64,6 +66,8 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   statefulSetDefinition,
   jobDefinition,
   cronJobDefinition,
+  horizontalPodAutoscalerDefinition,
+  horizontalPodAutoscalerOneDefinition,
   endpointSliceDefinition,
   leaseDefinition,
   roleDefinition,

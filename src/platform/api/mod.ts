@@ -161,6 +161,17 @@ export {
   type JobStatus,
   jobTrackingFinalizer,
 } from './batch/job-types.ts';
+export { partsOf as autoscalingMetricParts } from './autoscaling/horizontal-pod-autoscaler.ts';
+export {
+  type AutoscalingMetric,
+  type CurrentMetric,
+  type HorizontalPodAutoscaler,
+  type HorizontalPodAutoscalerSpec,
+  type HorizontalPodAutoscalerStatus,
+  type MetricTarget,
+  type ScalingPolicy,
+  type ScalingRules,
+} from './autoscaling/horizontal-pod-autoscaler-types.ts';
 export { scaleSchema } from './autoscaling/scale.ts';
 export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
 export { type LimitRange, type LimitRangeItem } from './core/limit-range.ts';

@@ -4,7 +4,7 @@
  *
  * Invariants:
  * 1. No two definitions share a (group, version, plural) or a (group, version, kind);
- *    only the versions of one declared kind share a store resource.
+ *    only the versions of one kind share a store resource.
  * 2. Every schema of the program is well formed. A definition that breaks this is a
  *    mistake in the program and refuses to start.
  * 3. Lookups read tables that are never changed: a change of what is served makes new ones.
@@ -199,8 +199,9 @@ function addStoreResource(
   definition: ResourceDefinition,
 ): void {
   const resource = resourceName(definition);
-  const { declared } = definition;
+  const { declared, viewOf } = definition;
   const known = into.get(resource);
+  if (viewOf !== undefined && known === viewOf) return;
   const isSibling = known !== undefined && known.declared?.by === declared?.by;
   if (declared === undefined || !isSibling) addOnce(into, resource, definition);
   else if (declared.isStored) into.set(resource, definition);

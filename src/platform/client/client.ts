@@ -51,7 +51,10 @@ export function createClient(transport: Transport, options: ClientOptions): Clie
   }
 
   return {
-    get: (resource, namespace, name) => sendObject('GET', pathOf(resource, namespace, name)),
+    get: (resource, namespace, name, subresource) => {
+      const path = pathOf(resource, namespace, name);
+      return sendObject('GET', subresource === undefined ? path : `${path}/${subresource}`);
+    },
 
     async list(resource, options = {}): Promise<ObjectList> {
       const path = pathOf(resource, options.namespace ?? '');

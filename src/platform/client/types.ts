@@ -38,7 +38,13 @@ export interface DeleteOptions {
 
 /** Every method rejects with StatusError for what the server refused. */
 export interface Client {
-  get(resource: GroupVersionResource, namespace: string, name: string): Promise<ApiObject>;
+  /** `scale`: not the object but how many replicas it has. */
+  get(
+    resource: GroupVersionResource,
+    namespace: string,
+    name: string,
+    subresource?: 'scale',
+  ): Promise<ApiObject>;
   list(resource: GroupVersionResource, options?: ListOptions): Promise<ObjectList>;
   watch(
     resource: GroupVersionResource,

@@ -26,6 +26,10 @@ import { deploymentReconciler, watchForDeployments } from './deployment/reconcil
 import { disruptionBudgetReconciler, watchForDisruptionBudgets } from './disruption/reconcile.ts';
 import { endpointSliceReconciler, watchForEndpointSlices } from './endpoint-slice/reconcile.ts';
 import { garbageReconciler, watchForGarbage } from './garbage/reconcile.ts';
+import {
+  autoscalerReconciler,
+  watchForAutoscalers,
+} from './horizontal-pod-autoscaler/reconcile.ts';
 import { jobReconciler, watchForJobs } from './job/reconcile.ts';
 import { namespaceReconciler, watchForNamespaces } from './namespace/reconcile.ts';
 import { claimReconciler, watchForClaims } from './persistent-volume-claim/reconcile.ts';
@@ -98,6 +102,7 @@ export function startControllers(options: ControllersOptions): Controllers {
     run('daemonset-controller', watchForDaemonSets, daemonSetReconciler),
     run('statefulset-controller', watchForStatefulSets, statefulSetReconciler),
     run('persistentvolumeclaim-controller', watchForClaims, claimReconciler),
+    run('horizontal-pod-autoscaler', watchForAutoscalers, autoscalerReconciler),
     run('job-controller', watchForJobs, jobReconciler),
     run('cronjob-controller', watchForCronJobs, cronJobReconciler),
     run('endpointslice-controller', watchForEndpointSlices, endpointSliceReconciler),
@@ -135,7 +140,10 @@ export function startControllers(options: ControllersOptions): Controllers {
 /** Workloads come before what they would make again. */
 function namespaceContents({ all }: SharedInformers): GroupVersionResource[] {
   const builtIn = builtInDefinitions
-    .filter(({ namespaced, verbs }) => namespaced && verbs.includes('delete'))
+    .filter(
+      ({ namespaced, verbs, viewOf }) =>
+        namespaced && verbs.includes('delete') && viewOf === undefined,
+    )
     .map((definition) => kindOf(definition).resource)
     .sort((left, right) => Number(isWorkload(right)) - Number(isWorkload(left)));
   const declared = all.filter(({ kind, isDeclared }) => isDeclared && kind.namespaced);

@@ -28,7 +28,9 @@ import { sleep, timestampOf } from '#platform/io/mod.ts';
 import { createWorld, type World } from '#platform/sim/mod.ts';
 import { openStore, type Store, type StoredObject } from '#platform/store/mod.ts';
 import { type Controllers, startControllers } from '#roles/controllers/mod.ts';
-import { createServer } from '#roles/server/mod.ts';
+import { createServer, type ServerDependencies } from '#roles/server/mod.ts';
+
+type UsageOf = NonNullable<ServerDependencies['usage']>['of'];
 
 const nodes = ['node-1', 'node-2', 'node-3'];
 const startMs = 1_000;
@@ -48,6 +50,8 @@ export interface ControlPlane {
   report(pod: ApiObject, status: PodStatus): Promise<void>;
   /** Pods whose images match this never become ready. */
   readonly brokenImages: Set<string>;
+  /** Thousandths of a core that each pod uses which runs; undefined: nobody measures. */
+  setPodUse(cpuMilliOf: ((pod: Pod) => number) | undefined): void;
   /** Runs until `found` is true; throws with what there is when it is not after a minute. */
   until(what: string, found: () => Promise<boolean>): Promise<void>;
   list(resource: GroupVersionResource, namespace?: string): Promise<readonly ApiObject[]>;
@@ -86,6 +90,24 @@ export async function openControlPlane(seed: number): Promise<ControlPlane> {
   const host = world.host('server');
   const { clock, timers } = world;
 
+  let cpuMilliOf: ((pod: Pod) => number) | undefined;
+  const usageOf = (nodeName: string): ReturnType<UsageOf> => {
+    const measure = cpuMilliOf;
+    if (measure === undefined) return undefined;
+    const here = running.store
+      .list('pods')
+      .map(podOf)
+      .filter(({ spec, status }) => spec.nodeName === nodeName && status?.phase === 'Running');
+    const containers = here.map((pod) => ({
+      podUid: pod.metadata.uid ?? '',
+      container: pod.spec.containers[0]?.name ?? '',
+      cpuNanoCores: measure(pod) * 1e6,
+      memoryBytes: 1_048_576,
+    }));
+    const amounts = { windowMs: 10_000, cpuNanoCores: 1, memoryBytes: 1 };
+    return { atWallMs: clock.wallMs(), ...amounts, containers };
+  };
+
   interface Running {
     store: Store;
     client: Client;
@@ -116,6 +138,7 @@ export async function openControlPlane(seed: number): Promise<ControlPlane> {
       logger,
       joinTokens: createJoinTokens({ store, authority, keys, clock, random }),
       podLogs: { open: () => ({ close() {} }) },
+      usage: { refresh: () => Promise.resolve(), of: (nodeName) => usageOf(nodeName) },
       registryHandler: () => Promise.resolve({ status: 404, headers: {}, body: new Uint8Array(0) }),
       linkAddress: () => ({ host: 'server', port: 1 }),
       version: {
@@ -258,6 +281,9 @@ export async function openControlPlane(seed: number): Promise<ControlPlane> {
       return running.store;
     },
     brokenImages,
+    setPodUse(measure) {
+      cpuMilliOf = measure;
+    },
     async restart() {
       host.crash();
       host.boot();

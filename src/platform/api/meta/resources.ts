@@ -23,6 +23,7 @@ export const resources = {
   replicaSets: { group: 'apps', version: 'v1', plural: 'replicasets' },
   daemonSets: { group: 'apps', version: 'v1', plural: 'daemonsets' },
   statefulSets: { group: 'apps', version: 'v1', plural: 'statefulsets' },
+  autoscalers: { group: 'autoscaling', version: 'v2', plural: 'horizontalpodautoscalers' },
   controllerRevisions: { group: 'apps', version: 'v1', plural: 'controllerrevisions' },
   jobs: { group: 'batch', version: 'v1', plural: 'jobs' },
   cronJobs: { group: 'batch', version: 'v1', plural: 'cronjobs' },

@@ -231,6 +231,56 @@ export const messages: Readonly<Record<string, Message>> = {
   Resources: message(`
     1 limits {}quantity
     2 requests {}quantity`),
+  CrossVersionObjectReference: message(`
+    1 kind string
+    2 name string
+    3 apiVersion string`),
+  HorizontalPodAutoscalerOne: message(`
+    1 metadata ObjectMeta
+    2 spec HorizontalPodAutoscalerOneSpec
+    3 status -`),
+  HorizontalPodAutoscalerOneSpec: message(`
+    1 scaleTargetRef CrossVersionObjectReference
+    2 minReplicas *integer
+    3 maxReplicas integer
+    4 targetCPUUtilizationPercentage *integer`),
+  HorizontalPodAutoscaler: message(`
+    1 metadata ObjectMeta
+    2 spec HorizontalPodAutoscalerSpec
+    3 status -`),
+  HorizontalPodAutoscalerSpec: message(`
+    1 scaleTargetRef CrossVersionObjectReference
+    2 minReplicas *integer
+    3 maxReplicas integer
+    4 metrics []MetricSpec
+    5 behavior *Behavior`),
+  MetricSpec: message(`
+    1 type string
+    4 resource *ResourceMetric
+    7 containerResource *ContainerResourceMetric`),
+  ResourceMetric: message(`
+    1 name string
+    2 target MetricTarget`),
+  ContainerResourceMetric: message(`
+    1 name string
+    2 target MetricTarget
+    3 container string`),
+  MetricTarget: message(`
+    1 type string
+    3 averageValue *quantity
+    4 averageUtilization *integer`),
+  Behavior: message(`
+    1 scaleUp *ScalingRules
+    2 scaleDown *ScalingRules`),
+  ScalingRules: message(`
+    1 selectPolicy *string
+    2 policies []ScalingPolicy
+    3 stabilizationWindowSeconds *integer
+    4 tolerance *quantity`),
+  ScalingPolicy: message(`
+    1 type string
+    2 value integer
+    3 periodSeconds integer`),
   Scale: message(`
     1 metadata ObjectMeta
     2 spec ScaleSpec
@@ -432,6 +482,8 @@ export const messageOfKind: Readonly<Record<string, string>> = {
   'policy/v1/PodDisruptionBudget': 'PodDisruptionBudget',
   'v1/ResourceQuota': 'ResourceQuota',
   'networking.k8s.io/v1/Ingress': 'Ingress',
+  'autoscaling/v1/HorizontalPodAutoscaler': 'HorizontalPodAutoscalerOne',
+  'autoscaling/v2/HorizontalPodAutoscaler': 'HorizontalPodAutoscaler',
   'v1/ServiceAccount': 'ServiceAccount',
   'rbac.authorization.k8s.io/v1/Role': 'Role',
   'rbac.authorization.k8s.io/v1/ClusterRole': 'ClusterRole',

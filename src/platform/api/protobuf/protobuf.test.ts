@@ -227,3 +227,45 @@ test('whatever bytes come, they are read or refused, and nothing else', () => {
     { numRuns: 2_000 },
   );
 });
+
+test('an autoscaler of either version arrives whole', () => {
+  const target = message([1, 'Deployment'], [2, 'web'], [3, 'apps/v1']);
+  const first = message([1, target], [2, 2n], [3, 5n], [4, 60n]);
+  const one = message([1, metadata('web')], [2, first], [3, message([3, 0n], [4, 0n])]);
+  const { value } = parseKubernetesProtobuf(body('autoscaling/v1', 'HorizontalPodAutoscaler', one));
+  assert.deepEqual((value as { spec: object }).spec, {
+    scaleTargetRef: { kind: 'Deployment', name: 'web', apiVersion: 'apps/v1' },
+    minReplicas: 2,
+    maxReplicas: 5,
+    targetCPUUtilizationPercentage: 60,
+  });
+  const cpu = message([1, 'cpu'], [2, message([1, 'Utilization'], [4, 60n])]);
+  const down = message([1, 'Max'], [2, message([1, 'Pods'], [2, 1n], [3, 60n])], [3, 30n]);
+  const second = message(
+    [1, target],
+    [2, 2n],
+    [3, 5n],
+    [4, message([1, 'Resource'], [4, cpu])],
+    [5, message([2, down])],
+  );
+  const two = message([1, metadata('web')], [2, second]);
+  const parsed = parseKubernetesProtobuf(body('autoscaling/v2', 'HorizontalPodAutoscaler', two));
+  assert.deepEqual((parsed.value as { spec: object }).spec, {
+    scaleTargetRef: { kind: 'Deployment', name: 'web', apiVersion: 'apps/v1' },
+    minReplicas: 2,
+    maxReplicas: 5,
+    metrics: [
+      {
+        type: 'Resource',
+        resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 60 } },
+      },
+    ],
+    behavior: {
+      scaleDown: {
+        selectPolicy: 'Max',
+        policies: [{ type: 'Pods', value: 1, periodSeconds: 60 }],
+        stabilizationWindowSeconds: 30,
+      },
+    },
+  });
+});

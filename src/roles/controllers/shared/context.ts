@@ -10,6 +10,7 @@ import type {
   Deployment,
   EndpointSlice,
   GroupVersionResource,
+  HorizontalPodAutoscaler,
   Job,
   Namespace,
   Node,
@@ -32,6 +33,7 @@ export interface SharedInformers {
   readonly replicaSets: Informer<ReplicaSet>;
   readonly daemonSets: Informer<DaemonSet>;
   readonly statefulSets: Informer<StatefulSet>;
+  readonly autoscalers: Informer<HorizontalPodAutoscaler>;
   readonly persistentVolumeClaims: Informer<PersistentVolumeClaim>;
   readonly controllerRevisions: Informer<ControllerRevision>;
   readonly customResourceDefinitions: Informer<CustomResourceDefinition>;

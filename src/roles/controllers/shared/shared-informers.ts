@@ -104,6 +104,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     replicaSets: of(resources.replicaSets),
     daemonSets: of(resources.daemonSets),
     statefulSets: of(resources.statefulSets),
+    autoscalers: of(resources.autoscalers),
     persistentVolumeClaims: of(resources.persistentVolumeClaims),
     controllerRevisions: of(resources.controllerRevisions),
     customResourceDefinitions: of(resources.customResourceDefinitions),
@@ -121,8 +122,8 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
   };
 }
 
-function isStored({ storage }: ResourceDefinition): boolean {
-  return storage === 'main';
+function isStored({ storage, viewOf }: ResourceDefinition): boolean {
+  return storage === 'main' && viewOf === undefined;
 }
 
 export function kindOf(
