@@ -147,5 +147,8 @@ function candidates(
     return only === undefined ? [] : [only];
   }
   const resource = resourceName(definition);
-  return namespace === '' ? store.list(resource) : store.list(resource, namespace);
+  const all = namespace === '' ? store.list(resource) : store.list(resource, namespace);
+  const { onlyName } = selection;
+  // What cannot match need not be read.
+  return onlyName === undefined ? all : all.filter(({ key }) => key.name === onlyName);
 }

@@ -22,8 +22,8 @@ export function watchForRootCertificates({ informers, queue }: ControllerContext
   informers.pods.onChange(({ type, object }) => {
     if (type === 'added' && asksForIt(object)) queue.add(object.metadata.namespace ?? '');
   });
-  informers.configMaps.onChange(({ object: { metadata } }) => {
-    if (metadata.name === rootCertificateMapName) queue.add(metadata.namespace ?? '');
+  informers.rootCertificates.onChange(({ object: { metadata } }) => {
+    queue.add(metadata.namespace ?? '');
   });
 }
 
@@ -39,7 +39,7 @@ export function rootCertificateReconciler(
         .lookup('namespace', namespace)
         .some(({ automountServiceAccountToken }) => automountServiceAccountToken !== false) ||
       informers.pods.lookup('namespace', namespace).some(asksForIt);
-    const present = informers.configMaps.get(`${namespace}/${rootCertificateMapName}`);
+    const present = informers.rootCertificates.get(`${namespace}/${rootCertificateMapName}`);
     const isRight = present?.data?.[certificateKey] === caPem;
     if (!isWanted || isRight) return undefined;
     const wanted: ApiObject = {
@@ -49,7 +49,7 @@ export function rootCertificateReconciler(
       data: { [certificateKey]: caPem },
     };
     try {
-      informers.configMaps.observe(
+      informers.rootCertificates.observe(
         present === undefined
           ? await client.create(resources.configMaps, wanted)
           : await client.mergePatch(resources.configMaps, namespace, rootCertificateMapName, {

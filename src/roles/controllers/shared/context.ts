@@ -44,7 +44,8 @@ export interface SharedInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
   readonly namespaces: Informer<Namespace>;
-  readonly configMaps: Informer<ConfigMap>;
+  /** The ConfigMaps with the authority's certificate, and no others. */
+  readonly rootCertificates: Informer<ConfigMap>;
   readonly serviceAccounts: Informer<ServiceAccount>;
   readonly certificateSigningRequests: Informer<CertificateSigningRequest>;
   readonly clusterRoles: Informer<ClusterRole>;

@@ -12,9 +12,11 @@
 import {
   type ApiObject,
   builtInDefinitions,
+  type ConfigMap,
   type GroupVersionResource,
   type ResourceDefinition,
   resources,
+  rootCertificateMapName,
 } from '#platform/api/mod.ts';
 import type { Client } from '#platform/client/mod.ts';
 import type { Logger, Random, Timers } from '#platform/io/mod.ts';
@@ -58,6 +60,10 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
       return { kind, informer, isDeclared: false };
     }));
 
+  const rootCertificates: Informer<ConfigMap> = createInformer(client, resources.configMaps, {
+    ...{ timers, random, logger },
+    fieldSelector: `metadata.name=${rootCertificateMapName}`,
+  });
   let allKinds: readonly StoredKind[] | undefined;
   const all = (): readonly StoredKind[] => (allKinds ??= [...builtIn(), ...declared]);
 
@@ -80,7 +86,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
       for (const stored of all()) listener(stored);
     },
     get builtIn() {
-      return builtIn().map(({ informer }) => informer);
+      return [...builtIn().map(({ informer }) => informer), rootCertificates];
     },
     declare(kinds) {
       const kept = declared.filter(({ kind }) => kinds.some((other) => isSameKind(kind, other)));
@@ -115,7 +121,7 @@ export function createSharedInformers(options: SharedInformerOptions): OwnedInfo
     pods: of(resources.pods),
     nodes: of(resources.nodes),
     namespaces: of(resources.namespaces),
-    configMaps: of(resources.configMaps),
+    rootCertificates,
     serviceAccounts: of(resources.serviceAccounts),
     certificateSigningRequests: of(resources.certificateSigningRequests),
     clusterRoles: of(resources.clusterRoles),
