@@ -10,7 +10,7 @@
  *    same turn, so the pending versions go all at once and every caller is told.
  * 3. The history that watches read is bounded by count and by bytes.
  */
-import { assert, errorText, type Revision, type Uid } from '#base/mod.ts';
+import { assert, errorText, type Revision } from '#base/mod.ts';
 import type { Clock, Disk, Logger, Random, Timers } from '#platform/io/mod.ts';
 import {
   LogBusyError,
@@ -21,22 +21,19 @@ import {
   type Log,
 } from '#platform/log/mod.ts';
 import { StoreBusyError, StoreFullError, StoreLatchedError } from './errors.ts';
-import { History } from './history.ts';
 import { keyText } from './key.ts';
 import { transactionsPendingMax } from './limits.ts';
-import { decodeTransaction, encodeTransaction, facetOrder, Writer } from './record.ts';
+import { decodeTransaction, encodeTransaction, Writer } from './record.ts';
 import { type Member, retentionOf, Ring, type Retention } from './retention.ts';
 import { readSnapshot, snapshotBlocks } from './snapshot.ts';
-import { Indexes, overlaid, Tables, type Entry } from './tables.ts';
-import { Watches } from './watches.ts';
+import { StoreState } from './state.ts';
+import { Indexes, overlaid } from './tables.ts';
+import { type Version, present, versionsOf } from './versions.ts';
 import type {
   Change,
   CommittedBatch,
   Cursor,
-  Facet,
-  FacetValue,
   IndexFunction,
-  ObjectEvent,
   ObjectKey,
   OwnedStore,
   StoredObject,
@@ -70,8 +67,6 @@ export interface StoreOptions {
   readonly retain?: Retention;
 }
 
-const historyMaxTransactionsDefault = 10_000;
-const historyMaxBytesDefault = 32 * 1024 * 1024;
 const snapshotEveryBytesDefault = 32 * 1024 * 1024;
 
 interface Pending {
@@ -80,15 +75,6 @@ interface Pending {
   readonly bytes: number;
   readonly wallMs: number;
   settle(outcome: { readonly error: Error } | undefined): void;
-}
-
-/** What a transaction makes of one key. */
-interface Version {
-  readonly text: string;
-  readonly type: 'put' | 'delete';
-  /** For a deletion the last state, at the revision of the deletion. */
-  readonly entry: Entry;
-  readonly previous: StoredObject | undefined;
 }
 
 interface Overlaid {
@@ -115,8 +101,7 @@ class LogStore implements OwnedStore {
   readonly #logger: Logger;
   readonly #clock: Clock | undefined;
   readonly #indexes: Indexes;
-  readonly #tables: Tables;
-  readonly #history: History;
+  readonly #state: StoreState;
   readonly #ring: Ring | undefined;
   readonly #snapshotEveryBytes: number;
   readonly #writer = new Writer();
@@ -124,9 +109,6 @@ class LogStore implements OwnedStore {
   /** The newest accepted version of each key that is not yet durable. */
   readonly #overlay = new Map<string, Overlaid>();
   readonly #pending: Pending[] = [];
-  readonly #watches = new Watches();
-  /** Of the newest durable transaction. */
-  #revision = 0 as Revision;
   #bytesSinceSnapshot = 0;
   #snapshotBytes = 0;
   #compaction: Promise<void> | undefined;
@@ -138,11 +120,7 @@ class LogStore implements OwnedStore {
     this.#logger = ports.logger;
     this.#clock = ports.clock;
     this.#indexes = new Indexes(options.indexes ?? {});
-    this.#tables = new Tables(this.#indexes);
-    this.#history = new History(
-      options.historyMaxTransactions ?? historyMaxTransactionsDefault,
-      options.historyMaxBytes ?? historyMaxBytesDefault,
-    );
+    this.#state = new StoreState(this.#indexes, options);
     this.#ring = options.retain === undefined ? undefined : new Ring(retentionOf(options.retain));
     this.#snapshotEveryBytes = options.snapshotEveryBytes ?? snapshotEveryBytesDefault;
     this.#pendingView = this.#makePendingView();
@@ -153,20 +131,20 @@ class LogStore implements OwnedStore {
     const snapshot = this.#log.latestSnapshot();
     if (snapshot !== undefined) {
       for await (const { object, createdWallMs } of readSnapshot(snapshot)) {
-        this.#tables.put(keyText(object.key), this.#indexes.entryOf(object));
+        this.#state.tables.put(keyText(object.key), this.#indexes.entryOf(object));
         this.#ring?.created(object, createdWallMs);
       }
-      this.#revision = snapshot.sequence as Revision;
-    }
-    this.#history.begin(this.#revision);
-    for await (const record of this.#log.read(this.#revision + 1)) {
+      this.#state.begin(snapshot.sequence as Revision);
+    } else this.#state.begin(0 as Revision);
+    for await (const record of this.#log.read(this.#state.revision + 1)) {
       const { wallMs, changes } = decodeTransaction(record.payload);
       const revision = record.sequence as Revision;
-      assert(revision === this.#revision + 1, 'records follow each other without a gap');
-      const versions = this.#versionsOf(changes, revision);
-      this.#publish(revision, record.chainHash, versions, record.payload.length, wallMs);
+      assert(revision === this.#state.revision + 1, 'records follow each other without a gap');
+      const versions = versionsOf(changes, revision, this.#indexes, (text) => this.#newest(text));
+      const place = { revision, chainHash: record.chainHash };
+      this.#state.publish(place, versions, record.payload.length, this.#ring, wallMs);
     }
-    assert(this.#revision === this.#log.head().sequence, 'the whole log was read');
+    assert(this.#state.revision === this.#log.head().sequence, 'the whole log was read');
   }
 
   get incarnation(): string {
@@ -193,35 +171,35 @@ class LogStore implements OwnedStore {
   }
 
   get revision(): Revision {
-    return this.#revision;
+    return this.#state.revision;
   }
 
   get oldestWatchable(): Revision {
-    return this.#history.oldestWatchable;
+    return this.#state.history.oldestWatchable;
   }
 
   head(): Cursor {
-    const cursor = this.cursorAt(this.#revision);
+    const cursor = this.cursorAt(this.#state.revision);
     assert(cursor !== undefined, 'the log knows its own head');
     return cursor;
   }
 
   cursorAt(sequence: Revision): Cursor | undefined {
-    if (sequence > this.#revision) return undefined;
+    if (sequence > this.#state.revision) return undefined;
     const found = this.#log.cursorAt(sequence);
     return found === undefined ? undefined : { ...found, sequence };
   }
 
   get(key: ObjectKey): StoredObject | undefined {
-    return this.#tables.entry(keyText(key))?.object;
+    return this.#state.tables.entry(keyText(key))?.object;
   }
 
   list(resource: string, namespace?: string): readonly StoredObject[] {
-    return this.#tables.list(resource, namespace);
+    return this.#state.tables.list(resource, namespace);
   }
 
   lookup(index: string, value: string): readonly StoredObject[] {
-    return this.#tables.lookup(index, value);
+    return this.#state.tables.lookup(index, value);
   }
 
   transact<Result>(
@@ -235,7 +213,7 @@ class LogStore implements OwnedStore {
       const { changes, result } = decide(this.#pendingView);
       const last = this.#pending.at(-1);
       if (changes.length === 0) {
-        const revision = last?.sequence ?? this.#revision;
+        const revision = last?.sequence ?? this.#state.revision;
         if (last === undefined) resolve({ revision, result });
         else this.#afterLast(last, () => resolve({ revision, result }), reject);
         return;
@@ -244,7 +222,7 @@ class LogStore implements OwnedStore {
       const all = this.#ring === undefined ? changes : [...changes, ...this.#evictions(changes)];
       const wallMs = this.#clock?.wallMs() ?? 0;
       const record = encodeTransaction(this.#writer, wallMs, all);
-      const versions = this.#versionsOf(all, revision);
+      const versions = versionsOf(all, revision, this.#indexes, (text) => this.#newest(text));
       const pending: Pending = {
         sequence: revision,
         versions,
@@ -260,8 +238,11 @@ class LogStore implements OwnedStore {
   }
 
   watch(from: Revision, listener: (batch: CommittedBatch) => void, resource?: string): Watch {
-    const retained = this.#history.since(from, this.#revision);
-    return this.#watches.begin(retained, this.#revision, listener, resource);
+    return this.#state.watch(from, listener, resource);
+  }
+
+  everything(): readonly StoredObject[] {
+    return [...this.#state.tables.all()];
   }
 
   compact(): Promise<void> {
@@ -276,7 +257,7 @@ class LogStore implements OwnedStore {
     this.#isClosed = true;
     await this.#compaction?.catch(() => undefined);
     await this.#log.close();
-    this.#watches.clear();
+    this.#state.watches.clear();
   }
 
   #refuseWhenLatched(): void {
@@ -332,7 +313,8 @@ class LogStore implements OwnedStore {
     }
     try {
       const { sequence, versions, bytes, wallMs } = pending;
-      this.#publish(sequence, outcome.chainHash, versions, bytes, wallMs);
+      const place = { revision: sequence, chainHash: outcome.chainHash };
+      this.#state.publish(place, versions, bytes, this.#ring, wallMs);
     } catch (error) {
       // A listener broke its promise: what it leads to is unknown, so nothing more is taken.
       this.#failure ??= error;
@@ -352,68 +334,11 @@ class LogStore implements OwnedStore {
     }
   }
 
-  #publish(
-    revision: Revision,
-    chainHash: string,
-    versions: readonly Version[],
-    bytes: number,
-    wallMs: number,
-  ): void {
-    const events: ObjectEvent[] = [];
-    for (const { text, type, entry, previous } of versions) {
-      if (type === 'put') {
-        this.#tables.put(text, entry);
-        if (previous === undefined) this.#ring?.created(entry.object, wallMs);
-      } else {
-        this.#tables.remove(text);
-        this.#ring?.removed(entry.object);
-      }
-      events.push({ type, object: entry.object, previous });
-    }
-    this.#revision = revision;
-    const batch: CommittedBatch = { revision, chainHash, events };
-    this.#history.push(batch, bytes);
-    this.#watches.tell(batch);
-    for (const event of events) forgetDecoded(event);
-  }
-
-  /** The changes folded into one version a key, against the newest accepted state. */
-  #versionsOf(changes: readonly Change[], revision: Revision): Version[] {
-    const only = changes[0];
-    if (changes.length === 1 && only?.type === 'put') {
-      const text = keyText(only.key);
-      const previous = this.#newest(text);
-      const entry = this.#indexes.entryOf(putFacet(previous, only, revision));
-      return [{ text, type: 'put', entry, previous }];
-    }
-    const versions = new Map<string, Version>();
-    for (const change of changes) {
-      const text = keyText(change.key);
-      const earlier = versions.get(text);
-      const before = earlier === undefined ? this.#newest(text) : present(earlier);
-      const previous = earlier === undefined ? before : earlier.previous;
-      const object =
-        change.type === 'put'
-          ? putFacet(before, change, revision)
-          : deleted(before, change, revision);
-      if (change.type === 'delete' && previous === undefined) {
-        assert(earlier !== undefined, 'only what exists is deleted');
-        versions.delete(text);
-        continue;
-      }
-      versions.set(text, {
-        text,
-        type: change.type,
-        entry: this.#indexes.entryOf(object),
-        previous,
-      });
-    }
-    return [...versions.values()];
-  }
-
   #newest(text: string): StoredObject | undefined {
     const pending = this.#overlay.get(text);
-    return pending === undefined ? this.#tables.entry(text)?.object : present(pending.version);
+    return pending === undefined
+      ? this.#state.tables.entry(text)?.object
+      : present(pending.version);
   }
 
   /** Deletions that keep the ring within its bounds once `changes` are in it. */
@@ -452,10 +377,10 @@ class LogStore implements OwnedStore {
 
   async #writeSnapshot(): Promise<void> {
     this.#refuseWhenLatched();
-    const sequence = this.#revision;
+    const sequence = this.#state.revision;
     if (sequence === 0) return;
     this.#bytesSinceSnapshot = 0;
-    const objects = [...this.#tables.all()];
+    const objects = [...this.#state.tables.all()];
     const ring = this.#ring;
     try {
       let sizeBytes = 0;
@@ -469,7 +394,7 @@ class LogStore implements OwnedStore {
       );
       this.#snapshotBytes = sizeBytes;
       // Records that watches and cursors may still name stay.
-      await this.#log.compact(Math.min(sequence, this.#history.oldestWatchable) + 1);
+      await this.#log.compact(Math.min(sequence, this.#state.history.oldestWatchable) + 1);
     } catch (error) {
       if (error instanceof LogFullError) throw new StoreFullError(error);
       this.#failure ??= error;
@@ -479,7 +404,7 @@ class LogStore implements OwnedStore {
 
   #makePendingView(): StoreView {
     const log = this.#log;
-    const tables = this.#tables;
+    const tables = this.#state.tables;
     const overlay = this.#overlay;
     const newest = (key: ObjectKey): StoredObject | undefined => this.#newest(keyText(key));
     const position = (index: string): number => this.#indexes.positionOf(index);
@@ -516,64 +441,4 @@ class LogStore implements OwnedStore {
       },
     };
   }
-}
-
-/** What history keeps of facets that are no more is their bytes. */
-function forgetDecoded({ type, object, previous }: ObjectEvent): void {
-  const last = previous ?? object;
-  if (type === 'put' && previous === undefined) return;
-  for (const facet of facetOrder) {
-    const value = last.facets[facet];
-    const isReplaced = type === 'delete' || value !== object.facets[facet];
-    if (value?.decoded !== undefined && isReplaced) value.decoded = undefined;
-  }
-}
-
-function present(version: Pick<Version, 'type' | 'entry'>): StoredObject | undefined {
-  return version.type === 'put' ? version.entry.object : undefined;
-}
-
-function putFacet(
-  before: StoredObject | undefined,
-  change: Change & { readonly type: 'put' },
-  revision: Revision,
-): StoredObject {
-  assert(
-    before === undefined || before.uid === change.uid,
-    `a write to ${keyText(change.key)} names the object that is there`,
-  );
-  const { bytes, decoded } = change;
-  const note = change.note ?? before?.facets[change.facet]?.note ?? '';
-  // A part of something larger would keep all of that in memory.
-  const isPart = bytes.byteLength !== bytes.buffer.byteLength;
-  const kept = isPart ? bytes.slice() : bytes;
-  const value: FacetValue =
-    note === '' ? { revision, bytes: kept } : { revision, bytes: kept, note };
-  if (decoded !== undefined) value.decoded = decoded;
-  const facets: Partial<Record<Facet, FacetValue>> =
-    before === undefined ? { [change.facet]: value } : { ...before.facets, [change.facet]: value };
-  return {
-    key: before?.key ?? {
-      resource: change.key.resource,
-      namespace: change.key.namespace,
-      name: change.key.name,
-    },
-    uid: change.uid,
-    createdRevision: before?.createdRevision ?? revision,
-    revision,
-    facets,
-  };
-}
-
-function deleted(
-  before: StoredObject | undefined,
-  change: Change & { readonly type: 'delete' },
-  revision: Revision,
-): StoredObject {
-  const uid: Uid | undefined = before?.uid;
-  assert(
-    before !== undefined && uid === change.uid,
-    `a deletion of ${keyText(change.key)} names the object that is there`,
-  );
-  return { ...before, revision };
 }

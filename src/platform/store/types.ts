@@ -144,6 +144,8 @@ export interface Store extends StoreView {
 
 /** A store with what only its owner may do: back it up, and begin a new incarnation. */
 export interface OwnedStore extends Store {
+  /** Every object of now, by resource, namespace and name. */
+  everything(): readonly StoredObject[];
   /** Incarnations that this history went through before the present one, oldest first. */
   readonly formerIncarnations: readonly string[];
   /**
