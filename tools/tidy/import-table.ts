@@ -16,6 +16,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   'platform/store': ['base', 'platform/io', 'platform/log'],
   'platform/api': ['base', 'platform/io', 'platform/store'],
   'platform/wire': ['base', 'platform/io'],
+  'platform/relay': ['base', 'platform/io', 'platform/wire'],
   'platform/sync': ['base', 'platform/io', 'platform/log', 'platform/store', 'platform/wire'],
   'platform/identity': ['base', 'platform/io', 'platform/api', 'platform/store'],
   'platform/blobs': ['base', 'platform/io', 'platform/store'],

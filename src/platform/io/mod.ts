@@ -21,6 +21,7 @@ export {
   inProcessAddress,
   readBody,
   type ByteSink,
+  type HttpBody,
   type HttpClient,
   type HttpClientRequest,
   type HttpClientResponse,

@@ -13,9 +13,9 @@
 import { errorText } from '#base/mod.ts';
 import { NetError, type PlainConnection, type PlainNet, type Timers } from '#platform/io/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
-import { LinkConnection } from './link-connection.ts';
+import { LinkConnection } from '#platform/wire/mod.ts';
 import type { Backend } from './service-table.ts';
-import { splice } from './splice.ts';
+import { splice } from '#platform/wire/mod.ts';
 
 const taken = Uint8Array.of(1);
 const dialWithinMs = 5_000;

@@ -25,7 +25,7 @@ import {
 } from '#platform/io/mod.ts';
 import { inOrderOfNearness, type Place } from './nearness.ts';
 import type { Backend, KnownService, ServiceTable } from './service-table.ts';
-import { splice } from './splice.ts';
+import { splice } from '#platform/wire/mod.ts';
 
 /** Two descriptors each, below the 20,000 that a process may have. */
 const connectionsMax = 8_000;

@@ -8,7 +8,7 @@
  * 2. The stream ends once both directions have ended, or one side gives it up.
  */
 import { type Address, NetError, type PlainConnection } from '#platform/io/mod.ts';
-import type { LinkStream } from '#platform/wire/mod.ts';
+import type { LinkStream } from './types.ts';
 
 const pieceBytesMax = 64 * 1024;
 

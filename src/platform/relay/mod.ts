@@ -1,0 +1,3 @@
+export { createRelayFront, type RelayFront } from './front-end.ts';
+export { relayLinkLimits } from './limits.ts';
+export { createRelayOwner, type RelayOwner } from './owner-end.ts';
