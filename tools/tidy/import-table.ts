@@ -70,6 +70,8 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'platform/audit',
     'platform/store',
     'platform/api',
+    'platform/wire',
+    'platform/relay',
     'platform/identity',
     'platform/blobs',
     'platform/client',

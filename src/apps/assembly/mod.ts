@@ -1,3 +1,5 @@
+export { type FrontProcess, type FrontStarter } from './api-fronts.ts';
+export { runApiFront } from './front-assembly.ts';
 export { readServerFolder } from './backup.ts';
 export {
   assembleServer,

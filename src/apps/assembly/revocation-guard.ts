@@ -5,7 +5,7 @@
  * Invariant: whatever came in with a node's certificate is known here for as long
  * as it is open, so nothing outlives the revocation of its key.
  */
-import type { NodeCertificates } from '#platform/identity/mod.ts';
+import type { Revocations } from '#platform/identity/mod.ts';
 import type { ByteSink, Connection, HttpHandler, PeerIdentity } from '#platform/io/mod.ts';
 
 export interface RevocationGuard {
@@ -15,7 +15,7 @@ export interface RevocationGuard {
   guardAnswers(handler: HttpHandler): HttpHandler;
 }
 
-export function createRevocationGuard(certificates: NodeCertificates): RevocationGuard {
+export function createRevocationGuard(certificates: Revocations): RevocationGuard {
   const openBySerial = new Map<string, Set<() => void>>();
 
   const remember = (serialNumber: string, cut: () => void): (() => void) => {

@@ -43,6 +43,7 @@ import { openStore, type Store } from '#platform/store/mod.ts';
 import { startControllers } from '#roles/controllers/mod.ts';
 import { createHub, type Hub, hubIndexes } from '#roles/hub/mod.ts';
 import { createServer, type VersionInfo } from '#roles/server/mod.ts';
+import { type FrontStarter, openApiFronts } from './api-fronts.ts';
 import { backupOf } from './backup.ts';
 import { openDivergence } from './divergence.ts';
 import { createRevocationGuard } from './revocation-guard.ts';
@@ -58,6 +59,8 @@ export interface ServerPorts {
   readonly net: Net;
   readonly httpServer: HttpServer;
   readonly logger: Logger;
+  /** Starts the processes that listen for the API; absent: this one listens by itself. */
+  readonly apiFronts?: FrontStarter;
   /** A folder for the audit log; absent: requests are not recorded. */
   readonly auditDisk?: Disk;
   /** Where the process counts what it does; absent: a registry of the server's own. */
@@ -281,14 +284,27 @@ export async function assembleServer(
     queues: () => controllers.queues(),
   });
   await controllers.ready();
-  const apiListener = await ports.httpServer.listen(
-    {
-      address: options.apiAddress,
-      tls: { credentials, trustPem, clientCertificate: 'request', isRevoked },
-      connectionsMax: apiConnectionsMax,
-    },
-    revocationGuard.guardAnswers(server.handler),
-  );
+  const handler = revocationGuard.guardAnswers(server.handler);
+  const listening = {
+    address: options.apiAddress,
+    tls: { credentials, trustPem, clientCertificate: 'request', isRevoked },
+    connectionsMax: apiConnectionsMax,
+  } as const;
+  const { apiFronts: starter } = ports;
+  let apiListener = await ports.httpServer.listen(listening, handler);
+  if (starter !== undefined) {
+    // The address was free for one alone; fronts share it, with anybody of this user.
+    await apiListener.close();
+    const connectionsMax = Math.ceil(apiConnectionsMax / starter.count);
+    const { address } = apiListener;
+    const isAudited = audit !== undefined;
+    apiListener = await openApiFronts({
+      ...{ starter, clock, timers, handler, isRevoked, store, eventStore, audit },
+      logger: logger.with({ role: 'fronts' }),
+      settings: { address, credentials, trustPem, connectionsMax, isAudited },
+      observe: (...observed) => server.observe(...observed),
+    });
+  }
   apiAddress = apiListener.address;
 
   return {

@@ -43,6 +43,8 @@ export interface ServerProcessOptions {
   readonly nodeCertificateLifeMs: number;
   /** Bytes of the audit log that are kept; 0: there is none. */
   readonly auditRetainBytesMax: number;
+  /** Processes that listen for the API; 0: the server listens by itself. */
+  readonly apiFronts: number;
 }
 
 export interface AgentProcessOptions {
@@ -104,6 +106,8 @@ export interface CliContext {
   onInterrupt(listener: (signal: 'SIGINT' | 'SIGTERM') => void): void;
   /** Runs the server in this process until it is told to stop; resolves with the exit code. */
   runServer(options: ServerProcessOptions): Promise<ExitCode>;
+  /** Runs a front of the API in this process, which a server has started. */
+  runApiFront(): Promise<ExitCode>;
   /** The agent's own program takes this process over, with its pid. */
   becomeAgent(words: readonly string[]): never;
 }

@@ -30,6 +30,8 @@ export interface FleetFile {
   readonly heartbeatIntervalMs: number;
   /** Absent: the server's default. */
   readonly nodeCertificateLifeMs?: number;
+  /** Processes that listen for the API. */
+  readonly apiFronts?: number;
   /** Below these, pods may be shown this machine's own files; none where absent. */
   readonly hostPathPrefixes?: readonly string[];
   readonly nodes: readonly FleetNode[];
@@ -205,7 +207,8 @@ export class Fleet {
   }
 
   private serverArguments(): string[] {
-    const { apiPort, linkPort, podNetwork, heartbeatIntervalMs, nodeCertificateLifeMs } = this.file;
+    const { apiPort, linkPort, podNetwork, heartbeatIntervalMs, nodeCertificateLifeMs, apiFronts } =
+      this.file;
     return [
       'server',
       ...['--state', this.path('server')],
@@ -216,6 +219,7 @@ export class Fleet {
       ...(nodeCertificateLifeMs === undefined
         ? []
         : ['--node-certificate-life', `${nodeCertificateLifeMs}ms`]),
+      ...(apiFronts === undefined ? [] : ['--api-fronts', String(apiFronts)]),
     ];
   }
 

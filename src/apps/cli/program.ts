@@ -116,6 +116,11 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
       '--node-certificate-life <duration>',
       "how long nodes' certificates live before they are renewed, 10s to 30d",
     ).argParser(parseCertificateLife);
+  const apiFrontsOption = (): Option =>
+    new Option(
+      '--api-fronts <count>',
+      'processes of their own that listen for the API, 0 to 16',
+    ).argParser(parseFronts);
   program
     .command('up')
     .description('start a whole fleet on this machine and stay in the foreground')
@@ -132,6 +137,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
     )
     .addOption(heartbeatOption())
     .addOption(certificateLifeOption())
+    .addOption(apiFrontsOption())
     .option(
       '--allow-host-path <paths>',
       "folders of this machine that pods may mount by hostPath, separated by ','",
@@ -156,6 +162,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           podNetwork: options.podNetwork,
           heartbeatIntervalMs: options.heartbeat,
           nodeCertificateLifeMs: options.nodeCertificateLife,
+          apiFronts: options.apiFronts,
           hostPathPrefixes: options.allowHostPath,
         }),
       );
@@ -198,6 +205,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
         .argParser(parseAuditSize)
         .default(auditRetainBytesMaxDefault, '256Mi'),
     )
+    .addOption(apiFrontsOption().default(0))
     .action(async (options) => {
       if (isUnspecified(options.link.host) && options.advertise === undefined) {
         throw new CommandFailure(
@@ -218,9 +226,15 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
           heartbeatIntervalMs: options.heartbeat,
           nodeCertificateLifeMs: options.nodeCertificateLife,
           auditRetainBytesMax: options.auditKeep,
+          apiFronts: options.apiFronts,
         }),
       );
     });
+
+  program
+    .command('api-front', { hidden: true })
+    .description('a process that the server starts to listen for the API')
+    .action(async () => done(await context.runApiFront()));
 
   const agentCommand = program.command('agent').description('run the agent of one node');
   for (const { name, value, description, isRequired, fallback } of agentOptions) {
@@ -445,6 +459,13 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
 function parseCount(text: string): number {
   if (!/^[1-9][0-9]{0,3}$/.test(text))
     throw new InvalidArgumentError('It takes a whole number from 1.');
+  return Number(text);
+}
+
+function parseFronts(text: string): number {
+  if (!/^([0-9]|1[0-6])$/.test(text)) {
+    throw new InvalidArgumentError('It takes a whole number from 0 to 16.');
+  }
   return Number(text);
 }
 

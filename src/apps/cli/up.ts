@@ -48,6 +48,7 @@ export interface UpOptions {
   readonly heartbeatIntervalMs: number;
   /** Undefined: as the fleet has it, the server's own default for a new one. */
   readonly nodeCertificateLifeMs: number | undefined;
+  readonly apiFronts: number | undefined;
   /** Undefined: as the fleet has it, none for a new one. */
   readonly hostPathPrefixes: readonly string[] | undefined;
 }
@@ -124,6 +125,7 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
     ? await openFleet(context, stateFolder)
     : undefined;
   const count = options.nodes ?? existing?.file.nodes.length ?? nodesDefault;
+  const apiFronts = options.apiFronts ?? existing?.file.apiFronts;
   const nodeCertificateLifeMs =
     options.nodeCertificateLifeMs ?? existing?.file.nodeCertificateLifeMs;
   const hostPathPrefixes = options.hostPathPrefixes ?? existing?.file.hostPathPrefixes;
@@ -134,6 +136,7 @@ async function prepareFleet(context: CliContext, options: UpOptions): Promise<Fl
     podNetwork: existing?.file.podNetwork ?? options.podNetwork ?? podNetworkDefault,
     heartbeatIntervalMs: options.heartbeatIntervalMs,
     ...(nodeCertificateLifeMs === undefined ? {} : { nodeCertificateLifeMs }),
+    ...(apiFronts === undefined ? {} : { apiFronts }),
     ...(hostPathPrefixes === undefined ? {} : { hostPathPrefixes }),
     nodes: fleetNodes(count),
   });

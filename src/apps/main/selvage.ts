@@ -48,6 +48,11 @@ async function main(): Promise<number> {
   const node = readlinkSync('/proc/self/exe');
   const agentFile = import.meta.filename.endsWith('.ts') ? 'agent.ts' : 'agent.cjs';
   const agentCommand = [node, ...agentNodeFlags, join(import.meta.dirname, agentFile)] as const;
+  const selfCommand = [
+    node,
+    '--disable-warning=ExperimentalWarning',
+    import.meta.filename,
+  ] as const;
   const self = await spawn.inspect(process.pid);
   const context: CliContext = {
     clock: createNodeClock(),
@@ -66,7 +71,7 @@ async function main(): Promise<number> {
     standardError: outputOf(process.stderr),
     environment: process.env,
     workingDirectory: process.cwd(),
-    selfCommand: [node, '--disable-warning=ExperimentalWarning', import.meta.filename],
+    selfCommand,
     agentCommand,
     agentEnvironment,
     packageFolder: packageFolderOf(import.meta.dirname),
@@ -80,7 +85,8 @@ async function main(): Promise<number> {
       process.on('SIGHUP', () => listener('SIGTERM'));
     },
     runServer: async (options) =>
-      (await import('./server-process.ts')).runServerProcess(options, productVersion),
+      (await import('./server-process.ts')).runServerProcess(options, productVersion, selfCommand),
+    runApiFront: async () => (await import('./front-process.ts')).runFrontProcess(),
     becomeAgent(words) {
       process.execve?.(node, [...agentCommand, ...words], { ...process.env, ...agentEnvironment });
       throw new Error(`Node.js ${process.version} cannot replace a process; it takes 24`);

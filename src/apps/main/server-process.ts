@@ -16,6 +16,7 @@ import {
 } from '#platform/io/node/mod.ts';
 import { createMetrics } from '#platform/metrics/mod.ts';
 import { claimFolder } from './claim-folder.ts';
+import { createFrontStarter } from './front-starter.ts';
 import { explainDamage } from './damaged-state.ts';
 import { observeProcess } from './process-metrics.ts';
 import { requireKnownFormat } from './state-format.ts';
@@ -25,6 +26,7 @@ import { untilToldToStop } from './stop-signals.ts';
 export async function runServerProcess(
   options: ServerProcessOptions,
   version: string,
+  selfCommand: readonly string[],
 ): Promise<ExitCode> {
   const stop = untilToldToStop();
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info');
@@ -37,6 +39,9 @@ export async function runServerProcess(
     {
       disk,
       ...(options.auditRetainBytesMax === 0 ? {} : { auditDisk: disk.within('audit') }),
+      ...(options.apiFronts === 0
+        ? {}
+        : { apiFronts: createFrontStarter(selfCommand, options.apiFronts) }),
       metrics,
       clock: createNodeClock(),
       timers: createNodeTimers(),

@@ -160,8 +160,12 @@ class DiskAuditLog implements AuditLog {
     this.#wake(gatherMs);
   }
 
-  omit(): void {
-    this.#omitted += 1;
+  omit(count = 1): void {
+    this.#omitted += count;
+  }
+
+  declare(why: string): void {
+    if (!this.#isClosed) this.#put('gap', why);
   }
 
   state(): AuditState {

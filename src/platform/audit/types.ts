@@ -85,8 +85,10 @@ export interface AuditLog {
   record(event: AuditEvent): void;
   /** Events that somebody else let go: they become part of the next gap. */
   lose(count: number, why: string): void;
-  /** Counts what policy leaves out. */
-  omit(): void;
+  /** Counts what policy leaves out; one where no count is given. */
+  omit(count?: number): void;
+  /** Says in the chain that something may be missing which nobody could count. */
+  declare(why: string): void;
   state(): AuditState;
   /** Writes what waits, marks the end and closes the file. */
   close(): Promise<void>;

@@ -109,6 +109,6 @@ function faultOf(
 function declaredBy(text: string, name: string, line: number): readonly string[] {
   const { mark, message, lostEvents, timestamp } = JSON.parse(text) as Record<string, unknown>;
   if (mark !== 'gap' && mark !== 'damage') return [];
-  const lost = mark === 'gap' ? `${String(lostEvents)} ` : '';
+  const lost = typeof lostEvents === 'number' ? `${lostEvents} ` : '';
   return [`${name}:${line} at ${String(timestamp)}: ${lost}${String(message)}`];
 }

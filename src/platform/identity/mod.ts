@@ -13,6 +13,7 @@ export {
   type NodeIdentity,
   readCertificateRequest,
 } from './node-identity.ts';
+export { followRevocations, type Revocations } from './revocations.ts';
 export { keepRenewed, type RenewedIdentity } from './renewal.ts';
 export { authorityPinOf, parseJoinToken } from './token-text.ts';
 export {

@@ -17,21 +17,20 @@
 import { assert, isJsonObject, SelvageError, textOf, utf8 } from '#base/mod.ts';
 import { StatusError } from '#platform/api/mod.ts';
 import { type Clock, type Keys, timestampOf } from '#platform/io/mod.ts';
-import type { Change, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
+import type { Change, Store, StoreView } from '#platform/store/mod.ts';
 import type { CertificateAuthority } from './authority.ts';
-import { keyIdOf, keyIdOfSerial, publicKeyHashOf } from './key-id.ts';
+import { publicKeyHashOf } from './key-id.ts';
 import {
   nodeCertificateLifeMsMax,
-  nodeIdentityResource,
   nodeKey,
   type NodeRecord,
   nodeRecordKey,
   nodeRecordOf,
   putNodeRecord,
-  refusedKeysOf,
   revokedText,
 } from './node-records.ts';
 import { createRequestRate } from './request-rate.ts';
+import { followRevocations, type Revocations } from './revocations.ts';
 import { createWorkGate } from './work-gate.ts';
 
 const reasonLengthMax = 1_024;
@@ -60,7 +59,7 @@ export interface Revocation {
   readonly reason: string;
 }
 
-export interface NodeCertificates {
+export interface NodeCertificates extends Revocations {
   /**
    * A new certificate for the key that joined. Throws StatusError: 401 for a node or
    * key that is not known or is revoked, 422 for what is no request, 429 for too many.
@@ -76,11 +75,6 @@ export interface NodeCertificates {
    * it changes nothing. Throws StatusError: 404 for a node that never joined.
    */
   revoke(options: { readonly nodeName: string; readonly reason?: string }): Promise<Revocation>;
-  /** Of any certificate, by its serial number in lower-case hexadecimal. */
-  isRevoked(serialNumber: string): boolean;
-  /** Called after each change of what `isRevoked` answers. */
-  onRevoked(listener: () => void): void;
-  close(): void;
 }
 
 class StoredNodeCertificates implements NodeCertificates {
@@ -88,47 +82,25 @@ class StoredNodeCertificates implements NodeCertificates {
   readonly #gate = createWorkGate();
   readonly #askedBy = createRequestRate(askedAtOnceMax, askedPerSecond);
   readonly #renewedFor = createRequestRate(renewedAtOnceMax, renewedPerSecond);
-  readonly #refusedOf = new Map<string, readonly string[]>();
-  readonly #listeners: (() => void)[] = [];
-  readonly #watch: { close(): void };
-  #refusedKeyIds: ReadonlySet<string> = new Set();
+  readonly #revocations: Revocations;
 
   constructor(dependencies: NodeCertificatesDependencies) {
     this.#dependencies = dependencies;
     const { store, lifeMs } = dependencies;
     assert(lifeMs > 0 && lifeMs <= nodeCertificateLifeMsMax, 'a life that records outlast');
-    for (const object of store.list(nodeIdentityResource)) this.#take(object);
-    this.#refusedKeyIds = new Set([...this.#refusedOf.values()].flat());
-    this.#watch = store.watch(store.revision, (batch) => {
-      let changed = false;
-      for (const { type, object } of batch.events) {
-        if (object.key.resource !== nodeIdentityResource) continue;
-        changed = true;
-        if (type === 'delete') this.#refusedOf.delete(object.key.name);
-        else this.#take(object);
-      }
-      if (!changed) return;
-      this.#refusedKeyIds = new Set([...this.#refusedOf.values()].flat());
-      for (const listener of this.#listeners) listener();
-    });
-  }
-
-  #take(object: StoredObject): void {
-    const ids = refusedKeysOf(nodeRecordOf(object)).map(keyIdOf);
-    if (ids.length === 0) this.#refusedOf.delete(object.key.name);
-    else this.#refusedOf.set(object.key.name, ids);
+    this.#revocations = followRevocations(store);
   }
 
   isRevoked(serialNumber: string): boolean {
-    return this.#refusedKeyIds.has(keyIdOfSerial(serialNumber));
+    return this.#revocations.isRevoked(serialNumber);
   }
 
   onRevoked(listener: () => void): void {
-    this.#listeners.push(listener);
+    this.#revocations.onRevoked(listener);
   }
 
   close(): void {
-    this.#watch.close();
+    this.#revocations.close();
   }
 
   async renew(options: {

@@ -69,6 +69,8 @@ export interface HttpServer {
       readonly address: Address;
       readonly tls: ServerTls;
       readonly connectionsMax: number;
+      /** Other processes that say the same may listen there too; each connection reaches one. */
+      readonly isShared?: boolean;
     },
     handler: HttpHandler,
   ): Promise<Listener>;

@@ -28,7 +28,7 @@ import {
 } from './limits.ts';
 import type { RequestNote } from './request-note.ts';
 
-export type AuditSink = Pick<AuditLog, 'record' | 'omit' | 'state'>;
+export type AuditSink = Pick<AuditLog, 'record' | 'omit'>;
 
 export interface AnsweredRequest {
   readonly requestId: string;

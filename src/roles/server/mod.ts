@@ -1,3 +1,4 @@
+export type { AuditSink } from './audit.ts';
 export type { NodeLiveness, VersionInfo } from './dependencies.ts';
 export type {
   PodLogFailure,
@@ -6,4 +7,9 @@ export type {
   PodLogSource,
   PodLogStream,
 } from './pod-logs.ts';
-export { createServer, type Server, type ServerDependencies } from './server.ts';
+export {
+  createFrontServer,
+  type FrontServer,
+  type FrontServerDependencies,
+} from './front-server.ts';
+export { createServer, type ObservedRow, type Server, type ServerDependencies } from './server.ts';

@@ -74,6 +74,22 @@ export function createRoutes(parts: ServerParts, sources: RouteSources): RouteTa
   return table;
 }
 
+const readSubresources = [undefined, 'status', 'approval', 'scale'];
+
+/** The rows that read stored objects, which a copy of the stores is enough for. */
+export function readRows(parts: ServerParts): readonly RouteRow[] {
+  const budget: WatchBudget = { open: 0 };
+  return parts.registry.definitions
+    .filter(({ storage }) => storage === 'main' || storage === 'events')
+    .flatMap((definition) => kindRows(parts, definition, budget))
+    .filter(
+      ({ method, subject }) =>
+        method === 'GET' &&
+        subject.type === 'resource' &&
+        readSubresources.includes(subject.subresource),
+    );
+}
+
 function fixedRows(parts: ServerParts, sources: RouteSources): readonly RouteRow[] {
   return [
     ...descriptionRows(parts, sources.version),

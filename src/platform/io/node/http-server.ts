@@ -304,7 +304,7 @@ function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
 /** Real HTTPS. What a handler throws goes to `logger`, and to the client only as a 500. */
 export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer {
   return {
-    listen: ({ address, tls, connectionsMax }, handler) => {
+    listen: ({ address, tls, connectionsMax, isShared = false }, handler) => {
       checkCredentials(tls.credentials);
       const front = new Front(tls, handler, logger);
       const server = createServer({
@@ -353,7 +353,7 @@ export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer 
           if (!response.headersSent) response.writeContinue();
         });
       });
-      return listenOn(server, address, connectionsMax);
+      return listenOn(server, address, connectionsMax, { isShared });
     },
   };
 }

@@ -8,7 +8,7 @@ export { createNodeHttpClient } from './http-client.ts';
 export { createNodeHttpServer } from './http-server-on-demand.ts';
 export { createNodeKeys } from './keys.ts';
 export { createNodeNet } from './net.ts';
-export { createNodePlainNet } from './plain-net.ts';
+export { createNodePlainNet, SocketConnection } from './plain-net.ts';
 export { createNodeProbeNet } from './probe-net.ts';
 export { createNodeRandom } from './random.ts';
 export { createNodeRequesterKeys } from './requester-keys.ts';

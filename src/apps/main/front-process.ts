@@ -1,0 +1,48 @@
+/** Composition root of a front of the API: a process that the server has started. */
+import { fstatSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { runApiFront } from '#apps/assembly/mod.ts';
+import { CommandFailure, type ExitCode, exitCodes } from '#apps/cli/mod.ts';
+import {
+  createNodeClock,
+  createNodeHttpServer,
+  createNodeRandom,
+  createNodeTimers,
+  createStreamLogger,
+} from '#platform/io/node/mod.ts';
+import { frontDescriptor } from './front-starter.ts';
+import { socketConnection } from './socket-connection.ts';
+
+/** Serves until its server ends it, or is gone itself. */
+export async function runFrontProcess(): Promise<ExitCode> {
+  if (!hasServer()) {
+    throw new CommandFailure(
+      "api-front is started by 'selvage server --api-fronts COUNT' and by nobody else.",
+      exitCodes.usage,
+    );
+  }
+  // Ctrl-C of a terminal reaches all of its processes: this one ends when its server does.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  const logger = createStreamLogger((line) => void process.stdout.write(line), 'info').with({
+    role: 'api-front',
+  });
+  const socket = new Socket({ fd: frontDescriptor, readable: true, writable: true });
+  const why = await runApiFront({
+    connection: socketConnection(socket),
+    clock: createNodeClock(),
+    timers: createNodeTimers(),
+    random: createNodeRandom(),
+    httpServer: createNodeHttpServer(logger),
+    logger,
+  });
+  logger.log('info', 'a front of the API ends', { why });
+  return exitCodes.ok;
+}
+
+function hasServer(): boolean {
+  try {
+    return fstatSync(frontDescriptor).isSocket();
+  } catch {
+    return false;
+  }
+}
