@@ -3,7 +3,7 @@
  * reports from agents, against Debian's etcd over TLS through its JSON gateway
  * with its fsync on: ours and the peer in turn, the same load generator outside
  * both. `npm run bench -- store [--rounds 5] [--seconds 3] [--only TEXT]
- * [--server-flags 'FLAGS OF NODE FOR OURS']`
+ * [--server-flags='FLAGS OF NODE FOR OURS'] [--server-options='--api-fronts 1']`
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -219,12 +219,14 @@ async function withServers<Result>(
   wrapper: (system: System) => readonly string[],
   body: (servers: Servers) => Promise<Result>,
   nodeFlags: readonly string[] = [],
+  serverOptions: readonly string[] = [],
 ): Promise<Result> {
   const started: Started[] = [];
   try {
     const selvage = await startSelvage(join(folder, 'selvage'), apiPort, {
       wrapper: wrapper('selvage'),
       nodeFlags,
+      serverOptions,
     });
     started.push(selvage);
     const etcd = await startEtcd(join(folder, 'etcd'), etcdPort, wrapper('etcd'));
@@ -356,13 +358,15 @@ export const benchmark: Benchmark = async (commandLine) => {
       seconds: { type: 'string', default: '3' },
       only: { type: 'string', default: '' },
       'server-flags': { type: 'string', default: '' },
+      'server-options': { type: 'string', default: '' },
     },
   });
   const rounds = Number(values.rounds);
   const timing: Timing = { measureMs: Number(values.seconds) * 1000 };
   const etcd = requireEtcd();
   const serverFlags = values['server-flags'].split(' ').filter((flag) => flag !== '');
-  const facts = { ...environmentFacts(), etcd, serverFlags };
+  const serverOptions = values['server-options'].split(' ').filter((word) => word !== '');
+  const facts = { ...environmentFacts(), etcd, serverFlags, serverOptions };
   console.log(JSON.stringify(facts));
   const pairs = scenarioPairs().filter(([first]) => first?.name.startsWith(values.only) === true);
 
@@ -392,6 +396,7 @@ export const benchmark: Benchmark = async (commandLine) => {
         }
       },
       serverFlags,
+      serverOptions,
     );
     // After every round: an interrupted run has measured something too.
     keep({});

@@ -94,7 +94,19 @@ export async function readInput<Input>(): Promise<Input> {
   return JSON.parse(text) as Input;
 }
 
+/** Of a process and of those that it has started and that run. */
 export function costOf(pid: number): Cost {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  const all = [pid, ...(children === '' ? [] : children.split(' ').map(Number))].map(costOfOne);
+  const sum = (name: keyof Cost): number => all.reduce((total, cost) => total + cost[name], 0);
+  return {
+    cpuMs: sum('cpuMs'),
+    writtenBytes: sum('writtenBytes'),
+    storageBytes: sum('storageBytes'),
+  };
+}
+
+function costOfOne(pid: number): Cost {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ');

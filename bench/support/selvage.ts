@@ -41,7 +41,12 @@ export function runSelvage(words: readonly string[]): void {
 export async function startSelvage(
   folder: string,
   port: number,
-  options: { readonly wrapper?: readonly string[]; readonly nodeFlags?: readonly string[] } = {},
+  options: {
+    readonly wrapper?: readonly string[];
+    readonly nodeFlags?: readonly string[];
+    /** More words for `selvage server`. */
+    readonly serverOptions?: readonly string[];
+  } = {},
 ): Promise<RunningSelvage> {
   mkdirSync(folder, { recursive: true });
   const started = startProcess(
@@ -58,6 +63,7 @@ export async function startSelvage(
       `127.0.0.1:${port}`,
       '--link',
       `127.0.0.1:${port + 1}`,
+      ...(options.serverOptions ?? []),
     ],
     join(folder, 'server.log'),
   );

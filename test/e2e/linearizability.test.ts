@@ -1,12 +1,13 @@
-// Concurrent clients against a real server that is killed and started again: the
-// history of every object is linearizable, and what was acknowledged stays.
+// Concurrent clients against a real server that is killed and started again, and against
+// one whose fronts are: the history of every object is linearizable, and what was
+// acknowledged stays.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parse } from 'yaml';
 import { projectFolder } from './helpers/fleet.ts';
@@ -15,20 +16,26 @@ import { type Operation, violationsOf } from './helpers/history.ts';
 const clients = 8;
 const watchers = 2;
 const keys = ['a', 'b', 'c'];
-const kills = 4;
-const betweenKillsMs = 1_500;
 const apiPort = 19_000 + (process.pid % 400) * 2;
-const folder = mkdtempSync(join(tmpdir(), 'selvage-linear-'));
+let folder = '';
 const path = '/api/v1/namespaces/default/configmaps';
 
 let server: ChildProcess | undefined;
 
-after(() => {
-  server?.kill('SIGKILL');
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'selvage-linear-'));
+});
+
+afterEach(async () => {
+  if (server?.exitCode === null && server.signalCode === null) {
+    const ended = new Promise((resolve) => server?.once('close', resolve));
+    server.kill('SIGKILL');
+    await ended;
+  }
   rmSync(folder, { recursive: true, force: true });
 });
 
-function startServer(): ChildProcess {
+function startServer(more: readonly string[] = []): ChildProcess {
   return spawn(
     join(projectFolder, 'selvage'),
     [
@@ -36,6 +43,7 @@ function startServer(): ChildProcess {
       ...['--state', folder],
       ...['--api', `127.0.0.1:${apiPort}`],
       ...['--link', `127.0.0.1:${apiPort + 1}`],
+      ...more,
     ],
     { stdio: 'ignore' },
   );
@@ -254,8 +262,16 @@ test('the checker tells a good history from bad ones', () => {
   for (const [name, history] of bad) assert.notDeepEqual(violationsOf(history), [], name);
 });
 
-test('histories over a server that is killed again and again are linearizable', async () => {
-  server = startServer();
+interface Kills {
+  readonly server: readonly string[];
+  readonly count: number;
+  readonly everyMs: number;
+  kill(access: Access): Promise<void>;
+}
+
+/** Runs clients and watchers over the kills and checks what they saw. */
+async function checkHistories(kills: Kills): Promise<readonly Watched[]> {
+  server = startServer(kills.server);
   for (let attempt = 0; !existsSync(join(folder, 'kubeconfig')); attempt += 1) {
     assert.ok(attempt < 200, 'the server writes its kubeconfig');
     await wait(50);
@@ -299,15 +315,11 @@ test('histories over a server that is killed again and again are linearizable', 
     connections: 0,
   }));
   const watching = watched.map((one) => runWatcher(begun, one, () => isWatchingOver));
-  for (let kill = 0; kill < kills; kill += 1) {
-    await wait(betweenKillsMs);
-    const ended = new Promise((resolve) => server?.once('close', resolve));
-    server.kill('SIGKILL');
-    await ended;
-    server = startServer();
-    await untilReady(access);
+  for (let kill = 0; kill < kills.count; kill += 1) {
+    await wait(kills.everyMs);
+    await kills.kill(access);
   }
-  await wait(betweenKillsMs);
+  await wait(kills.everyMs);
   isOver = true;
   await Promise.all(running);
   for (const key of keys) {
@@ -338,7 +350,7 @@ test('histories over a server that is killed again and again are linearizable', 
     )
     .map(({ revision = 0 }) => revision);
   for (const { revisions, gaps, connections } of watched) {
-    assert.ok(connections > kills, 'a watch was begun again after every kill');
+    assert.ok(connections > 3, 'a watch was begun again and again');
     const risen = revisions.filter(
       (revision, at) => at === 0 || revision > (revisions[at - 1] ?? 0),
     );
@@ -358,4 +370,47 @@ test('histories over a server that is killed again and again are linearizable', 
   assert.ok(count('ok') > 1_000, `${count('ok')} operations were answered`);
   assert.ok(count('refused') > 0, 'clients got in each other’s way');
   assert.ok(count('unknown') > 0, 'kills hit writes under way');
+  return watched;
+}
+
+test('histories over a server that is killed again and again are linearizable', async () => {
+  await checkHistories({
+    ...{ server: [], count: 4, everyMs: 1_200 },
+    async kill(access) {
+      const ended = new Promise((resolve) => server?.once('close', resolve));
+      server?.kill('SIGKILL');
+      await ended;
+      server = startServer();
+      await untilReady(access);
+    },
+  });
+});
+
+/** Processes that the server has started, oldest first. */
+function frontsOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
+
+test('histories over two fronts that are killed in turn are linearizable, and no watch has a gap', async () => {
+  const killed: number[] = [];
+  const watched = await checkHistories({
+    ...{ server: ['--api-fronts', '2'], count: 5, everyMs: 700 },
+    async kill(access) {
+      const pid = server?.pid ?? 0;
+      for (let attempt = 0; frontsOf(pid).length < 2; attempt += 1) {
+        assert.ok(attempt < 400, 'a front that died is started again');
+        await wait(50);
+      }
+      const victim = frontsOf(pid)[killed.length % 2] ?? 0;
+      killed.push(victim);
+      process.kill(victim, 'SIGKILL');
+      await untilReady(access);
+    },
+  });
+  assert.equal(new Set(killed).size, 5);
+  assert.deepEqual(
+    watched.map(({ gaps }) => gaps),
+    [[], []],
+  );
 });

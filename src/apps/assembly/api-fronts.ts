@@ -152,7 +152,7 @@ class FrontSlot {
   }
 
   /** Resolves once it listens. */
-  async #serve({ connection, kill }: FrontProcess): Promise<void> {
+  async #serve(process: FrontProcess): Promise<void> {
     const { clock, timers, logger } = this.#dependencies;
     let relay: RelayOwner | undefined;
     let listening: () => void = () => undefined;
@@ -160,7 +160,7 @@ class FrontSlot {
       listening = resolve;
     });
     this.#session = await openLink(
-      { connection, clock, timers, logger },
+      { connection: process.connection, clock, timers, logger },
       {
         ...{ role: 'parent', product: 'selvage server', limits: relayLinkLimits },
         onOpen: (session) => {
@@ -170,7 +170,7 @@ class FrontSlot {
             onAsk: (question) => this.#reply(question as FrontQuestion),
             onTell: (news) => this.#take(news as FrontNews, listening),
           });
-          session.onClose(kill);
+          session.onClose(() => process.kill());
         },
         onStream: (method, parameters, stream) => {
           if (method === feedMethod) void this.#feed(parameters['store'], stream);

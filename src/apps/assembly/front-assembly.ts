@@ -50,18 +50,20 @@ const tellWithinMs = 50;
 /** Serves until the link to the owner ends; resolves with why. Rejects where it cannot listen. */
 export async function runApiFront(ports: FrontPorts): Promise<string> {
   const { connection, clock, timers, random, logger } = ports;
-  let relay: RelayFront | undefined;
+  const opened: { relay?: RelayFront } = {};
   const session = await openLink(
     { connection, clock, timers, logger },
     {
       ...{ role: 'child', product: 'selvage api front', limits: relayLinkLimits },
-      onStream: (...opened) => assert(relay?.takeStream(...opened), 'an owner opens answers'),
+      onStream: (...stream) =>
+        assert(opened.relay?.takeStream(...stream), 'an owner opens answers'),
     },
   );
   const ended = new Promise<string>((resolve) => {
     session.onClose((failure) => resolve(failure?.message ?? 'it was closed'));
   });
-  relay = createRelayFront(session);
+  const relay = createRelayFront(session);
+  opened.relay = relay;
   const ask = async (question: FrontQuestion): Promise<unknown> => await relay.ask(question);
   const settings = (await ask({ type: 'settings' })) as FrontSettings;
   const store = copyFrom(session, 'main');

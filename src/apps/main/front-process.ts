@@ -1,6 +1,4 @@
 /** Composition root of a front of the API: a process that the server has started. */
-import { fstatSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { runApiFront } from '#apps/assembly/mod.ts';
 import { CommandFailure, type ExitCode, exitCodes } from '#apps/cli/mod.ts';
 import {
@@ -9,13 +7,13 @@ import {
   createNodeRandom,
   createNodeTimers,
   createStreamLogger,
+  inheritedConnection,
 } from '#platform/io/node/mod.ts';
-import { frontDescriptor } from './front-starter.ts';
-import { socketConnection } from './socket-connection.ts';
 
 /** Serves until its server ends it, or is gone itself. */
 export async function runFrontProcess(): Promise<ExitCode> {
-  if (!hasServer()) {
+  const connection = inheritedConnection();
+  if (connection === undefined) {
     throw new CommandFailure(
       "api-front is started by 'selvage server --api-fronts COUNT' and by nobody else.",
       exitCodes.usage,
@@ -26,9 +24,8 @@ export async function runFrontProcess(): Promise<ExitCode> {
   const logger = createStreamLogger((line) => void process.stdout.write(line), 'info').with({
     role: 'api-front',
   });
-  const socket = new Socket({ fd: frontDescriptor, readable: true, writable: true });
   const why = await runApiFront({
-    connection: socketConnection(socket),
+    connection,
     clock: createNodeClock(),
     timers: createNodeTimers(),
     random: createNodeRandom(),
@@ -37,12 +34,4 @@ export async function runFrontProcess(): Promise<ExitCode> {
   });
   logger.log('info', 'a front of the API ends', { why });
   return exitCodes.ok;
-}
-
-function hasServer(): boolean {
-  try {
-    return fstatSync(frontDescriptor).isSocket();
-  } catch {
-    return false;
-  }
 }

@@ -1,8 +1,8 @@
 /** Composition root of the server: real ports, the assembled roles, a kubeconfig. */
 import { arch } from 'node:os';
-import { type AssembledServer, assembleServer } from '#apps/assembly/mod.ts';
+import { type AssembledServer, assembleServer, type FrontStarter } from '#apps/assembly/mod.ts';
 import { type ExitCode, exitCodes, type ServerProcessOptions } from '#apps/cli/mod.ts';
-import { utf8 } from '#base/mod.ts';
+import { assert, utf8 } from '#base/mod.ts';
 import type { Disk } from '#platform/io/mod.ts';
 import {
   createNodeClock,
@@ -13,10 +13,10 @@ import {
   createNodeRandom,
   createNodeTimers,
   createStreamLogger,
+  startPairedProcess,
 } from '#platform/io/node/mod.ts';
 import { createMetrics } from '#platform/metrics/mod.ts';
 import { claimFolder } from './claim-folder.ts';
-import { createFrontStarter } from './front-starter.ts';
 import { explainDamage } from './damaged-state.ts';
 import { observeProcess } from './process-metrics.ts';
 import { requireKnownFormat } from './state-format.ts';
@@ -41,7 +41,7 @@ export async function runServerProcess(
       ...(options.auditRetainBytesMax === 0 ? {} : { auditDisk: disk.within('audit') }),
       ...(options.apiFronts === 0
         ? {}
-        : { apiFronts: createFrontStarter(selfCommand, options.apiFronts) }),
+        : { apiFronts: frontStarter(selfCommand, options.apiFronts) }),
       metrics,
       clock: createNodeClock(),
       timers: createNodeTimers(),
@@ -86,6 +86,12 @@ export async function runServerProcess(
 
 function isUnspecified(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
+}
+
+/** A front is this program again. */
+function frontStarter([program, ...words]: readonly string[], count: number): FrontStarter {
+  assert(program !== undefined, 'a command names a program');
+  return { count, start: () => startPairedProcess(program, [...words, 'api-front']) };
 }
 
 /** The administrator's access, made once and kept while the address is the same. */

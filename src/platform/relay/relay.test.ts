@@ -53,16 +53,17 @@ async function relayed(handler: HttpHandler): Promise<Relayed> {
       onStream: (...opened) => assert.ok(owner?.takeStream(...opened)),
     },
   );
-  let front: RelayFront | undefined;
+  const made: { front?: RelayFront } = {};
   const session = await openLink(
     { ...link, connection: far },
     {
       ...{ role: 'child', product: 'front', limits },
-      onStream: (...opened) => assert.ok(front?.takeStream(...opened)),
+      onStream: (...opened) => assert.ok(made.front?.takeStream(...opened)),
     },
   );
   await ownerLink;
-  front = createRelayFront(session);
+  const front = createRelayFront(session);
+  made.front = front;
   return { front, session, told };
 }
 
@@ -99,8 +100,9 @@ function requestOf(given: Partial<HttpRequest>): HttpRequest {
 test('the owner sees who asks, from where and for what, as the front has seen it', async () => {
   const seen: unknown[] = [];
   const { front, session } = await relayed(async (request) => {
-    const { body, onAbort, ...rest } = request;
-    seen.push({ ...rest, headers: { ...rest.headers }, body: textOf(await readBody(body, 1e6)) });
+    const { method, path, query, headers, peer: asker, remoteAddress } = request;
+    const body = textOf(await readBody(request.body, 1e6));
+    seen.push({ method, path, query, headers: { ...headers }, peer: asker, remoteAddress, body });
     return { status: 201, headers: { 'x-made': 'yes' }, body: 'made: é' };
   });
   const peer = {
@@ -158,26 +160,25 @@ test('questions are answered, news are taken, and both end with the relay', asyn
 
 test('a stream ends at the owner when its client is gone, and waits for a slow one', async () => {
   let sink: ByteSink | undefined;
-  let isClosed = false;
+  const owner = { isClosed: false };
   const { front, session } = await relayed(async () => ({
     ...{ status: 200, headers: {} },
     body: (given) => {
       sink = given;
-      given.onClose(() => (isClosed = true));
+      given.onClose(() => (owner.isClosed = true));
     },
   }));
   const answer = await front.handler(requestOf({}));
   let leave = (): void => {};
   let drain = (): void => {};
-  let takenBytes = 0;
-  let heldBytes = 0;
+  const client = { takenBytes: 0, heldBytes: 0 };
   assert.ok(typeof answer.body === 'function');
   answer.body({
     write(bytes) {
-      takenBytes += bytes.length;
-      heldBytes += bytes.length;
+      client.takenBytes += bytes.length;
+      client.heldBytes += bytes.length;
     },
-    bufferedBytes: () => heldBytes,
+    bufferedBytes: () => client.heldBytes,
     onDrain: (listener) => (drain = listener),
     onClose: (listener) => (leave = listener),
     end() {},
@@ -186,15 +187,18 @@ test('a stream ends at the owner when its client is gone, and waits for a slow o
   const allBytes = 8 * 1024 * 1024;
   for (let sent = 0; sent < allBytes; sent += 65_536) sink?.write(new Uint8Array(65_536));
   await sleep(timers, 50);
-  assert.ok(takenBytes < allBytes / 2, `${takenBytes} were read for a client that takes none`);
+  assert.ok(
+    client.takenBytes < allBytes / 2,
+    `${client.takenBytes} were read for a client that takes none`,
+  );
   assert.ok((sink?.bufferedBytes() ?? 0) > allBytes / 4);
-  while (takenBytes < allBytes) {
-    heldBytes = 0;
+  while (client.takenBytes < allBytes) {
+    client.heldBytes = 0;
     drain();
     await sleep(timers, 1);
   }
   leave();
-  while (!isClosed) await sleep(timers, 1);
+  while (!owner.isClosed) await sleep(timers, 1);
   session.close({ code: 'DONE', message: '' });
 });
 

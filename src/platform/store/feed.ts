@@ -41,12 +41,11 @@ export function openFeed(store: OwnedStore): StoreFeed {
   const begins = store.head();
   const objects = store.everything();
   let waiting: CommittedBatch[] = [];
-  let isBehind = false;
-  let isClosed = false;
+  const state = { isBehind: false, isClosed: false };
   let wake = (): void => undefined;
   const watch = store.watch(begins.sequence, (batch) => {
     if (waiting.length >= waitingTransactionsMax) {
-      isBehind = true;
+      state.isBehind = true;
       waiting = [];
       watch.close();
     } else waiting.push(batch);
@@ -68,8 +67,8 @@ export function openFeed(store: OwnedStore): StoreFeed {
     writer.text(begins.incarnation);
     yield writer.written().slice();
     const records = new Writer();
-    while (!isClosed) {
-      if (isBehind) throw new FeedBehindError();
+    while (!state.isClosed) {
+      if (state.isBehind) throw new FeedBehindError();
       const batches = waiting;
       waiting = [];
       let at = 0;
@@ -85,7 +84,7 @@ export function openFeed(store: OwnedStore): StoreFeed {
         }
         yield writer.written().slice();
       }
-      if (waiting.length > 0 || isBehind || isClosed) continue;
+      if (waiting.length > 0 || state.isBehind || state.isClosed) continue;
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -96,7 +95,7 @@ export function openFeed(store: OwnedStore): StoreFeed {
   return {
     messages,
     close() {
-      isClosed = true;
+      state.isClosed = true;
       watch.close();
       wake();
     },

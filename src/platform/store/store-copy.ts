@@ -41,7 +41,7 @@ export function createStoreCopy(
 class FedCopy implements StoreCopy {
   readonly #indexes: Indexes;
   readonly #state: StoreState;
-  readonly #waiting: { readonly revision: number; readonly done: () => void }[] = [];
+  #waiting: { readonly revision: number; readonly done: () => void }[] = [];
   #begun: { incarnation: string; chainHash: string } | undefined;
 
   constructor(indexes: Readonly<Record<string, IndexFunction>>, bounds: HistoryBounds) {
@@ -98,14 +98,13 @@ class FedCopy implements StoreCopy {
     });
   }
 
+  /** In the order in which they began to wait. */
   #tellReached(): void {
     const { revision } = this.#state;
-    for (let at = this.#waiting.length - 1; at >= 0; at -= 1) {
-      const waiting = this.#waiting[at];
-      if (waiting === undefined || waiting.revision > revision) continue;
-      this.#waiting.splice(at, 1);
-      waiting.done();
-    }
+    const reached = this.#waiting.filter((waiting) => waiting.revision <= revision);
+    if (reached.length === 0) return;
+    this.#waiting = this.#waiting.filter((waiting) => waiting.revision > revision);
+    for (const { done } of reached) done();
   }
 
   get incarnation(): string {

@@ -27,7 +27,7 @@ import {
   createNodeTimers,
 } from '#platform/io/node/mod.ts';
 import { createMetrics } from '#platform/metrics/mod.ts';
-import { openStore, type Store, type StoreOptions } from '#platform/store/mod.ts';
+import { openStore, type OwnedStore, type StoreOptions } from '#platform/store/mod.ts';
 import type { Admitter } from './admission/types.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
@@ -75,7 +75,8 @@ export interface OpenedLog {
 
 export interface TestServer {
   readonly server: Server;
-  readonly store: Store;
+  readonly store: OwnedStore;
+  readonly eventStore: OwnedStore;
   readonly images: TaggedImages;
   readonly logs: OpenedLog[];
   /** What nodes answer when they are asked what they use, and who was asked. */
@@ -173,6 +174,7 @@ export async function withServer(
     await run({
       server,
       store,
+      eventStore,
       images,
       logs,
       usage,
@@ -259,8 +261,9 @@ async function* chunksOf(bytes: Uint8Array | undefined): AsyncGenerator<Uint8Arr
   }
 }
 
-async function call(
-  server: Server,
+/** Asks a handler, and reads its answer to the end. */
+export async function call(
+  server: Pick<Server, 'handler'>,
   method: string,
   target: string,
   options: CallOptions,
@@ -298,7 +301,11 @@ function collect(body: (sink: ByteSink) => void): Promise<string> {
   });
 }
 
-async function watch(server: Server, target: string, options: CallOptions): Promise<TestWatch> {
+export async function watch(
+  server: Pick<Server, 'handler'>,
+  target: string,
+  options: CallOptions,
+): Promise<TestWatch> {
   let abort = (): void => {};
   const response = await server.handler(
     request('GET', target, options, (listener) => {
