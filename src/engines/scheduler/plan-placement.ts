@@ -17,14 +17,8 @@
  * 2. Every placement passes every filter.
  * 3. Room that is being made for a pod is not given to one of less priority.
  */
-import { preferenceFor } from './affinity.ts';
-import { hasRoom, standingReason, roomReasons, tolerates, type Room } from './filters.ts';
-import {
-  createNeighbours,
-  type NeighbourCheck,
-  type Neighbours,
-  type NeighbourScore,
-} from './neighbours.ts';
+import { hasRoom, standingReason, roomReasons, type Room } from './filters.ts';
+import { createNeighbours, type NeighbourCheck, type Neighbours } from './neighbours.ts';
 import {
   type Budgets,
   createBudgets,
@@ -32,35 +26,15 @@ import {
   planPreemption,
   type PreemptionCandidate,
 } from './preemption.ts';
+import { type Candidate, hashOf, type OwnerCounts, scoreOf, type Wishes } from './ranking.ts';
 import type {
   Nomination,
   Placement,
   PlacementInput,
   Plan,
   SchedulerNode,
-  SchedulerNominee,
   SchedulerPod,
 } from './types.ts';
-
-interface Candidate {
-  readonly node: SchedulerNode;
-  readonly room: Room;
-  readonly nameHash: number;
-  /** Its site with its region. */
-  readonly site: string;
-  /** Among all nodes by their names. */
-  readonly position: number;
-  /** Pods that room is being made for here. */
-  readonly promised: SchedulerNominee[];
-  /** Pods that are to end for others. */
-  readonly chosen: Set<string>;
-}
-
-/** How many pods of one owner there are, by node and by site. */
-interface OwnerCounts {
-  readonly byNode: Map<string, number>;
-  readonly bySite: Map<string, number>;
-}
 
 /** What the planning of one pod after the other goes by. */
 interface Planning {
@@ -152,13 +126,6 @@ function place(planning: Planning, input: PlacementInput, pod: SchedulerPod): Pl
   return { type: 'placed', pod, nodeName: best.node.name };
 }
 
-/** What differs from pod to pod of one shape. */
-interface Wishes {
-  readonly counts: OwnerCounts | undefined;
-  readonly check: NeighbourCheck | undefined;
-  readonly score: NeighbourScore | undefined;
-}
-
 function forgetPromise({ byName }: Planning, { uid, nominatedNode = '' }: SchedulerPod): void {
   const promised = byName.get(nominatedNode)?.promised;
   const at = promised?.findIndex((nominee) => nominee.uid === uid) ?? -1;
@@ -247,81 +214,6 @@ function bestOf(
     bestScore = score;
   }
   return best;
-}
-
-/**
- * Less is better, from the first number on. Undefined where it is no better than `best`,
- * which is told as soon as one number says so.
- */
-function scoreOf(
-  candidate: Candidate,
-  pod: SchedulerPod,
-  wishes: Wishes,
-  onNode: number,
-  podHash: number,
-  best: readonly number[],
-): readonly number[] | undefined {
-  const score: number[] = [];
-  let isAhead = best.length === 0;
-  for (let rank = 0; rank < ranksCount; rank += 1) {
-    const value = rankOf(rank, candidate, pod, wishes, onNode, podHash);
-    if (!isAhead) {
-      const other = best[rank] ?? 0;
-      if (value > other) return undefined;
-      isAhead = value < other;
-    }
-    score.push(value);
-  }
-  return isAhead ? score : undefined;
-}
-
-/** As at the top of this file; the name of the node is its place in the list, which is sorted. */
-const ranksCount = 9;
-
-function rankOf(
-  rank: number,
-  { node, room, nameHash, site, position }: Candidate,
-  pod: SchedulerPod,
-  { counts, score }: Wishes,
-  onNode: number,
-  podHash: number,
-): number {
-  switch (rank) {
-    case 0:
-      return (
-        (pod.nodesPreferred === undefined ? 0 : -preferenceFor(node, pod)) +
-        (score === undefined ? 0 : score(node)[0])
-      );
-    case 1:
-      return score === undefined ? 0 : score(node)[1];
-    case 2:
-      return onNode;
-    case 3:
-      return counts?.bySite.get(site) ?? 0;
-    case 4:
-      return unwantedTaints(node, pod);
-    case 5: {
-      const { cpuMilli, memoryBytes } = node.allocatable;
-      const cpuFree = partOf(room.cpuMilli - pod.requests.cpuMilli, cpuMilli);
-      const memoryFree = partOf(room.memoryBytes - pod.requests.memoryBytes, memoryBytes);
-      // In hundredths: a small difference should not decide against the number of pods.
-      return 100 - Math.round(50 * (cpuFree + memoryFree));
-    }
-    case 6:
-      return node.allocatable.podsMax - room.pods;
-    case 7:
-      return Math.imul(nameHash ^ podHash, 0x9e3779b1) >>> 0;
-    default:
-      return position;
-  }
-}
-
-function unwantedTaints({ taints }: SchedulerNode, { tolerations }: SchedulerPod): number {
-  let unwanted = 0;
-  for (const taint of taints) {
-    if (taint.effect === 'PreferNoSchedule' && !tolerates(tolerations, taint)) unwanted += 1;
-  }
-  return unwanted;
 }
 
 function unplaced(
@@ -435,23 +327,10 @@ function forPreemption(candidate: Candidate, pod: SchedulerPod): PreemptionCandi
   return { node, room: roomFor(candidate, pod), chosen };
 }
 
-function partOf(free: number, all: number): number {
-  return all <= 0 ? 0 : Math.max(0, free / all);
-}
-
 function siteKey(node: SchedulerNode): string {
   return `${node.region}/${node.site}`;
 }
 
 function add(counts: Map<string, number>, key: string, step: number): void {
   counts.set(key, (counts.get(key) ?? 0) + step);
-}
-
-/** FNV-1a over UTF-16 code units. */
-function hashOf(text: string): number {
-  let value = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
-  }
-  return value >>> 0;
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { wheelDefinition } from '#platform/api/apiextensions/wheels.contract.ts';
+import { builtInDefinitions } from '#platform/api/mod.ts';
 import { type Answer, type TestServer, withServer } from '../harness.contract.ts';
 
 const core = '/api/v1/namespaces/default';
@@ -120,6 +122,68 @@ test('objects of any kind are counted, in a quota that exists before or after th
     assert.match(
       second.text,
       /deployments.apps \\"two\\" is forbidden: exceeded quota: objects, requested: count\/deployments.apps=1, used: count\/deployments.apps=1/,
+    );
+  }));
+
+test('claims are counted with their storage, and kinds that people declare by their names', () =>
+  withServer(async (server) => {
+    const [configMaps] = builtInDefinitions.filter(({ plural }) => plural === 'configmaps');
+    assert.ok(configMaps !== undefined);
+    const definition = { body: wheelDefinition() };
+    const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    assert.equal((await server.call('POST', path, definition)).status, 201);
+    const declared = { by: 'wheels.cars.example', isStored: true, isLeaving: false };
+    const names = { group: 'cars.example', version: 'v1', kind: 'Wheel', plural: 'wheels' };
+    const wheels = { ...configMaps, ...names, singular: 'wheel', shortNames: [], declared };
+    const second = { ...wheels, version: 'v2', declared: { ...declared, isStored: false } };
+    server.server.registry.replaceDeclared(declared.by, [wheels, second]);
+    const wheel = (version: string, name: string): Promise<Answer> =>
+      server.call('POST', `/apis/cars.example/${version}/namespaces/default/wheels`, {
+        body: { apiVersion: `cars.example/${version}`, kind: 'Wheel', metadata: { name } },
+      });
+    const claim = (name: string, storage: string): Promise<Answer> =>
+      server.call('POST', `${core}/persistentvolumeclaims`, {
+        body: {
+          apiVersion: 'v1',
+          kind: 'PersistentVolumeClaim',
+          metadata: { name },
+          spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } } },
+        },
+      });
+    assert.equal((await wheel('v1', 'before')).status, 201);
+    await makeQuota(server, 'all', {
+      hard: {
+        'count/wheels.cars.example': '2',
+        persistentvolumeclaims: '2',
+        'requests.storage': '3Gi',
+      },
+    });
+    const made = await claim('a', '2Gi');
+    assert.equal(made.status, 201, made.text);
+    assert.match(
+      (await claim('b', '2Gi')).text,
+      /requested: requests.storage=2Gi, used: requests.storage=2Gi/,
+    );
+    assert.deepEqual(
+      [(await wheel('v2', 'a')).status, (await wheel('v1', 'b')).status],
+      [201, 403],
+    );
+    assert.deepEqual(await usedOf(server, 'all'), {
+      'count/wheels.cars.example': '2',
+      persistentvolumeclaims: '1',
+      'requests.storage': '2Gi',
+    });
+    await server.call('POST', `${core}/limitranges`, {
+      body: {
+        apiVersion: 'v1',
+        kind: 'LimitRange',
+        metadata: { name: 'claims' },
+        spec: { limits: [{ type: 'PersistentVolumeClaim', min: { storage: '1Gi' } }] },
+      },
+    });
+    assert.match(
+      (await claim('small', '1Mi')).text,
+      /minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 1Mi/,
     );
   }));
 
