@@ -36,21 +36,31 @@ const generators: readonly (readonly [kind: string, words: readonly string[]])[]
     'ingress',
     ['ingress', 'front', '--rule=example.com/shop*=web:8080,tls=certificate', '--class=proxy'],
   ],
+  ['serviceaccount', ['serviceaccount', 'robot']],
+  ['role', ['role', 'reader', '--verb=get,list', '--resource=pods,pods/log']],
+  ['clusterrole', ['clusterrole', 'nodes', '--verb=get', '--resource=nodes']],
+  ['rolebinding', ['rolebinding', 'readers', '--role=reader', '--user=ann', '--group=team']],
+  ['clusterrolebinding', ['clusterrolebinding', 'nodes', '--clusterrole=nodes', '--user=ann']],
 ];
 
 /** What a person wrote, without what the server adds. */
 function written(object: Record<string, unknown>): unknown {
-  const { metadata, spec, data, type, value, preemptionPolicy, description } = object as {
-    metadata: { name: string; labels?: object };
-    spec?: Record<string, unknown>;
-    data?: object;
-    type?: string;
-    value?: number;
-    preemptionPolicy?: string;
-    description?: string;
-  };
+  const { metadata, spec, data, type, value, preemptionPolicy, description, ...access } =
+    object as {
+      metadata: { name: string; labels?: object };
+      spec?: Record<string, unknown>;
+      data?: object;
+      type?: string;
+      value?: number;
+      preemptionPolicy?: string;
+      description?: string;
+      rules?: object;
+      subjects?: object;
+      roleRef?: object;
+    };
   const { clusterIP: _one, clusterIPs: _all, selector: _selector, ...rest } = spec ?? {};
-  const top = { data, type, value, preemptionPolicy, description };
+  const { rules, subjects, roleRef } = access;
+  const top = { data, type, value, preemptionPolicy, description, rules, subjects, roleRef };
   return { name: metadata.name, spec: rest, ...top };
 }
 
