@@ -116,6 +116,8 @@ export interface ResourceDefinition {
    * `answered`: kept nowhere, what is posted comes back with an answer.
    */
   readonly storage: 'main' | 'events' | 'synthesized' | 'answered';
+  /** Of a stored kind: the one namespace whose objects are made on read all the same. */
+  readonly synthesizedNamespace?: string;
   /** Of the whole object, with apiVersion, kind, metadata, spec and status. */
   readonly schema: Schema;
   readonly columns: readonly Column[];

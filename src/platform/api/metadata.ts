@@ -3,6 +3,7 @@
  * Runs on an object that satisfies its schema, which checks the single values.
  */
 import type { FieldError, ResourceDefinition, ValidationContext } from './definition.ts';
+import { wallMsOf } from './age-text.ts';
 import {
   fieldDuplicate,
   fieldForbidden,
@@ -195,11 +196,22 @@ export function immutableMetadataErrors(previous: ObjectMeta, next: ObjectMeta):
   const errors: FieldError[] = [];
   for (const name of ['name', 'namespace', ...setByServer] as const) {
     const value = next[name];
-    if (value === undefined || value === '' || previous[name] === value) {
+    if (value === undefined || value === '' || isSame(name, previous[name], value)) {
       continue;
     }
     const how = name.startsWith('deletion') ? '; it is set by deleting the object' : '';
     errors.push(fieldInvalid(`metadata.${name}`, value, `field is immutable${how}`));
   }
   return errors;
+}
+
+/** Instants count by the second, as they are kept: typed clients send them with more places. */
+function isSame(name: string, before: unknown, value: unknown): boolean {
+  if (before === value) return true;
+  if (!name.endsWith('Timestamp') || typeof before !== 'string' || typeof value !== 'string') {
+    return false;
+  }
+  const [beforeMs, valueMs] = [wallMsOf(before), wallMsOf(value)];
+  if (beforeMs === undefined || valueMs === undefined) return false;
+  return Math.floor(beforeMs / 1_000) === Math.floor(valueMs / 1_000);
 }

@@ -9,6 +9,7 @@
 import { isJsonObject, type Json, type JsonObject, utf8 } from '#base/mod.ts';
 import {
   type ApiObject,
+  apiVersionOf,
   applySchemaDefaults,
   conforms,
   dropNullFields,
@@ -42,7 +43,7 @@ export function decodeObject(
   duplicates: readonly string[],
   fieldValidation: FieldValidation,
 ): Decoded {
-  const given = requireObject(definition, value);
+  const given = requireObject(definition, typed(definition, value));
   const isPlain = given['metadata'] !== undefined && conforms(definition.schema, given);
   const found = foundIn(definition, given, duplicates, isPlain);
   refuseStrictly(definition, found, fieldValidation);
@@ -68,6 +69,18 @@ export function decodeApplied(
   refuseStrictly(definition, found, fieldValidation);
   const named = dropNullFields(schema, pruneUnknownFields(schema, object));
   return { object: { ...named }, warnings: fieldValidation === 'Warn' ? found : [] };
+}
+
+/** The endpoint says what a body is that does not say so itself: typed clients leave it out. */
+function typed(definition: ResourceDefinition, value: Json): Json {
+  if (!isJsonObject(value)) return value;
+  const { apiVersion = '', kind = '' } = value;
+  if (apiVersion !== '' && kind !== '') return value;
+  return {
+    ...value,
+    apiVersion: apiVersion === '' ? apiVersionOf(definition) : apiVersion,
+    kind: kind === '' ? definition.kind : kind,
+  };
 }
 
 function requireObject(definition: ResourceDefinition, value: Json): JsonObject {

@@ -1,16 +1,18 @@
 /** Reading the parameters of a request's query: bounded, and refused with their name. */
 import { invalidError, StatusError } from '#platform/api/mod.ts';
 
-/** `true`, `1` and a bare name are true, as clients of the API write them. */
+/** A bare name is true, and so is every spelling of true that clients write: `1`, `True`, `t`. */
 export function flagOf(query: URLSearchParams, name: string): boolean {
   const value = query.get(name);
-  switch (value) {
-    case null:
+  if (value === null) return false;
+  switch (value.toLowerCase()) {
     case 'false':
+    case 'f':
     case '0':
       return false;
     case '':
     case 'true':
+    case 't':
     case '1':
       return true;
     default:

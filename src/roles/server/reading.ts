@@ -40,7 +40,7 @@ export function readObject(
   namespace: string,
   name: string,
 ): ServedObject {
-  if (definition.storage === 'synthesized') {
+  if (isMadeOnRead(definition, namespace)) {
     const made = synthesizedSource(definition).get(parts, namespace, name);
     if (made === undefined) throw notFoundError(definition, name);
     return serve(made);
@@ -48,6 +48,11 @@ export function readObject(
   const stored = storeOf(parts, definition).get(keyOf(definition, namespace, name));
   if (stored === undefined) throw notFoundError(definition, name);
   return parts.served.of(definition, stored);
+}
+
+function isMadeOnRead(definition: ResourceDefinition, namespace: string): boolean {
+  const { storage, synthesizedNamespace } = definition;
+  return storage === 'synthesized' || (namespace !== '' && namespace === synthesizedNamespace);
 }
 
 export interface Listing {
@@ -63,20 +68,34 @@ export function listObjects(
   namespace: string,
   selection: Selection,
 ): Listing {
-  if (definition.storage === 'synthesized') {
-    const all = synthesizedSource(definition).list(parts, namespace);
-    const made = all.filter((object) => selection.matches(object));
-    return { revision: parts.store.revision, items: made.map((object) => () => serve(object)) };
-  }
+  const made = madeObjects(parts, definition, namespace, selection);
+  if (isMadeOnRead(definition, namespace)) return { revision: parts.store.revision, items: made };
   const store = storeOf(parts, definition);
   const stored = candidates(parts, definition, namespace, selection);
   const selected = selection.isEverything
     ? stored
     : stored.filter((object) => selection.matches(parts.served.of(definition, object).object));
-  return {
-    revision: store.revision,
-    items: selected.map((object) => () => parts.served.of(definition, object)),
-  };
+  const items = selected.map((object) => () => parts.served.of(definition, object));
+  if (made.length > 0) {
+    const { synthesizedNamespace = '' } = definition;
+    const after = selected.findIndex(({ key }) => key.namespace > synthesizedNamespace);
+    items.splice(after < 0 ? items.length : after, 0, ...made);
+  }
+  return { revision: store.revision, items };
+}
+
+/** What of the selected is in no store. */
+function madeObjects(
+  parts: ServerParts,
+  definition: ResourceDefinition,
+  namespace: string,
+  selection: Selection,
+): (() => ServedObject)[] {
+  const { storage, synthesizedNamespace } = definition;
+  const hasSome = storage === 'synthesized' || synthesizedNamespace !== undefined;
+  if (!hasSome) return [];
+  const all = synthesizedSource(definition).list(parts, namespace);
+  return all.filter((object) => selection.matches(object)).map((object) => () => serve(object));
 }
 
 /** As it was at a revision that the store's history still reaches back to. Throws 410 Expired. */

@@ -169,6 +169,21 @@ test('an update with an old resourceVersion is a conflict, and what changes noth
     assert.deepEqual((await server.call('GET', `${configMaps}/a`)).json['data'], { k: 'v' });
   }));
 
+test('what a typed client read it may write back: instants with more places, no kind', () =>
+  withServer(async (server) => {
+    const { kind: _kind, apiVersion: _version, ...body } = configMap('typed');
+    const made = await server.call('POST', configMaps, { body });
+    assert.equal(made.status, 201);
+    assert.equal(made.json['kind'], 'ConfigMap');
+    const metadata = metadataOf(made.json);
+    const creationTimestamp = textAt(metadata, 'creationTimestamp').replace('Z', '.000Z');
+    const again = { ...made.json, metadata: { ...metadata, creationTimestamp }, data: { a: 'c' } };
+    assert.equal((await server.call('PUT', `${configMaps}/typed`, { body: again })).status, 200);
+    const other = { ...metadata, creationTimestamp: '2020-01-01T00:00:00Z', resourceVersion: '' };
+    const moved = { ...made.json, metadata: other };
+    assert.equal((await server.call('PUT', `${configMaps}/typed`, { body: moved })).status, 422);
+  }));
+
 test('status and scale write their own part and nothing else', () =>
   withServer(async (server) => {
     const made = await make(server, deployments, deployment('web'));
@@ -300,6 +315,24 @@ test('generated names differ, dry runs store nothing, leases are made from liven
       '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1',
     );
     assert.equal((lease.json['spec'] as JsonObject)['renewTime'], '2023-11-14T22:13:20.000000Z');
+    // Beside those of nodes there are leases that programs elect a leader by.
+    const leases = '/apis/coordination.k8s.io/v1/namespaces/default/leases';
+    const own = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: 'leader' },
+      spec: { holderIdentity: 'one', leaseDurationSeconds: 15 },
+    };
+    assert.equal((await server.call('POST', leases, { body: own })).status, 201);
+    const all = await server.call('GET', '/apis/coordination.k8s.io/v1/leases');
+    const names = (all.json['items'] as { metadata: { namespace: string; name: string } }[]).map(
+      ({ metadata }) => `${metadata.namespace}/${metadata.name}`,
+    );
+    assert.deepEqual(names, ['default/leader', 'kube-node-lease/node-1']);
+    const among = await server.call('POST', leases.replace('default', 'kube-node-lease'), {
+      body: own,
+    });
+    assert.equal(among.status, 422);
   }));
 
 test('requests are counted by what they asked for, and every answer has an id of its own', async () => {

@@ -1,6 +1,7 @@
 /**
  * Connections to ports of a pod, tunnelled through the client's: `port-forward`.
- * SPDY/3.1, either over a WebSocket (kubectl since 1.31) or by itself.
+ * SPDY/3.1, either over a WebSocket (kubectl since 1.31) or by itself; or plain channels
+ * of a WebSocket (pod-forward-channels.ts).
  *
  * Invariants:
  * 1. A connection is a pair of streams with one request id: one for its bytes, one
@@ -23,7 +24,13 @@ import { readObject } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
 import { channelOf, spdyAcceptance } from '../streaming/remote-command.ts';
 import { serveSpdy, type ByteChannel, type SpdyStream } from '../streaming/spdy-session.ts';
-import { isWebSocketRequest, openWebSocket, webSocketAcceptance } from '../streaming/websocket.ts';
+import {
+  isWebSocketRequest,
+  openWebSocket,
+  type WebSocket,
+  webSocketAcceptance,
+} from '../streaming/websocket.ts';
+import { channelProtocol, forwardChannels, portsOf } from './pod-forward-channels.ts';
 
 const messageBytesMax = 4 * 1024 * 1024;
 const protocol = 'portforward.k8s.io';
@@ -36,8 +43,8 @@ export function podForwardHandler(
   parts: ServerParts,
   definition: ResourceDefinition,
 ): RouteHandler {
-  const open = new Set<ByteChannel>();
-  return async ({ request, parameters }) => {
+  const open = new Set<OpenChannel>();
+  return async ({ request, parameters, query }) => {
     const { namespace = '', name = '' } = parameters;
     const pod = readObject(parts, definition, namespace, name).object as Pod;
     const nodeName = pod.spec.nodeName ?? '';
@@ -56,15 +63,57 @@ export function podForwardHandler(
     }
     const source = knownStreams(parts.podStreams);
     const podUid = pod.metadata.uid ?? '';
-    return forwardUpgrade(request, parts.timers, (channel) => {
+    const holdOpen = (channel: OpenChannel): void => {
       open.add(channel);
       const forgetClosing = parts.onClosing(() => channel.close());
       channel.onClose(() => {
         open.delete(channel);
         forgetClosing();
       });
+    };
+    if (wantsChannels(request)) {
+      const ports = portsOf(query);
+      return webSocketUpgrade(request, parts.timers, channelProtocol, (socket) => {
+        holdOpen({
+          onClose: (listener) => socket.onClose(listener),
+          close: () => socket.close(1001),
+        });
+        forwardChannels(source, socket, { nodeName, uid: podUid }, ports);
+      });
+    }
+    return forwardUpgrade(request, parts.timers, (channel) => {
+      holdOpen(channel);
       forward(parts.timers, source, channel, nodeName, podUid);
     });
+  };
+}
+
+/** What is ended when the server closes. */
+type OpenChannel = Pick<ByteChannel, 'close' | 'onClose'>;
+
+/** A client that offers the tunnel of kubectl gets it. */
+function wantsChannels(request: HttpRequest): boolean {
+  const offered = request.headers['sec-websocket-protocol'] ?? '';
+  return (
+    isWebSocketRequest(request) &&
+    offered.includes(channelProtocol) &&
+    !offered.includes(tunnelProtocol)
+  );
+}
+
+function webSocketUpgrade(
+  request: HttpRequest,
+  timers: Timers,
+  wanted: string,
+  onSocket: (socket: WebSocket) => void,
+): HttpResponse {
+  const { headers } = webSocketAcceptance(request, [wanted]);
+  return {
+    status: 101,
+    headers,
+    body: new Uint8Array(0),
+    upgrade: (connection: PlainConnection) =>
+      onSocket(openWebSocket(connection, { messageBytesMax, timers })),
   };
 }
 
@@ -73,18 +122,14 @@ function forwardUpgrade(
   timers: Timers,
   onChannel: (channel: ByteChannel) => void,
 ): HttpResponse {
-  const body = new Uint8Array(0);
   if (!isWebSocketRequest(request)) {
     const headers = spdyAcceptance(request, protocol);
     const upgrade = (connection: PlainConnection): void => onChannel(channelOf(connection));
-    return { status: 101, headers, body, upgrade };
+    return { status: 101, headers, body: new Uint8Array(0), upgrade };
   }
-  const { headers } = webSocketAcceptance(request, [tunnelProtocol]);
-  const upgrade = (connection: PlainConnection): void => {
-    const socket = openWebSocket(connection, { messageBytesMax, timers });
-    onChannel({ ...socket, close: () => socket.close(1000) });
-  };
-  return { status: 101, headers, body, upgrade };
+  return webSocketUpgrade(request, timers, tunnelProtocol, (socket) =>
+    onChannel({ ...socket, close: () => socket.close(1000) }),
+  );
 }
 
 interface Pair {

@@ -242,6 +242,10 @@ test('only a handshake as RFC 6455 has it is accepted, with the protocol that bo
   assert.equal(accepted.protocol, 'v5.channel.k8s.io');
   // The example of the RFC.
   assert.equal(accepted.headers['sec-websocket-accept'], 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
+  // Libraries for WebSockets name the server itself, some without minding the scheme.
+  for (const origin of ['https://api.example', 'http://api.example']) {
+    webSocketAcceptance(request({ origin, host: 'api.example' }), protocols);
+  }
   for (const wrong of [
     request({ 'sec-websocket-version': '8' }),
     request({ 'sec-websocket-key': 'short' }),
@@ -249,6 +253,7 @@ test('only a handshake as RFC 6455 has it is accepted, with the protocol that bo
     request({}, 'POST'),
     request({ origin: 'https://elsewhere.example', host: 'api.example:6443' }),
     request({ origin: 'null', host: 'api.example:6443' }),
+    request({ origin: 'http://api.example', host: 'api.example', 'user-agent': 'Mozilla/5.0' }),
   ]) {
     assert.throws(() => webSocketAcceptance(wrong, protocols), { name: 'StatusError' });
   }

@@ -76,10 +76,15 @@ export function webSocketAcceptance(
 
 /**
  * A browser opens WebSockets for any page, with the certificate of whoever sits
- * before it: only pages of this very server may. Programs name no origin.
+ * before it: only pages of this very server may, and those over TLS. Programs name no
+ * origin, or the server's own without minding the scheme; they do not call themselves
+ * what every browser does.
  */
-function refuseOtherSites({ origin, host = '' }: HttpRequest['headers']): void {
+function refuseOtherSites(headers: HttpRequest['headers']): void {
+  const { origin, host = '' } = headers;
   if (origin === undefined || origin.toLowerCase() === `https://${host.toLowerCase()}`) return;
+  const isBrowser = (headers['user-agent'] ?? '').startsWith('Mozilla/');
+  if (!isBrowser && origin.toLowerCase() === `http://${host.toLowerCase()}`) return;
   throw new StatusError('Forbidden', `a page of ${origin} may not reach into containers here`);
 }
 
