@@ -44,7 +44,7 @@ test('each manifest of the examples is named by the test that tries it, and no o
   for (const [manifest, file] of Object.entries(triedIn)) {
     const text = read('test', 'e2e', file);
     const name = manifest.replace(/\.yaml$/u, '');
-    const names = [`'${name}'`, `examples/${manifest}'`];
+    const names = [`'${name}'`, `'${manifest}'`, `examples/${manifest}'`];
     assert.ok(
       names.some((quoted) => text.includes(quoted)),
       `${file} does not name ${manifest}`,

@@ -58,7 +58,10 @@ function findKind(
     const near = builtInDefinitions
       .map(({ plural }) => plural)
       .filter((plural) => plural.startsWith(wanted.slice(0, 3)));
-    const hint = near.length === 0 ? "'selvage explain' lists them" : `perhaps ${near.join(', ')}`;
+    const hint =
+      near.length === 0
+        ? "'selvage explain' lists those of the program, 'kubectl explain' knows declared ones"
+        : `perhaps ${near.join(', ')}`;
     throw new CommandFailure(`there is no kind '${name}' (${hint}).`, exitCodes.usage);
   }
   const group = definition.group.split('.');

@@ -236,6 +236,33 @@ test('a change of the definition is there for the next request, and objects foll
     assert.equal((newer.json['items'] as any[]).length, 1);
   }));
 
+test('an object that a new schema would refuse may still go, and change no more', () =>
+  withWheels(async (server) => {
+    const made = { ...wheel('w', { size: 17 }) } as any;
+    made.metadata.finalizers = ['cars.example/work'];
+    assert.equal((await server.call('POST', wheels, { body: made })).status, 201);
+    const current = (await server.call('GET', `${definitions}/wheels.cars.example`)).json as any;
+    const { spec } = current.spec.versions[0].schema.openAPIV3Schema.properties;
+    Object.assign(spec.properties.size, { minimum: 20 });
+    spec.required = ['size', 'maker'];
+    const path = `${definitions}/wheels.cars.example`;
+    assert.equal((await server.call('PUT', path, { body: current })).status, 200);
+    const patch = (body: JsonObject) =>
+      server.call('PATCH', `${wheels}/w`, {
+        body,
+        headers: { 'content-type': 'application/merge-patch+json' },
+      });
+    const refused = await patch({ spec: { replicas: 2 } });
+    assert.equal(refused.status, 422, refused.text);
+    assert.match(refused.text, /spec.maker: Required value.*spec.size: Invalid value: 17/);
+    assert.equal((await patch({ metadata: { labels: { a: 'b' } } })).status, 200);
+    assert.equal((await server.call('DELETE', `${wheels}/w`)).status, 200);
+    const stored = (await server.call('GET', `${wheels}/w`)).json as any;
+    stored.metadata.finalizers = [];
+    assert.equal((await server.call('PUT', `${wheels}/w`, { body: stored })).status, 200);
+    assert.equal((await server.call('GET', `${wheels}/w`)).status, 404);
+  }));
+
 test('nothing is made of a kind that is on its way out, and it stays until it is empty', () =>
   withWheels(async (server) => {
     await server.call('POST', wheels, { body: wheel('w', { size: 17 }) });

@@ -2,7 +2,8 @@
  * From a parsed body to an object that may be stored.
  *
  * Invariants:
- * 1. An object that comes out satisfies its schema; fields the schema does not know
+ * 1. An object that comes out satisfies its schema, but for declared kinds, which judge
+ *    themselves when the object is validated; fields the schema does not know
  *    are gone, and were refused or warned about as the client asked.
  * 2. Validation sees the object as it will be stored, defaults included.
  */
@@ -128,8 +129,22 @@ function settled(definition: ResourceDefinition, value: JsonObject): JsonObject 
   const pruned = dropNullFields(schema, pruneUnknownFields(schema, value));
   const object = { ...applySchemaDefaults(schema, pruned) };
   object['metadata'] ??= {};
-  refuseInvalid(definition, nameOf(object), validateAgainstSchema(schema, object));
+  refuseInvalid(definition, nameOf(object), schemaErrors(definition, object));
   return object;
+}
+
+/**
+ * Declared kinds judge all but the metadata later, where they see what the object was: one
+ * that says what it said before may stay, whatever their schema has become.
+ */
+function schemaErrors(
+  { schema, declared }: ResourceDefinition,
+  object: JsonObject,
+): readonly FieldError[] {
+  const { metadata } = schema.properties ?? {};
+  return declared === undefined || metadata === undefined
+    ? validateAgainstSchema(schema, object)
+    : validateAgainstSchema(metadata, object['metadata'], { path: 'metadata' });
 }
 
 /** Throws 422 with one cause per thing that is wrong. */

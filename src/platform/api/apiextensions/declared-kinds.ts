@@ -10,6 +10,7 @@
  */
 import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import { ageText } from '../age-text.ts';
+import { conforms } from '../conformance.ts';
 import type { Column, FacetLayout, FieldError, ResourceDefinition } from '../definition.ts';
 import { intentOf } from '../facets.ts';
 import { childPath, equalJson } from '../field-errors.ts';
@@ -20,6 +21,7 @@ import type { ApiObject } from '../object.ts';
 import { apiVersionOf } from '../registry.ts';
 import { applySchemaDefaults, pruneUnknownFields } from '../schema-fields.ts';
 import type { Schema } from '../schema.ts';
+import { validateAgainstSchema } from '../validate.ts';
 import { compileRules, ruleErrors, type RuleTree } from './cel-rules.ts';
 import { compileRootSchema } from './compile-schema.ts';
 import { fieldNamesOf, type JsonPath, parseJsonPath, readJsonPath } from './json-path.ts';
@@ -101,7 +103,7 @@ function versionDefinition(
     applyDefaults: dropIgnoredMetadata,
     validate: (object, { previous }) => [
       ...nameErrors(schemaOf(version), object),
-      ...objectErrors(rules().tree, object, previous),
+      ...contentErrors(schema(), () => rules().tree, object, previous),
     ],
     ...(warning === undefined ? {} : { warnings: () => [warning] }),
     ...(scale === undefined
@@ -166,14 +168,19 @@ function nameErrors(schema: JsonObject, { metadata }: ApiObject): readonly Field
   });
 }
 
-/** An object that says the same as before may stay, whatever rules have come since. */
-function objectErrors(
-  tree: RuleTree | undefined,
+/** An object that says the same as before may stay, whatever the schema and its rules say now. */
+function contentErrors(
+  schema: Schema,
+  rules: () => RuleTree | undefined,
   object: ApiObject,
   previous: ApiObject | undefined,
 ): readonly FieldError[] {
-  if (tree === undefined) return [];
   if (previous !== undefined && equalJson(contentOf(previous), contentOf(object))) return [];
+  const found = conforms(schema, object) ? [] : validateAgainstSchema(schema, object);
+  // Rules are about values of the right types.
+  if (found.length > 0) return found;
+  const tree = rules();
+  if (tree === undefined) return [];
   return ruleErrors(tree, object as unknown as Json, previous as unknown as Json | undefined);
 }
 
