@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { Uid } from '#base/mod.ts';
 import {
   type ApiObject,
+  encodeFacet,
   type EndpointSlice,
   type Pod,
   resources,
@@ -261,5 +263,62 @@ test('a template that never starts holds only one pod, and the one that mends it
   });
   await change(plane, template('app:2'));
   await settled(plane, 3);
+  await plane.close();
+});
+
+test('a pod that is lost with its node keeps its name, unless it has surely stopped there', async () => {
+  const plane = await openControlPlane(25);
+  const giveUp = async (name: string): Promise<string | undefined> => {
+    const { [name]: pod } = await podsByName(plane);
+    const key = { resource: 'pods', namespace: 'default', name };
+    const verdict = { lost: { id: 'l1' }, status: { reason: 'NodeLost', message: 'not heard of' } };
+    const bytes = encodeFacet(verdict);
+    await plane.act(
+      plane.store.transact((view) => {
+        const uid = view.get(key)?.uid as Uid;
+        return { changes: [{ type: 'put', key, uid, facet: 'verdict', bytes }], result: undefined };
+      }),
+    );
+    return pod?.metadata.uid;
+  };
+  await plane.act(plane.client.create(resources.statefulSets, statefulSet()));
+  await settled(plane, 3);
+  const kept = await giveUp('db-1');
+  await plane.world.run(plane.world.clock.monotonicMs() + 120_000);
+  assert.equal(
+    (await podsByName(plane))['db-1']?.metadata.uid,
+    kept,
+    'nobody can say that it ended',
+  );
+  await plane.act(plane.client.delete(resources.statefulSets, 'default', 'db'));
+  await plane.until('that set is gone', async () => (await names(plane)) === '');
+
+  const annotations = { 'selvage.dev/on-cut': 'stop-after=30s' };
+  await plane.act(
+    plane.client.create(resources.statefulSets, statefulSet({}, 'app:1', annotations)),
+  );
+  await settled(plane, 3);
+  const uids = new Set<string>();
+  plane.onPods((pods) => {
+    const named = pods.filter(({ metadata }) => metadata.name === 'db-1');
+    for (const { metadata } of named) uids.add(metadata.uid ?? '');
+  });
+  const { 'db-1': before } = await podsByName(plane);
+  const watch = plane.store.watch(plane.store.revision, ({ events }) => {
+    const isAsked = events.some(
+      ({ type, object }) =>
+        type === 'put' &&
+        object.uid === before?.metadata.uid &&
+        JSON.stringify(object.facets.intent?.decoded).includes('deletionTimestamp'),
+    );
+    assert.equal(isAsked, false, 'there is nothing left to wait for on its node');
+  });
+  const left = await giveUp('db-1');
+  await plane.until('it is made again, at once and by its name', async () => {
+    const { 'db-1': pod } = await podsByName(plane);
+    return pod !== undefined && pod.metadata.uid !== left && pod.status?.phase === 'Running';
+  });
+  assert.equal(uids.size, 2);
+  watch.close();
   await plane.close();
 });

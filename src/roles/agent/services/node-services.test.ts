@@ -98,6 +98,7 @@ function open(options: { sharesMachine?: boolean; resolvers?: readonly Address[]
     ports: [{ name: 'http', port: 80, nodePort: 30_080 }],
   });
   service('pods', { clusterIP: 'None', ports: [{ name: 'http', port: 8080 }] });
+  service('bare', { clusterIP: 'None' });
   service('away', { type: 'ExternalName', externalName: 'example.org' });
   const run = <Result>(work: Promise<Result>): Promise<Result> => world.settle(work, 60_000);
   return {
@@ -107,12 +108,12 @@ function open(options: { sharesMachine?: boolean; resolvers?: readonly Address[]
     ports,
     run,
     endpoints(endpoints) {
-      for (const name of ['web', 'pods']) {
+      for (const name of ['web', 'pods', 'bare']) {
         slice.put(slicesResource, 'shop', `${name}-1`, {
           intent: {
             metadata: { labels: { 'kubernetes.io/service-name': name } },
             endpoints,
-            ports: [{ name: 'http', port: 8080 }],
+            ports: name === 'bare' ? [] : [{ name: 'http', port: 8080 }],
           },
         });
       }
@@ -284,6 +285,9 @@ test('names of services are addresses, of headless ones the pods, the nearest fi
   assert.deepEqual(await addresses('pods.shop.svc'), ['127.1.3.1', '127.1.4.1', '127.1.6.1']);
   assert.deepEqual(await addresses('first.pods.shop.svc'), ['127.1.4.1']);
   assert.deepEqual(await addresses('127-1-6-1.pods.shop.svc'), ['127.1.6.1']);
+  // Also where the service names no ports.
+  assert.deepEqual(await addresses('first.bare.shop.svc'), ['127.1.4.1']);
+  assert.deepEqual(await addresses('bare.shop.svc'), ['127.1.3.1', '127.1.4.1', '127.1.6.1']);
   assert.deepEqual(await addresses('shop.svc'), []);
   for (const unknown of ['none.shop.svc', 'web.other.svc', 'x.web.shop.svc', 'a.b.cluster.local']) {
     assert.equal(await addresses(unknown), 3, unknown);
