@@ -16,6 +16,8 @@ const elsewhereWithinMs = 10_000;
 /** The agents' own: so long they ask a hub that does not answer. */
 const startsFromDiskAfterMs = 5_000;
 const replicas = 3;
+const toleratedMs = 3_000;
+const graceMs = 2_000;
 /** The moments of the last test are drawn anew each time, and told where it fails. */
 const killedWithinMs = 1_500;
 const backWithinMs = 2_500;
@@ -28,7 +30,7 @@ const server = createServer((request, response) => {
   response.end(process.env.POD_NAME);
 });
 server.listen(8080, process.env.HOST);
-process.on('SIGTERM', () => process.exit(0));
+process.on('SIGTERM', () => process.env.STUBBORN ?? process.exit(0));
 `;
 
 interface Pod {
@@ -108,12 +110,18 @@ function deployment(name: string, count: number, annotations: Record<string, str
   });
 }
 
-function barePod(name: string, nodeName: string, restartPolicy: string): string {
+function barePod(
+  name: string,
+  nodeName: string,
+  restartPolicy: string,
+  more: { readonly tolerations?: readonly object[]; readonly env?: readonly object[] } = {},
+): string {
+  const { tolerations = [], env = [] } = more;
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name },
-    spec: { nodeName, restartPolicy, containers: [{ name: 'main', image }] },
+    spec: { nodeName, restartPolicy, tolerations, containers: [{ name: 'main', image, env }] },
   });
 }
 
@@ -475,7 +483,15 @@ test('a pod that asks for it stops when its node is cut off, and comes back', as
 test('taints that execute and a drain empty a node, and it fills again', async () => {
   const { kubectl } = fleet;
   const node = await nodeWithPods();
+  const tolerationSeconds = toleratedMs / 1_000;
+  const tolerations = [{ key: 'heat', operator: 'Exists', effect: 'NoExecute', tolerationSeconds }];
+  await kubectl.ok(['apply', '-f', '-'], barePod('patient', node, 'Always', { tolerations }));
+  await kubectl.ok(['wait', '--for=condition=Ready', 'pod/patient']);
+  const taintedAtMs = performance.now();
   await kubectl.ok(['taint', 'node', node, 'heat=high:NoExecute']);
+  const patientGone = eventually('a pod that tolerates it for a while goes', 20_000, () =>
+    Promise.resolve(workloads('patient').length === 0 ? true : undefined),
+  ).then(() => performance.now() - taintedAtMs);
   const emptied = async (): Promise<void> => {
     await eventually('the node is empty', 20_000, async () => {
       const { processes } = await atRest();
@@ -483,15 +499,27 @@ test('taints that execute and a drain empty a node, and it fills again', async (
     });
   };
   await emptied();
+  const stayedMs = await patientGone;
+  assert.ok(stayedMs >= toleratedMs, `it stayed for ${stayedMs} ms`);
   assert.match(await kubectl.ok(['get', 'events']), /TaintManagerEviction.*heat=high:NoExecute/);
   await kubectl.ok(['taint', 'node', node, 'heat-']);
   const own = 'node.kubernetes.io/unreachable=:NoExecute';
   assert.match((await kubectl.attempt(['taint', 'node', node, own])).stderr, /the hub alone sets/);
 
   const next = await nodeWithPods();
-  const drained = await kubectl.ok(['drain', next, '--timeout=30s']);
+  const env = [{ name: 'STUBBORN', value: '1' }];
+  await kubectl.ok(['apply', '-f', '-'], barePod('stubborn', next, 'Always', { env }));
+  await kubectl.ok(['wait', '--for=condition=Ready', 'pod/stubborn']);
+  const { podIP } = (await pod('stubborn')).status;
+  await eventually('it serves', 10_000, () => ask(podIP, '/'));
+  const drainedAtMs = performance.now();
+  const grace = `--grace-period=${graceMs / 1_000}`;
+  const drained = await kubectl.ok(['drain', next, '--force', grace, '--timeout=30s']);
+  const drainedForMs = performance.now() - drainedAtMs;
   assert.match(drained, new RegExp(`node/${next} drained`));
-  assert.ok(workloads().every((process) => process.node !== next));
+  assert.ok(workloads('').every((process) => process.node !== next));
+  // It does not end when it is asked to; so it had its grace, and not the 30 s of its own.
+  assert.ok(drainedForMs >= graceMs && drainedForMs < 25_000, `it took ${drainedForMs} ms`);
   await kubectl.ok(['uncordon', next]);
   await atRest();
 });
