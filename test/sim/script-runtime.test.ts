@@ -13,11 +13,13 @@ import {
 } from '../../src/roles/agent/runtimes/runtime.contract.ts';
 
 /** In the command of a launch: the runtime, its flags, the module; then the arguments. */
-const argumentsAt = 4;
+function argumentsIn(command: readonly string[]): readonly string[] {
+  return command.slice(1 + command.findIndex((word) => word.startsWith('/app/')));
+}
 
 const workloads: Readonly<Record<string, SimWorkload>> = {
   greeter: (process, launch) => {
-    const said = [launch.environment['NAME'], launch.command.slice(argumentsAt)];
+    const said = [launch.environment['NAME'], argumentsIn(launch.command)];
     void process
       .print('stdout', `hello ${said.map((part) => JSON.stringify(part)).join(' ')}\n`)
       .then(() => process.exit(3));
