@@ -1,6 +1,7 @@
 // Limits of containers are held by the kernel: memory that is too much ends a container
 // and is said truthfully, a busy loop gets its share and no more.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -28,7 +29,12 @@ if (what === 'grow') {
   setInterval(() => kept.push(Buffer.alloc(16 * 1024 * 1024, 1)), 20);
 }
 if (what === 'busy') for (;;);
-if (what === 'wait') setInterval(() => {}, 1000);
+if (what === 'wait' || what === 'fill') setInterval(() => {}, 1000);
+if (what === 'fill') (await import('node:fs')).writeFileSync('/data/much', Buffer.alloc(190 * 1024 * 1024, 1));
+if (what === 'talk') for (;;) {
+  process.stdout.write('word '.repeat(2000) + '\\n');
+  await new Promise((next) => setTimeout(next, 2));
+}
 `;
 
 before(async () => {
@@ -162,4 +168,76 @@ test('nothing of the limits is left when the pods are gone, whoever ended them',
   await eventually('the groups are gone', 10_000, async () =>
     groupsLeft().some((name) => name.startsWith(uid)) ? undefined : true,
   );
+});
+
+test('a node whose disk fills up says so, and the pod that has taken most of it goes', async () => {
+  const state = mkdtempSync(join(tmpdir(), 'selvage-small-disk-'));
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=200m', 'small-disk', state]);
+  assert.equal(mounted.status, 0, mounted.stderr);
+  const joinFile = join(folder, 'join.json');
+  const words = ['join-token', '--site', 'mill', '--file', joinFile];
+  const token = await run(join(projectFolder, 'selvage'), [
+    ...words,
+    ...['--kubeconfig', fleet.kubeconfig],
+  ]);
+  assert.equal(token.status, 0, token.stderr);
+  const agent = spawn(
+    join(projectFolder, 'selvage'),
+    [
+      ...['agent', '--name', 'small-1', '--state', join(state, 'node')],
+      ...['--join-file', joinFile, '--heartbeat', '500ms'],
+    ],
+    { cwd: projectFolder, stdio: 'ignore' },
+  );
+  const ended = new Promise((resolve) => agent.once('close', resolve));
+  try {
+    await fleet.kubectl.ok(['wait', 'node/small-1', '--for=create', '--timeout=20s']);
+    await fleet.kubectl.ok(['wait', 'node/small-1', '--for=condition=Ready', '--timeout=20s']);
+    const place = { nodeName: 'small-1', restartPolicy: 'Never', terminationGracePeriodSeconds: 1 };
+    const start = (name: string, container: object, more: object = {}) =>
+      fleet.kubectl.ok(
+        ['apply', '-f', '-'],
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name },
+          spec: {
+            ...place,
+            containers: [{ name: 'main', image: 'limits:1', ...container }],
+            ...more,
+          },
+        }),
+      );
+    const failed = (name: string, message: RegExp) =>
+      eventually(`${name} is evicted`, 60_000, async () => {
+        const { status } = await fleet.kubectl.json<{
+          status: { phase?: string; reason?: string; message?: string };
+        }>(['get', 'pod', name]);
+        if (status.phase !== 'Failed') return undefined;
+        assert.equal(status.reason, 'Evicted');
+        assert.match(status.message ?? '', message);
+        return true;
+      });
+    await start('modest', { args: ['wait'] });
+    const limits = { 'ephemeral-storage': '2Mi' };
+    await start('talks', { args: ['talk'], resources: { limits } });
+    await failed('talks', /ephemeral local storage usage exceeds the total limit/);
+    // Its log counts until it is gone.
+    await fleet.kubectl.ok(['delete', 'pod', 'talks', '--now']);
+    await start(
+      'fills',
+      { args: ['fill'], volumeMounts: [{ name: 'data', mountPath: '/data' }] },
+      { volumes: [{ name: 'data', emptyDir: {} }] },
+    );
+    await failed('fills', /The node was low on disk: the pod used 19[0-9]Mi and had asked for 0Mi/);
+    const conditions = await fleet.kubectl.ok(['describe', 'node', 'small-1']);
+    assert.match(conditions, /DiskPressure +True/);
+    const modest = await fleet.kubectl.ok(['get', 'pod', 'modest']);
+    assert.match(modest, /Running/, 'who takes little stays');
+  } finally {
+    agent.kill('SIGINT');
+    await ended;
+    await run('umount', ['-l', state]);
+    rmSync(state, { recursive: true });
+  }
 });

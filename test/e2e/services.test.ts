@@ -1,10 +1,13 @@
 // Services and daemon sets as somebody uses them: the examples, applied with kubectl,
 // asked from inside pods. One fleet for the whole file; the tests follow each other.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
+import { run } from './helpers/kubectl.ts';
 
 interface Pod {
   metadata: { name: string; labels: Record<string, string> };
@@ -164,6 +167,66 @@ test('no request is lost while pods of the service are replaced', async () => {
   await asking;
   assert.ok(asked > 10, `${asked} questions`);
   assert.deepEqual(failures, []);
+});
+
+test('datagrams reach a pod by its service, at its address and on the node port', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'selvage-udp-'));
+  writeFileSync(
+    join(folder, 'main.mjs'),
+    `import { createSocket } from 'node:dgram';
+    const socket = createSocket('udp4');
+    socket.on('message', (bytes, from) => socket.send(process.env.POD_NAME + ' heard ' + bytes, from.port, from.address));
+    socket.bind(5353, process.env.HOST, () => console.log('ready'));`,
+  );
+  const image = { name: 'udp-echo:1', entrypoint: ['main.mjs'], include: ['main.mjs'] };
+  writeFileSync(join(folder, 'image.json'), JSON.stringify(image));
+  const pushed = await run(join(projectFolder, 'selvage'), [
+    ...['image', 'push', folder],
+    ...['--kubeconfig', fleet.kubeconfig],
+  ]);
+  rmSync(folder, { recursive: true });
+  assert.equal(pushed.status, 0, pushed.stderr);
+  const udpPort = nodePort + 1;
+  const labels = { app: 'udp-echo' };
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'udp-echo', labels },
+    spec: { containers: [{ name: 'main', image: 'udp-echo:1' }] },
+  };
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'udp-echo' },
+    spec: {
+      type: 'NodePort',
+      selector: labels,
+      ports: [{ port: 53, targetPort: 5353, nodePort: udpPort, protocol: 'UDP' }],
+    },
+  };
+  const list = { apiVersion: 'v1', kind: 'List', items: [pod, service] };
+  await fleet.kubectl.ok(['apply', '-f', '-'], JSON.stringify(list));
+  await readyPods('udp-echo', 1);
+  const path = 'jsonpath={.spec.clusterIP}';
+  const clusterIP = await fleet.kubectl.ok(['get', 'service', 'udp-echo', '-o', path]);
+  const socket = createSocket('udp4');
+  const heard: string[] = [];
+  socket.on('message', (bytes, from) =>
+    heard.push(`${bytes.toString()} ${from.address}:${from.port}`),
+  );
+  for (const [host, port] of [
+    [clusterIP, 53],
+    ['127.0.0.1', udpPort],
+  ] as const) {
+    // Any datagram may be lost, and the pod is told of to the nodes only now.
+    await eventually(`an answer from ${host}:${port}`, 20_000, async () => {
+      socket.send('a word', port, host);
+      await new Promise((next) => setTimeout(next, 100));
+      return heard.includes(`udp-echo heard a word ${host}:${port}`) ? true : undefined;
+    });
+  }
+  socket.close();
+  await fleet.kubectl.ok(['delete', '-f', '-'], JSON.stringify(list));
 });
 
 test('names and addresses work on while the server is away', async () => {

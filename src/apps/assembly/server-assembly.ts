@@ -170,7 +170,7 @@ export async function assembleServer(
   });
   const revocationGuard = createRevocationGuard(nodeCertificates);
   const isRevoked = (serialNumber: string): boolean => nodeCertificates.isRevoked(serialNumber);
-  const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
+  const blobs = await openBlobStore({ disk: disk.within('blobs'), random, logger });
   const images = createImageCatalog(storeOf('images'), blobs, random);
 
   const credentials = await serverCredentials(ports, authority, options);

@@ -22,6 +22,7 @@ import {
 import type { Disk } from '#platform/io/mod.ts';
 import { type ApiAccess, openApi, requestApi } from './api-access.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { createProgress } from './progress.ts';
 
 const imageFileBytesMax = 64 * 1024;
 const sourceFileBytesMax = 64 * 1024 * 1024;
@@ -163,19 +164,20 @@ async function readLayout(disk: Disk, name: string): Promise<ImageContent> {
 }
 
 /**
- * Pushes every blob that the registry lacks, then the manifests from the leaves
- * up, then the name. Answers how many bytes went over: 0 where the registry has
- * this very image under its name.
+ * Pushes every blob that the registry lacks, or has damaged, then the manifests from the
+ * leaves up, then the name. Answers how many bytes went over: 0 where the registry has all
+ * of this very image under its name. `onSent` hears how many of its bytes are there so far.
  */
-export async function pushImage(access: ApiAccess, image: ImageContent): Promise<number> {
+export async function pushImage(
+  access: ApiAccess,
+  image: ImageContent,
+  onSent: (bytes: number) => void = () => {},
+): Promise<number> {
   const colon = image.name.lastIndexOf(':');
   const repository = colon > image.name.lastIndexOf('/') ? image.name.slice(0, colon) : image.name;
   const tag = colon > image.name.lastIndexOf('/') ? image.name.slice(colon + 1) : 'latest';
-  const present = await requestApi(access, 'HEAD', `/v2/${repository}/manifests/${tag}`);
-  if (present.status === 200 && present.headers['docker-content-digest'] === image.root.digest) {
-    return 0;
-  }
   let sentBytes = 0;
+  let thereBytes = 0;
   const manifests: { digest: string; mediaType: string }[] = [];
   const visit = async (digest: string, mediaType: string): Promise<void> => {
     const bytes = image.blobs.get(digest);
@@ -187,7 +189,10 @@ export async function pushImage(access: ApiAccess, image: ImageContent): Promise
     } else {
       const manifest = JSON.parse(textOf(bytes)) as OciManifest;
       for (const part of [manifest.config, ...manifest.layers]) {
-        sentBytes += await pushBlob(access, repository, part.digest, image.blobs.get(part.digest));
+        const blob = image.blobs.get(part.digest);
+        sentBytes += await pushBlob(access, repository, part.digest, blob);
+        thereBytes += blob?.length ?? 0;
+        onSent(thereBytes);
       }
     }
     manifests.push({ digest, mediaType });
@@ -195,8 +200,11 @@ export async function pushImage(access: ApiAccess, image: ImageContent): Promise
   await visit(image.root.digest, image.root.mediaType);
   for (const { digest, mediaType } of manifests) {
     const reference = digest === image.root.digest ? tag : digest;
+    const path = `/v2/${repository}/manifests/${reference}`;
+    const present = await requestApi(access, 'HEAD', path);
+    if (present.status === 200 && present.headers['docker-content-digest'] === digest) continue;
     const bytes = image.blobs.get(digest) ?? new Uint8Array();
-    const answer = await requestApi(access, 'PUT', `/v2/${repository}/manifests/${reference}`, {
+    const answer = await requestApi(access, 'PUT', path, {
       contentType: mediaType,
       bytes,
     });
@@ -280,7 +288,10 @@ export async function imagePush(
     : await buildImage(context, options.source);
   const image = { ...content, name: options.name ?? content.name };
   const access = await openApi(context, options.kubeconfigPath);
-  const sentBytes = await pushImage(access, image);
+  const totalBytes = [...image.blobs.values()].reduce((sum, bytes) => sum + bytes.length, 0);
+  const progress = createProgress(context, `pushing ${image.name}`, totalBytes);
+  const sentBytes = await pushImage(access, image, (bytes) => progress.show(bytes));
+  progress.done();
   context.standardOutput.write(
     `pushed ${image.name} (${image.root.digest}), ${sentBytes} bytes sent\n`,
   );

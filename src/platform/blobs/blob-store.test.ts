@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -48,6 +48,43 @@ test('what was put is read back whole, from any offset, and by a store opened la
     await later.remove(digest);
     assert.equal(await later.sizeBytes(digest), undefined);
     await assert.rejects(bytesOf(later, digest), refusedWith('BLOB_NOT_FOUND'));
+  }));
+
+test('a blob that was damaged ends in an error, is set aside, and a push replaces it', () =>
+  withStore(async (store, again, folder) => {
+    const bytes = Uint8Array.from({ length: 200_000 }, (_, index) => index % 251);
+    const digest = await store.put(bytes);
+    const path = join(folder, 'blobs', digest.slice(7, 9), digest.slice(7));
+    const changed = bytes.slice();
+    changed[150_000] = 255;
+    for (const damaged of [changed, bytes.slice(0, 100_000)]) {
+      for (const opened of [store, await again()]) {
+        for (const [read, code] of [
+          [() => bytesOf(opened, digest), 'BLOB_DAMAGED'],
+          [() => opened.readAll(digest, 1_000_000), 'BLOB_DAMAGED'],
+          [() => bytesOf(opened, digest, 70_000), 'BLOB_NOT_FOUND'],
+        ] as const) {
+          await writeFile(path, damaged);
+          await assert.rejects(read(), refusedWith(code));
+          assert.equal(await opened.sizeBytes(digest), undefined);
+          assert.deepEqual(
+            new Uint8Array(await readFile(join(folder, 'damaged', digest.slice(7)))),
+            damaged,
+          );
+        }
+        await writeFile(path, damaged);
+        assert.equal(await opened.intactSizeBytes(digest), undefined);
+        await writeFile(path, damaged);
+        // Whoever brings it does not ask first.
+        const upload = await opened.begin();
+        await upload.append(bytes);
+        await upload.commit(digest);
+        assert.deepEqual(await bytesOf(opened, digest), bytes);
+        await writeFile(path, damaged);
+        await opened.put(bytes);
+        assert.equal(await opened.intactSizeBytes(digest), bytes.length);
+      }
+    }
   }));
 
 test('bytes that differ from the digest, and a cut upload, leave nothing behind', () =>

@@ -6,12 +6,22 @@
  * 1. A file reaches `blobs/` only by a rename after its digest was checked and its
  *    bytes were synced; it is known to readers only once the rename is durable too.
  * 2. What is in `uploads/` when the store opens belongs to nobody and is removed.
- * 3. At most `uploadsMax` uploads are open. A new one beyond that ends the upload
+ * 3. What is read from its beginning is hashed on the way: damaged bytes end in an error
+ *    and never in an end. They are set aside in `damaged/`, and the digest is not known
+ *    any more, so that whoever has the bytes is not told that they are here.
+ * 4. At most `uploadsMax` uploads are open. A new one beyond that ends the upload
  *    that has been idle longest, or is refused when all of them are busy.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { assert, concatBytes } from '#base/mod.ts';
-import { DiskError, type Disk, type DiskFile, type Random } from '#platform/io/mod.ts';
+import {
+  DiskError,
+  silentLogger,
+  type Disk,
+  type DiskFile,
+  type Logger,
+  type Random,
+} from '#platform/io/mod.ts';
 import { digestOf, isDigest, parseDigest } from './digest.ts';
 import { BlobError } from './errors.ts';
 import type { BlobStore, BlobUpload, Digest } from './types.ts';
@@ -30,6 +40,7 @@ const ownerOnly = 0o600;
 
 interface Shared {
   readonly disk: Disk;
+  readonly logger: Logger;
   readonly blobBytesMax: number;
   readonly uploads: Map<string, Upload>;
   /** Renamed, but the rename is not yet durable. */
@@ -40,10 +51,15 @@ interface Shared {
 
 /** Opens the store in the folder that `disk` is rooted at; drops what was half uploaded. */
 export async function openBlobStore(
-  dependencies: { readonly disk: Disk; readonly random: Random },
+  dependencies: {
+    readonly disk: Disk;
+    readonly random: Random;
+    /** Hears of blobs that are damaged. */
+    readonly logger?: Logger;
+  },
   options: BlobStoreOptions = {},
 ): Promise<BlobStore> {
-  const { disk, random } = dependencies;
+  const { disk, random, logger = silentLogger } = dependencies;
   const uploadsMax = options.uploadsMax ?? uploadsMaxDefault;
   assert(uploadsMax > 0, 'a blob store takes at least one upload');
   await disk.remove('uploads');
@@ -51,6 +67,7 @@ export async function openBlobStore(
   await disk.makeDirectory('blobs');
   const shared: Shared = {
     disk,
+    logger,
     blobBytesMax: options.blobBytesMax ?? blobBytesMaxDefault,
     uploads: new Map(),
     settling: new Set(),
@@ -66,6 +83,7 @@ export async function openBlobStore(
 
   return {
     sizeBytes: (digest) => sizeOf(shared, digest),
+    intactSizeBytes: (digest) => intactSizeOf(shared, digest),
     read: (digest, offset = 0) => readChunks(shared, digest, offset),
     async readAll(digest, maxBytes) {
       const size = await sizeOf(shared, digest);
@@ -84,7 +102,7 @@ export async function openBlobStore(
     upload: (id) => shared.uploads.get(id),
     async put(bytes) {
       const digest = digestOf(bytes);
-      if ((await sizeOf(shared, digest)) !== undefined) return digest;
+      if ((await intactSizeOf(shared, digest)) !== undefined) return digest;
       const upload = await begin();
       await upload.append(bytes);
       await upload.commit(digest);
@@ -206,12 +224,7 @@ class Upload implements BlobUpload {
 /** Moves a whole, synced upload to its place; resolves when that is durable. */
 function settle(shared: Shared, path: string, digest: Digest): Promise<void> {
   const run = shared.commits.then(async () => {
-    if ((await sizeOf(shared, digest)) !== undefined) {
-      await shared.disk.remove(path);
-      // A process that was killed may have left the name in memory only.
-      await shared.disk.syncDirectory(folderOf(digest));
-      return;
-    }
+    // In the place of what is there, which may have been damaged since: these bytes were just checked.
     shared.settling.add(digest);
     try {
       await shared.disk.makeDirectory(folderOf(digest));
@@ -267,21 +280,59 @@ async function sizeOf(shared: Shared, digest: Digest): Promise<number | undefine
   }
 }
 
+/** Reads all of it; what is not as its digest says is set aside, and not known any more. */
+async function intactSizeOf(shared: Shared, digest: Digest): Promise<number | undefined> {
+  let size = 0;
+  try {
+    for await (const chunk of readChunks(shared, digest, 0)) size += chunk.length;
+  } catch (error) {
+    const isGone =
+      error instanceof BlobError && ['BLOB_NOT_FOUND', 'BLOB_DAMAGED'].includes(error.code);
+    if (isGone) return undefined;
+    throw error;
+  }
+  return size;
+}
+
+async function setDamagedAside(shared: Shared, digest: Digest): Promise<void> {
+  const { disk, logger } = shared;
+  const aside = `damaged/${digest.slice(7)}`;
+  await disk.makeDirectory('damaged');
+  await disk.rename(pathOf(digest), aside).catch((error: unknown) => {
+    // Two readers have found it.
+    if (!isDiskError(error, 'DISK_NOT_FOUND')) throw error;
+  });
+  logger.log('error', 'a blob is damaged and was set aside; push its image again', {
+    digest,
+    aside: disk.absolute(aside),
+  });
+}
+
 async function* readChunks(
   shared: Shared,
   digest: Digest,
   offset: number,
 ): AsyncIterable<Uint8Array> {
+  // From the middle on nothing can be told: the whole is looked at first.
+  if (offset > 0 && (await intactSizeOf(shared, digest)) === undefined) throw notFound(digest);
+  const hash = createHash('sha256');
   const file = await openBlob(shared, digest);
   if (file === undefined) throw notFound(digest);
   try {
     for (let at = offset; ;) {
       const chunk = await file.readAt(at, readChunkBytes);
-      if (chunk.length === 0) return;
       at += chunk.length;
-      yield chunk;
-      if (chunk.length < readChunkBytes) return;
+      hash.update(chunk);
+      if (chunk.length > 0) yield chunk;
+      if (chunk.length < readChunkBytes) break;
     }
+    if (offset > 0 || `sha256:${hash.digest('hex')}` === digest) return;
+    // It may have been replaced by a push meanwhile; then that one is looked at next time.
+    await setDamagedAside(shared, digest);
+    throw new BlobError(
+      'BLOB_DAMAGED',
+      `the bytes of ${digest} are damaged on the disk and were set aside`,
+    );
   } finally {
     await file.close();
   }

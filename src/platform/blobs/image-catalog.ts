@@ -73,7 +73,11 @@ export function createImageCatalog(store: Store, blobs: BlobStore, random: Rando
       if (registry !== undefined) return undefined;
       const wanted = digest ?? find(repository, tag ?? 'latest')?.digest;
       if (wanted === undefined || (await blobs.sizeBytes(wanted)) === undefined) return undefined;
-      return describe(wanted);
+      return describe(wanted).catch((error: unknown) => {
+        // Set aside: it is not here any more, until it is pushed again.
+        if (error instanceof BlobError && error.code === 'BLOB_DAMAGED') return undefined;
+        throw error;
+      });
     },
     onChange(listener) {
       listeners.push(listener);

@@ -10,7 +10,7 @@ export async function serveBlob(
   digestText: string,
 ): Promise<HttpResponse> {
   const digest = parseDigest(digestText);
-  const size = await blobs.sizeBytes(digest);
+  const size = await blobs.intactSizeBytes(digest);
   if (size === undefined) throw new RegistryRefusal(404, 'BLOB_UNKNOWN', `no blob ${digest}`);
   const headers = {
     'content-type': 'application/octet-stream',
@@ -65,7 +65,7 @@ export async function beginUpload(
   if (mounted !== null) {
     // Blobs are one pool for all repositories: what is there is mounted already.
     const digest = parseDigest(mounted);
-    if ((await blobs.sizeBytes(digest)) !== undefined) return created(repository, digest);
+    if ((await blobs.intactSizeBytes(digest)) !== undefined) return created(repository, digest);
   }
   const whole = query.get('digest');
   const digest = whole === null ? undefined : parseDigest(whole);

@@ -38,7 +38,7 @@ async function readManifest(
   reference: string,
 ): Promise<HttpResponse> {
   const digest = isDigest(reference) ? reference : images.find(repository, reference)?.digest;
-  if (digest === undefined || (await blobs.sizeBytes(digest)) === undefined) {
+  if (digest === undefined || (await blobs.intactSizeBytes(digest)) === undefined) {
     throw unknownManifest(repository, reference);
   }
   const bytes = await blobs.readAll(digest, manifestBytesMax);
@@ -77,7 +77,7 @@ async function writeManifest(
     );
   }
   for (const digest of new Set(digestsNamedBy(parsed))) {
-    if ((await blobs.sizeBytes(digest)) === undefined) {
+    if ((await blobs.intactSizeBytes(digest)) === undefined) {
       throw new RegistryRefusal(
         404,
         'MANIFEST_BLOB_UNKNOWN',
@@ -104,7 +104,7 @@ async function removeManifest(
     if (!(await images.untag(repository, reference))) throw unknownManifest(repository, reference);
     return emptyAnswer(202);
   }
-  if ((await blobs.sizeBytes(reference)) === undefined)
+  if ((await blobs.intactSizeBytes(reference)) === undefined)
     throw unknownManifest(repository, reference);
   for (const { repository: owner, tag, digest } of images.listAll()) {
     if (owner === repository && digest === reference) await images.untag(owner, tag);

@@ -2,7 +2,8 @@
  * Content-addressed bytes: image manifests, configurations and layers.
  *
  * Invariants:
- * 1. A digest that `sizeBytes` knows has exactly those bytes, durable and verified.
+ * 1. A digest that `sizeBytes` knows had exactly those bytes, durable and verified, when
+ *    it was stored; one that `intactSizeBytes` knows has them now.
  * 2. An upload becomes a blob only by `commit`, which checks the digest; a cut
  *    upload leaves nothing that `sizeBytes` knows.
  */
@@ -23,7 +24,9 @@ export interface BlobUpload {
 export interface BlobStore {
   /** Undefined where there is no such blob. */
   sizeBytes(digest: Digest): Promise<number | undefined>;
-  /** In chunks of at most 64 KiB, from `offset`. Rejects with BLOB_NOT_FOUND. */
+  /** The same, after all of it was read and compared with the digest: for who would not store it again. */
+  intactSizeBytes(digest: Digest): Promise<number | undefined>;
+  /** In chunks of at most 64 KiB, from `offset`. Rejects with BLOB_NOT_FOUND, or at its end with BLOB_DAMAGED. */
   read(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
   /** The whole of a small blob; rejects with BLOB_TOO_LARGE above `maxBytes`. */
   readAll(digest: Digest, maxBytes: number): Promise<Uint8Array>;

@@ -19,5 +19,9 @@ export interface DatagramSocket {
 
 export interface Datagrams {
   /** Port 0 asks for any free one. Rejects with NetError NET_ADDRESS_IN_USE or NET_IO. */
-  bind(options: { readonly address: Address }): Promise<DatagramSocket>;
+  bind(options: {
+    readonly address: Address;
+    /** Other processes take the same address in this way; a sender's messages stay with one of them. */
+    readonly isShared?: boolean;
+  }): Promise<DatagramSocket>;
 }

@@ -171,7 +171,7 @@ export async function createAgent(
     ),
   );
   await disk.makeDirectory('blobs');
-  const blobs = await openBlobStore({ disk: disk.within('blobs'), random });
+  const blobs = await openBlobStore({ disk: disk.within('blobs'), random, logger });
   // Without its copy of the slice the agent stops nothing, and starts nothing until the hub says what.
   const { opened: openedReplica } = await openOrSetAside(disk, 'replica', logger, (within) =>
     openReplica({ disk: within, random, timers, logger, onLatched }),
@@ -299,6 +299,7 @@ export async function createAgent(
             sample: sampleMachine,
             diskBytes: options.facts.diskBytes ?? 0,
             pods: () => supervisor.pods(),
+            podDiskBytes: () => supervisor.diskBytes(),
             evict: (uid, message) => supervisor.evict(uid, message),
             onChanged: (now) => reporter.changed(now),
           },

@@ -109,12 +109,23 @@ test('a blob is fetched once for all who wait, and goes on where it was cut', as
   await assert.rejects(ensure(digest, 1_000_000), code('IMAGE_UNREACHABLE'));
   session = agent;
   await assert.rejects(ensure(digest, 1_000_000), code('IMAGE_UNREACHABLE'));
-  await Promise.all([ensure(digest, 1_000_000), ensure(digest, 1_000_000)]);
+  const received: number[] = [];
+  const counted = fetcher.ensure(digest, 1_000_000, (bytes) => received.push(bytes));
+  await Promise.all([counted, ensure(digest, 1_000_000)]);
+  // It goes on where it was cut, and only grows.
+  assert.ok((received[0] ?? 0) > 16_384 && received.at(-1) === blob.length, received.join());
+  assert.deepEqual(
+    received,
+    received.toSorted((left, right) => left - right),
+  );
   assert.deepEqual(await folder.blobs.readAll(digest, 1_000_000), blob);
   assert.equal(seen.length, 2);
   assert.ok(Number(seen[1]?.split('@')[1]) > 0, seen.join());
   await assert.rejects(ensure(digestOf(utf8('x')), 10), code('IMAGE_INVALID'));
-  await assert.rejects(ensure(forged, 1000), code('BLOB_DIGEST_MISMATCH'));
+  await assert.rejects(ensure(forged, 1000), (thrown) => {
+    assert.match(String(thrown), new RegExp(`not ${forged}; push the image again: selvage image`));
+    return code('IMAGE_INVALID')(thrown);
+  });
   await assert.rejects(ensure(digest, 10), code('IMAGE_INVALID'));
   agent.close({ code: 'DONE', message: 'done' });
 });

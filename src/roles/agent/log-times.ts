@@ -8,8 +8,9 @@
  *    written later than that, or just before.
  * 2. Lengths count from the first byte of the run, also where the log was cut.
  */
-import { isJsonObject, textOf, utf8 } from '#base/mod.ts';
+import { isJsonObject } from '#base/mod.ts';
 import type { Disk, Logger } from '#platform/io/mod.ts';
+import { parseSealed, sealedJson } from './sealed-json.ts';
 import { readOrSetAside } from './set-aside.ts';
 
 /** Time on the wall clock, and how much had been written by then. */
@@ -64,7 +65,7 @@ export function writtenBy({ samples }: LogTimes, offset: number, laterMs: number
 
 /** Whole at any time, but not durable: what is lost makes an answer longer, not wrong. */
 export async function writeTimes(disk: Disk, path: string, times: LogTimes): Promise<void> {
-  const bytes = utf8(JSON.stringify(times));
+  const bytes = sealedJson(times);
   const file = await disk.open(`${path}.new`, 'write', 0o600);
   try {
     await file.writeAt(0, [bytes]);
@@ -85,7 +86,7 @@ export async function readTimes(
 }
 
 function parseTimes(bytes: Uint8Array): LogTimes | undefined {
-  const value: unknown = JSON.parse(textOf(bytes));
+  const value = parseSealed(bytes);
   if (!isJsonObject(value) || !Array.isArray(value['samples'])) return undefined;
   const isWhole =
     typeof value['runId'] === 'string' &&

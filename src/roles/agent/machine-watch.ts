@@ -9,7 +9,9 @@ import {
   evictionFor,
   judgePressure,
   noPressure,
+  type PodUsage,
   type RunningPod,
+  shortOf,
 } from './pressure.ts';
 
 const lookEveryMs = 5_000;
@@ -19,6 +21,8 @@ export interface MachineWatchOptions {
   /** Of the whole disk; 0 where that is not known. */
   readonly diskBytes: number;
   readonly pods: () => readonly RunningPod[];
+  /** What each has on the node's disk; asked only when that is short. */
+  readonly podDiskBytes: () => Promise<PodUsage>;
   readonly evict: (uid: string, message: string) => void;
   readonly onChanged: (now: NodeCondition) => Promise<void>;
 }
@@ -39,10 +43,13 @@ export function watchMachine(
     const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
     state = judgePressure(state, sample, options.diskBytes, now);
     await options.onChanged({ conditions: conditionsOf(state), power: sample.power });
-    const eviction = evictionFor(state, sample, options.pods(), now);
+    const what = shortOf(state, now);
+    if (what === undefined) return;
+    const usage = what === 'memory' ? sample.podMemoryBytes : await options.podDiskBytes();
+    const eviction = isClosed ? undefined : evictionFor(what, usage, options.pods());
     if (eviction === undefined) return;
     state = evicted(state, now);
-    logger.log('warn', 'a pod goes for want of memory', { podUid: eviction.uid });
+    logger.log('warn', `a pod goes for want of ${what}`, { podUid: eviction.uid });
     options.evict(eviction.uid, eviction.message);
   }
 

@@ -9,6 +9,7 @@ import {
   type Moment,
   noPressure,
   type RunningPod,
+  shortOf,
 } from './pressure.ts';
 
 const mebibyte = 1024 * 1024;
@@ -29,7 +30,8 @@ function sample(
 }
 
 function pod(uid: string, memory?: string): RunningPod {
-  const resources = memory === undefined ? {} : { resources: { requests: { memory } } };
+  const requests = { memory: memory ?? '0', 'ephemeral-storage': memory ?? '0' };
+  const resources = memory === undefined ? {} : { resources: { requests } };
   const container = { name: 'main', image: 'x', ...resources };
   return { uid, spec: { containers: [container] } };
 }
@@ -66,29 +68,48 @@ test('disk and processes count in parts of what there is', () => {
 
 test('who promised nothing goes first, then who takes most above its word, one at a time', () => {
   const use = { free: 20, small: 30, greedy: 300, modest: 400 };
-  const pods = [pod('modest', '400Mi'), pod('greedy', '100Mi'), pod('small'), pod('free')];
-  let state = judgePressure(noPressure(at(0)), sample(50, use), 0, at(10));
-  const order: string[] = [];
-  let now = 10;
-  let left = pods;
-  while (left.length > 0) {
-    state = judgePressure(state, sample(50, use), 0, at(now));
-    const next = evictionFor(state, sample(50, use), left, at(now));
-    assert.ok(next !== undefined);
-    assert.match(next.message, /low on memory/);
-    order.push(next.uid);
-    state = evicted(state, at(now));
-    state = judgePressure(state, sample(50, use), 0, at(now + 5));
-    assert.equal(evictionFor(state, sample(50, use), left, at(now + 5)), undefined, 'a pause');
-    left = left.filter(({ uid }) => uid !== next.uid);
-    now += 20;
+  const usage = sample(0, use).podMemoryBytes;
+  for (const what of ['memory', 'disk'] as const) {
+    const pods = [
+      pod('modest', '400Mi'),
+      pod('greedy', '100Mi'),
+      pod('small'),
+      pod('free'),
+      pod('none'),
+    ];
+    const short = what === 'memory' ? sample(50) : { ...sample(500), diskFreeBytes: 0 };
+    const disk = what === 'memory' ? 0 : 1_000 * mebibyte;
+    let state = noPressure(at(0));
+    const order: string[] = [];
+    let now = 10;
+    let left = pods;
+    for (;;) {
+      state = judgePressure(state, short, disk, at(now));
+      assert.equal(shortOf(state, at(now)), what);
+      const next = evictionFor(what, usage, left);
+      if (next === undefined) break;
+      assert.match(next.message, new RegExp(`low on ${what}`));
+      order.push(next.uid);
+      state = evicted(state, at(now));
+      state = judgePressure(state, short, disk, at(now + 5));
+      assert.equal(shortOf(state, at(now + 5)), undefined, 'a pause');
+      left = left.filter(({ uid }) => uid !== next.uid);
+      now += 20;
+    }
+    // Who has nothing of it would give nothing back.
+    assert.deepEqual(order, ['small', 'free', 'greedy', 'modest']);
   }
-  assert.deepEqual(order, ['small', 'free', 'greedy', 'modest']);
 });
 
-test('nobody goes while there is memory, nor for a disk', () => {
-  const disk = { ...sample(500, { a: 10 }), diskFreeBytes: 0 };
-  const state = judgePressure(noPressure(at(0)), disk, 1_000 * mebibyte, at(5));
-  assert.deepEqual(holding(state), ['DiskPressure']);
-  assert.equal(evictionFor(state, disk, [pod('a')], at(5)), undefined);
+test('nobody goes while there is enough, for memory before disk, and for processes never', () => {
+  const well = judgePressure(noPressure(at(0)), sample(500), 0, at(5));
+  assert.equal(shortOf(well, at(5)), undefined);
+  const both = { ...sample(50), diskFreeBytes: 0, processes: { used: 99, max: 100 } };
+  const state = judgePressure(noPressure(at(0)), both, 1_000 * mebibyte, at(5));
+  assert.deepEqual(holding(state), ['MemoryPressure', 'DiskPressure', 'PIDPressure']);
+  assert.equal(shortOf(state, at(5)), 'memory');
+  const later = judgePressure(state, sample(500), 0, at(10));
+  assert.equal(shortOf(later, at(10)), undefined, 'the condition holds on, and nobody goes for it');
+  const crowded = { ...sample(500), processes: { used: 99, max: 100 } };
+  assert.equal(shortOf(judgePressure(well, crowded, 0, at(20)), at(20)), undefined);
 });

@@ -5,8 +5,8 @@
  * Invariants:
  * 1. A condition that has become True stays so until all was well for `calmMs`: a
  *    machine at the edge does not take pods and lose them in turn.
- * 2. For want of memory at most one pod goes in `evictionPauseMs`, so that what it
- *    gave back is seen before another goes.
+ * 2. For want of memory or disk at most one pod goes in `evictionPauseMs`, so that what
+ *    it gave back is seen before another goes; for memory first, which runs out sooner.
  * 3. First goes who promised nothing, then who takes more than it asked for, by how
  *    much; who keeps to its word goes last.
  */
@@ -111,19 +111,28 @@ export interface RunningPod {
   readonly spec: Pick<PodSpec, 'containers'>;
 }
 
-/** Who goes now, with what is said to it; undefined where nobody has to. */
+/** What a pod can give back by going: by its uid, in bytes. */
+export type PodUsage = ReadonlyMap<string, number>;
+
+/** What pods have to go for at this moment; undefined where nobody has to. */
+export function shortOf(state: PressureState, now: Moment): 'memory' | 'disk' | undefined {
+  if (now.monotonicMs - state.lastEvictionMs < evictionPauseMs) return undefined;
+  if (state.lastShortMs.MemoryPressure === now.monotonicMs) return 'memory';
+  return state.lastShortMs.DiskPressure === now.monotonicMs ? 'disk' : undefined;
+}
+
+const requestOf = { memory: 'memory', disk: 'ephemeral-storage' } as const;
+
+/** Who goes for it, with what is said to it; undefined where no pod has any of it. */
 export function evictionFor(
-  state: PressureState,
-  sample: MachineSample,
+  what: 'memory' | 'disk',
+  usage: PodUsage,
   pods: readonly RunningPod[],
-  now: Moment,
 ): { readonly uid: string; readonly message: string } | undefined {
-  const isShortNow = state.lastShortMs.MemoryPressure === now.monotonicMs;
-  if (!isShortNow || now.monotonicMs - state.lastEvictionMs < evictionPauseMs) return undefined;
   const ranked = pods
     .map(({ uid, spec }) => {
-      const usedBytes = sample.podMemoryBytes.get(uid) ?? 0;
-      const askedBytes = requestedMemoryBytes(spec);
+      const usedBytes = usage.get(uid) ?? 0;
+      const askedBytes = requestedBytes(spec, requestOf[what]);
       return { uid, usedBytes, askedBytes, overBytes: usedBytes - askedBytes };
     })
     .filter(({ usedBytes }) => usedBytes > 0)
@@ -138,7 +147,7 @@ export function evictionFor(
   const asked = Math.round(first.askedBytes / mebibyte);
   return {
     uid: first.uid,
-    message: `The node was low on memory: the pod used ${used}Mi and had asked for ${asked}Mi`,
+    message: `The node was low on ${what}: the pod used ${used}Mi and had asked for ${asked}Mi`,
   };
 }
 
@@ -146,9 +155,12 @@ export function evicted(state: PressureState, now: Moment): PressureState {
   return { ...state, lastEvictionMs: now.monotonicMs };
 }
 
-function requestedMemoryBytes({ containers }: Pick<PodSpec, 'containers'>): number {
+function requestedBytes(
+  { containers }: Pick<PodSpec, 'containers'>,
+  resource: 'memory' | 'ephemeral-storage',
+): number {
   return containers.reduce((sum, { resources }) => {
-    const text = resources?.requests?.['memory'];
+    const text = resources?.requests?.[resource];
     const quantity = text === undefined ? undefined : tryParseQuantity(text);
     return sum + (quantity === undefined ? 0 : milliUnitsOf(quantity) / 1000);
   }, 0);

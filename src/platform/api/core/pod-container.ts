@@ -38,7 +38,7 @@ const amounts = {
   cpu: quantity('Processor time, in cores: `500m` is half a core.'),
   memory: quantity('Memory in bytes, with a suffix such as `Mi`.'),
   'ephemeral-storage': quantity(
-    'Room on the disk of the node in bytes, with a suffix such as `Gi`. Where every container has a limit, a pod whose empty folders hold more than all of them is ended.',
+    'Room on the disk of the node in bytes, with a suffix such as `Gi`. Where every container has a limit, a pod whose empty folders and logs hold more than all of them is ended.',
   ),
 };
 

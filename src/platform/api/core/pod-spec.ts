@@ -13,6 +13,8 @@ import { podSecuritySchema } from './pod-security.ts';
 import { tolerationSchema } from './pod-tolerations.ts';
 import { volumesSchema } from './pod-volumes.ts';
 
+const imagePullSecretsMax = 64;
+
 const fields: Readonly<Record<string, Schema>> = {
   containers: containersSchema,
   initContainers: initContainersSchema,
@@ -83,6 +85,14 @@ const fields: Readonly<Record<string, Schema>> = {
   enableServiceLinks: flag(
     'Accepted for clients that send it: services are found by name, not by variables.',
   ),
+  imagePullSecrets: atomicList(
+    "Accepted for clients that send it: images come from the fleet's own registry over the node's link, which needs no secret.",
+    record('Name of a Secret.', { name: text('The name.', { maxLength: 253 }) }),
+    { maxItems: imagePullSecretsMax },
+  ),
+  os: record('The operating system that the containers need.', {
+    name: oneOf('Only linux, which every node runs.', ['linux']),
+  }),
   hostNetwork: flag('Only false.'),
   hostPID: flag('Only false.'),
   hostIPC: flag('Only false.'),
@@ -103,8 +113,6 @@ export const podSpecSchema: Schema = {
     'hostAliases',
     'hostUsers',
     'hostnameOverride',
-    'imagePullSecrets',
-    'os',
     'readinessGates',
     'resourceClaims',
     'resources',

@@ -67,8 +67,9 @@ function validatePort(port: ServicePort, spec: ServiceSpec, field: string): Fiel
     const message = 'every port needs a name where there are several';
     errors.push(error(`${field}.name`, 'FieldValueRequired', message));
   }
-  if (protocol !== 'TCP' && spec.clusterIP !== headless && spec.type !== 'ExternalName') {
-    const message = `nodes forward TCP only; ${protocol} works with a headless Service (clusterIP: None)`;
+  if (protocol === 'SCTP' && spec.clusterIP !== headless && spec.type !== 'ExternalName') {
+    const message =
+      'nodes forward TCP and UDP only; SCTP works with a headless Service (clusterIP: None)';
     errors.push(error(`${field}.protocol`, 'FieldValueNotSupported', message));
   }
   const wrong = targetProblem(targetPort);

@@ -103,7 +103,7 @@ test('what a service cannot be is refused', () => {
       },
       /Duplicate value/,
     ],
-    [{ ports: [{ port: 53, protocol: 'UDP' }] }, /TCP only/],
+    [{ ports: [{ port: 53, protocol: 'SCTP' }] }, /TCP and UDP only/],
     [{ ports: [{ port: 80, nodePort: 30_000 }] }, /only a Service of type NodePort/],
     [{ type: 'ExternalName' }, /must be given for ExternalName/],
     [{ ...web, externalName: 'example.org' }, /only a Service of type ExternalName/],

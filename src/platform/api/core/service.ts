@@ -22,7 +22,11 @@ const portSchema = record(
   'A port that the service answers on.',
   {
     name: text('Name of the port; needed where there are several.', { format: 'dns-label' }),
-    protocol: oneOf('The transport protocol.', ['TCP', 'UDP', 'SCTP'], 'TCP'),
+    protocol: oneOf(
+      'The transport protocol. Datagrams (UDP) reach pods of the same machine only.',
+      ['TCP', 'UDP', 'SCTP'],
+      'TCP',
+    ),
     appProtocol: text('What is spoken on it, for whoever wants to know.', {
       format: 'qualified-name',
     }),

@@ -7,15 +7,18 @@ import { netErrorOf } from './net-errors.ts';
 /** Real UDP, IPv4 or IPv6 by the address. */
 export function createNodeDatagrams(): Datagrams {
   return {
-    bind: ({ address }) =>
+    bind: ({ address, isShared = false }) =>
       new Promise((resolve, reject) => {
-        const socket = createSocket(address.host.includes(':') ? 'udp6' : 'udp4');
+        const socket = createSocket({
+          type: address.host.includes(':') ? 'udp6' : 'udp4',
+          reusePort: isShared,
+        });
         const fail = (thrown: unknown): void => {
           socket.close();
           reject(netErrorOf(thrown, `cannot bind ${address.host}:${address.port}`));
         };
         socket.once('error', fail);
-        socket.bind({ address: address.host, port: address.port, exclusive: true }, () => {
+        socket.bind({ address: address.host, port: address.port, exclusive: !isShared }, () => {
           socket.off('error', fail);
           // A message that could not be sent is a lost one; the socket goes on.
           socket.on('error', () => {});

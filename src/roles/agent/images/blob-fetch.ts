@@ -3,7 +3,13 @@
  * where the last attempt stopped, verified by its digest when it is whole.
  */
 import { assert, errorText } from '#base/mod.ts';
-import { isDigest, type BlobStore, type BlobUpload, type Digest } from '#platform/blobs/mod.ts';
+import {
+  BlobError,
+  isDigest,
+  type BlobStore,
+  type BlobUpload,
+  type Digest,
+} from '#platform/blobs/mod.ts';
 import type { Timer, Timers } from '#platform/io/mod.ts';
 import type { LinkSession, StreamFailure } from '#platform/wire/mod.ts';
 import { AgentError } from '../errors.ts';
@@ -19,12 +25,18 @@ export interface BlobFetcher {
   /**
    * Resolves when the store has the blob. One at a time; callers for the same blob
    * share it. Rejects with AgentError IMAGE_UNREACHABLE (try again, it goes on
-   * where it stopped) or IMAGE_INVALID (larger than `maxBytes`, or not known above).
+   * where it stopped) or IMAGE_INVALID (larger than `maxBytes`, damaged or not known
+   * above). `onReceived` hears how much of it is here; of those who share it the first.
    */
-  ensure(digest: Digest, maxBytes: number): Promise<void>;
+  ensure(
+    digest: Digest,
+    maxBytes: number,
+    onReceived?: (receivedBytes: number) => void,
+  ): Promise<void>;
 }
 
 const stallTimeoutMs = 30_000;
+const pushAgain = 'push the image again: selvage image push <folder> <name>';
 
 export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetcher {
   const { blobs, timers } = dependencies;
@@ -42,7 +54,11 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
     return upload;
   }
 
-  async function fetch(digest: Digest, maxBytes: number): Promise<void> {
+  async function fetch(
+    digest: Digest,
+    maxBytes: number,
+    onReceived: (receivedBytes: number) => void,
+  ): Promise<void> {
     const sizeBytes = await blobs.sizeBytes(digest);
     if (sizeBytes !== undefined) {
       if (sizeBytes > maxBytes) throw tooLarge(digest, maxBytes);
@@ -52,7 +68,7 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
     if (session === undefined) throw unreachable('there is no link to the hub');
     const upload = await uploadFor(digest);
     try {
-      await receive(session, upload, digest, maxBytes);
+      await receive(session, upload, digest, maxBytes, onReceived);
     } catch (error) {
       if (!(error instanceof AgentError && error.retryable)) {
         partial = undefined;
@@ -61,7 +77,10 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
       throw error;
     }
     partial = undefined;
-    await upload.commit(digest);
+    await upload.commit(digest).catch((error: unknown) => {
+      if (!(error instanceof BlobError) || error.code !== 'BLOB_DIGEST_MISMATCH') throw error;
+      throw new AgentError('IMAGE_INVALID', `${error.message}; ${pushAgain}`, { cause: error });
+    });
   }
 
   function receive(
@@ -69,6 +88,7 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
     upload: BlobUpload,
     digest: Digest,
     maxBytes: number,
+    onReceived: (receivedBytes: number) => void,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const stream = session.open('bulk', 'blob.fetch', { digest, offset: upload.sizeBytes });
@@ -91,6 +111,7 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
         watch();
         if (failure !== undefined) return;
         receivedBytes += bytes.length;
+        onReceived(receivedBytes);
         if (receivedBytes > maxBytes) {
           giveUp(tooLarge(digest, maxBytes), 'BLOB_TOO_LARGE');
           return;
@@ -114,11 +135,11 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
   }
 
   return {
-    ensure(digest, maxBytes) {
+    ensure(digest, maxBytes, onReceived = () => {}) {
       assert(isDigest(digest), 'a blob is fetched by its digest');
       const shared = running.get(digest);
       if (shared !== undefined) return shared;
-      const work = tail.then(() => fetch(digest, maxBytes));
+      const work = tail.then(() => fetch(digest, maxBytes, onReceived));
       tail = work.catch(() => undefined);
       running.set(digest, work);
       const forget = (): void => {
@@ -132,7 +153,11 @@ export function createBlobFetcher(dependencies: BlobFetchDependencies): BlobFetc
 
 function failureOf(failure: StreamFailure, digest: Digest): AgentError {
   if (failure.code === 'BLOB_NOT_FOUND') {
-    return new AgentError('IMAGE_INVALID', `the hub has no ${digest}`);
+    return new AgentError('IMAGE_INVALID', `the server has no ${digest}; ${pushAgain}`);
+  }
+  if (failure.code === 'BLOB_DAMAGED') {
+    const text = `${digest} is damaged on the server's disk and was set aside there; ${pushAgain}`;
+    return new AgentError('IMAGE_INVALID', text);
   }
   return unreachable(failure.message);
 }

@@ -13,7 +13,7 @@ import { errorText } from '#base/mod.ts';
 import type { Clock, Disk, Timer, Timers } from '#platform/io/mod.ts';
 import { backOffDelayMs, pullBackOff } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
-import { pullImage, type ImageSource } from './image-pull.ts';
+import { pullImage, type ImageSource, type PullProgress } from './image-pull.ts';
 
 export interface UnpackedImage {
   /** Of the index that the pod was assigned with. */
@@ -29,7 +29,7 @@ export interface UnpackedImage {
 
 export type ImageState =
   | { readonly status: 'ready'; readonly image: UnpackedImage }
-  | { readonly status: 'pulling' }
+  | { readonly status: 'pulling'; readonly progress?: PullProgress }
   | {
       readonly status: 'failed';
       /** For people; `isWaiting` once the failure itself has been told. */
@@ -83,7 +83,9 @@ export async function openImageCache(
 
   async function pull(digest: string, entry: Entry): Promise<void> {
     try {
-      const image = await pullImage(dependencies, disk, digest, options.platforms);
+      const image = await pullImage(dependencies, disk, digest, options.platforms, (progress) => {
+        entry.state = { status: 'pulling', progress };
+      });
       entry.state = { status: 'ready', image };
     } catch (error) {
       if (isClosed) return;

@@ -28,6 +28,12 @@ import { setAside } from '../set-aside.ts';
 import type { BlobFetcher } from './blob-fetch.ts';
 import type { UnpackedImage } from './image-cache.ts';
 
+/** How far a pull is. Index and manifest, which say how much there is, are not counted. */
+export interface PullProgress {
+  readonly receivedBytes: number;
+  readonly totalBytes: number;
+}
+
 export interface ImageSource {
   readonly blobs: BlobStore;
   readonly fetcher: BlobFetcher;
@@ -52,13 +58,15 @@ export async function pullImage(
   disk: Disk,
   digest: string,
   platforms: readonly string[],
+  onProgress: (progress: PullProgress) => void = () => {},
 ): Promise<UnpackedImage> {
   if (!isDigest(digest)) throw invalid(`${digest} is no digest`);
   try {
     const manifest = await manifestOf(source, digest, platforms);
-    const config = await configOf(source, manifest.value, platforms);
+    const counted = counting(source, manifest.value, onProgress);
+    const config = await configOf(counted, manifest.value, platforms);
     const folder = `images/${manifest.digest.slice('sha256:'.length)}`;
-    const files = await filesOf(source, manifest.value, config);
+    const files = await filesOf(counted, manifest.value, config);
     const isThere = (await disk.list('images')).some((entry) => `images/${entry.name}` === folder);
     const isWhole = isThere && (await isIntact(disk, folder, files));
     // What runs from it keeps what it has: the folder is renamed, not emptied.
@@ -85,6 +93,31 @@ export async function pullImage(
   }
 }
 
+/** The same source, which tells how much of the image's parts has come through it. */
+function counting(
+  source: ImageSource,
+  { config, layers }: OciManifest,
+  onProgress: (progress: PullProgress) => void,
+): ImageSource {
+  const totalBytes = [config, ...layers].reduce((sum, { size }) => sum + size, 0);
+  const received = new Map<Digest, number>();
+  const tell = (): void => {
+    const receivedBytes = [...received.values()].reduce((sum, bytes) => sum + bytes, 0);
+    onProgress({ receivedBytes: Math.min(receivedBytes, totalBytes), totalBytes });
+  };
+  const sizeOf = (digest: Digest): number =>
+    [config, ...layers].find((part) => part.digest === digest)?.size ?? 0;
+  const ensure: BlobFetcher['ensure'] = async (digest, maxBytes) => {
+    await source.fetcher.ensure(digest, maxBytes, (bytes) => {
+      received.set(digest, bytes);
+      tell();
+    });
+    received.set(digest, sizeOf(digest));
+    tell();
+  };
+  return { ...source, fetcher: { ensure } };
+}
+
 /** What the node has of it may have been damaged since it came: then it is fetched anew. */
 async function bytesOf(
   { blobs, fetcher, logger }: ImageSource,
@@ -92,10 +125,12 @@ async function bytesOf(
   maxBytes: number,
 ): Promise<Uint8Array> {
   await fetcher.ensure(digest, maxBytes);
-  const bytes = await blobs.readAll(digest, maxBytes);
-  if (digestOf(bytes) === digest) return bytes;
-  logger.log('error', 'a blob on disk is damaged and is fetched anew', { digest });
-  await blobs.remove(digest);
+  try {
+    return await blobs.readAll(digest, maxBytes);
+  } catch (error) {
+    if (!(error instanceof BlobError) || error.code !== 'BLOB_DAMAGED') throw error;
+  }
+  logger.log('error', 'a blob on disk was damaged and is fetched anew', { digest });
   await fetcher.ensure(digest, maxBytes);
   return blobs.readAll(digest, maxBytes);
 }

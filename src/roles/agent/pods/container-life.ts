@@ -14,6 +14,7 @@ import { assert } from '#base/mod.ts';
 import type { Container, ContainerStatus } from '#platform/api/mod.ts';
 import { backOffDelayMs, restartBackOff, restartForgivenAfterMs } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
+import type { PullProgress } from '../images/image-pull.ts';
 import { performAction, type ActionResult } from '../probes/actions.ts';
 import { startCare, type CareDependencies, type RunCare } from '../probes/run-care.ts';
 import type { RuntimeSet } from '../runtimes/runtime-set.ts';
@@ -38,6 +39,8 @@ interface Stopping {
 }
 
 const killAgainAfterMs = 2_000;
+const pullToldEveryMs = 10_000;
+const pullToldMax = 30;
 /** A sidecar is asked when the rest has ended, which may have taken all the time there was. */
 const lastWordsMs = 2_000;
 
@@ -55,6 +58,8 @@ export class ContainerLife {
   /** Of the run that lives. */
   #care: RunCare | undefined;
   #hasToldPulling = false;
+  /** What was said last of a pull that goes on. */
+  #pulling = { toldAtMs: 0, toldBytes: 0, told: 0 };
   /** The last failure that was told as an event. */
   #toldFailure: string | undefined;
 
@@ -267,7 +272,7 @@ export class ContainerLife {
     try {
       const prepared = await preparer.prepare(desired, container, this.#pod.record.ip);
       if (prepared.status === 'pulling') {
-        await this.#pulls(desired, container.image);
+        await this.#pulls(desired, container.image, prepared.progress);
         return;
       }
       if (prepared.status === 'unavailable') {
@@ -330,11 +335,39 @@ export class ContainerLife {
     await this.#tellFailure(desired, `Error: ${error.message}`);
   }
 
-  async #pulls(desired: DesiredPod, reference: string): Promise<void> {
-    this.waiting ??= { reason: 'ContainerCreating' };
-    if (this.#hasToldPulling) return;
+  /** At once, and now and then how far it is, as long as it gets on. */
+  async #pulls(
+    desired: DesiredPod,
+    reference: string,
+    progress: PullProgress | undefined,
+  ): Promise<void> {
+    this.#pod.lookAgainIn(pullToldEveryMs);
+    const nowMs = this.#dependencies.clock.monotonicMs();
+    const isFirst = !this.#hasToldPulling;
+    if (isFirst) this.#pulling = { toldAtMs: nowMs, toldBytes: 0, told: 0 };
+    const { toldAtMs, toldBytes, told } = this.#pulling;
+    const { receivedBytes = 0, totalBytes = 0 } = progress ?? {};
+    const isNews =
+      nowMs - toldAtMs >= pullToldEveryMs && receivedBytes > toldBytes && told < pullToldMax;
+    if (!isFirst && !isNews) {
+      this.waiting ??= { reason: 'ContainerCreating' };
+      return;
+    }
     this.#hasToldPulling = true;
-    await this.#pod.event(desired, 'Normal', 'Pulling', `Pulling image "${reference}"`);
+    const text = `Pulling image "${reference}"`;
+    if (isFirst) {
+      this.waiting ??= { reason: 'ContainerCreating' };
+      await this.#pod.event(desired, 'Normal', 'Pulling', text);
+      return;
+    }
+    this.#pulling = { toldAtMs: nowMs, toldBytes: receivedBytes, told: told + 1 };
+    const [received, all] = [receivedBytes, totalBytes].map((bytes) =>
+      (bytes / 1024 / 1024).toFixed(1),
+    );
+    const part = Math.floor((100 * receivedBytes) / totalBytes);
+    const message = `${text}: ${received} of ${all} MiB, ${part} %`;
+    this.waiting = { reason: 'ContainerCreating', message };
+    await this.#pod.event(desired, 'Normal', 'Pulling', message);
   }
 
   async #cannotPull(desired: DesiredPod, reference: string, why: string): Promise<void> {

@@ -3,10 +3,11 @@
  * `pods/<uid>/pod.json`. It is written before anything of the pod exists and
  * removed after everything of it is gone.
  */
-import { assert, isJsonObject, textOf, utf8 } from '#base/mod.ts';
+import { assert, isJsonObject } from '#base/mod.ts';
 import type { PodReport } from '#platform/api/mod.ts';
 import type { Disk, Logger } from '#platform/io/mod.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
+import { parseSealed, sealedJson } from '../sealed-json.ts';
 import { readOrSetAside } from '../set-aside.ts';
 import type { ObjectKey } from '#platform/store/mod.ts';
 import type { EntryPosition } from '#platform/sync/mod.ts';
@@ -56,8 +57,7 @@ const ownerOnlyFolder = 0o700;
 
 export async function writePodRecord(disk: Disk, record: PodRecord): Promise<void> {
   await disk.makeDirectory(`pods/${record.uid}`, ownerOnlyFolder);
-  const bytes = utf8(`${JSON.stringify(record)}\n`);
-  await disk.writeFileAtomic(`pods/${record.uid}/pod.json`, bytes, 0o600);
+  await disk.writeFileAtomic(`pods/${record.uid}/pod.json`, sealedJson(record), 0o600);
 }
 
 /**
@@ -99,7 +99,7 @@ function recordOf(runs: readonly ContainerRun[]): PodRecord {
 }
 
 function parseRecord(bytes: Uint8Array, uid: string): PodRecord | undefined {
-  const value: unknown = JSON.parse(textOf(bytes));
+  const value = parseSealed(bytes);
   if (!isJsonObject(value) || !isJsonObject(value['key'])) return undefined;
   const isWhole = value['uid'] === uid && typeof value['ip'] === 'string';
   const isShaped = ['report', 'reportedAt', 'backOff', 'hooks', 'failure'].every(

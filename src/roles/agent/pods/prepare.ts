@@ -5,6 +5,7 @@
  */
 import { type Container, milliUnitsOf, tryParseQuantity } from '#platform/api/mod.ts';
 import type { ImageCache } from '../images/image-cache.ts';
+import type { PullProgress } from '../images/image-pull.ts';
 import type { ContainerLimits, ContainerResolver, ContainerStart } from '../runtimes/types.ts';
 import type { ConfigObjects } from './config-objects.ts';
 import type { DesiredPod } from './desired-pod.ts';
@@ -24,7 +25,7 @@ export type Preparation =
       /** What was left out though somebody asked for it, one sentence each. */
       readonly warnings: readonly string[];
     }
-  | { readonly status: 'pulling' }
+  | { readonly status: 'pulling'; readonly progress: PullProgress | undefined }
   | { readonly status: 'unavailable'; readonly why: string };
 
 export interface Preparer {
@@ -80,7 +81,7 @@ export function createPreparer({
         return { status: 'unavailable', why: 'the hub has not said what it is' };
       }
       const state = images.want(digest);
-      if (state.status === 'pulling') return { status: 'pulling' };
+      if (state.status === 'pulling') return { status: 'pulling', progress: state.progress };
       if (state.status === 'failed') return { status: 'unavailable', why: state.message };
       const { image } = state;
       const { namespace, name } = pod.key;

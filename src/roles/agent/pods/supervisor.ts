@@ -59,6 +59,8 @@ export interface Supervisor {
   addressOf(uid: string): string | undefined;
   /** Pods that are here and are to stay, as they were declared. */
   pods(): readonly DesiredPod[];
+  /** What each of them has on the disk, by uid: volumes of its own, and logs. */
+  diskBytes(): Promise<ReadonlyMap<string, number>>;
   /** Ends a pod that the machine has no room for, with these words; another node may have it. */
   evict(uid: string, message: string): void;
   /**
@@ -272,6 +274,11 @@ export async function openSupervisor(
       [...desired.values()].filter(
         ({ uid, isDeleting }) => addresses.has(uid) && !isDeleting && !evictions.has(uid),
       ),
+    async diskBytes() {
+      const used = new Map<string, number>();
+      for (const { uid } of podsHere()) used.set(uid, await volumes.diskBytes(uid));
+      return used;
+    },
     evict(uid, message) {
       evictions.set(uid, message);
       workers.get(uid)?.nudge();

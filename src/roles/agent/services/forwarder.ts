@@ -59,8 +59,9 @@ export interface Frontend {
 
 export interface ForwarderState {
   readonly listeners: number;
+  /** For datagrams: clients that were heard of lately. */
   readonly connections: number;
-  /** Connections for which nobody was found. */
+  /** Connections, and datagrams, for which nobody was found. */
   readonly refused: number;
 }
 

@@ -430,3 +430,116 @@ test('an address that is taken is had as soon as it is free', async () => {
   assert.equal((await run(call(opened, address))).said(), '127.1.3.1');
   await run(opened.services.close());
 });
+
+const udpEndpoint = (address: string, nodeName: string, isReady = true): Endpoint => ({
+  addresses: [address],
+  conditions: { ready: isReady, serving: isReady },
+  nodeName,
+});
+
+test('datagrams reach a pod of this machine and come back from where they were sent', async () => {
+  const { slice, services, ports, run } = open();
+  const address = { host: '127.129.0.53', port: 53 };
+  slice.put('services', 'shop', 'names', {
+    intent: {
+      kind: 'Service',
+      metadata: { name: 'names' },
+      spec: {
+        type: 'NodePort',
+        clusterIP: address.host,
+        ports: [
+          { name: 'udp', port: 53, nodePort: 30_053, protocol: 'UDP' },
+          { name: 'tcp', port: 53, nodePort: 30_053, protocol: 'TCP' },
+        ],
+      },
+    },
+  });
+  const put = (endpoints: readonly Endpoint[]): void =>
+    slice.put(slicesResource, 'shop', 'names-1', {
+      intent: {
+        metadata: { labels: { 'kubernetes.io/service-name': 'names' } },
+        endpoints,
+        ports: [{ name: 'udp', port: 5353, protocol: 'UDP' }],
+      },
+    });
+  const pods = await run(
+    Promise.all(
+      ['127.1.3.1', '127.1.3.2'].map(async (host) => {
+        const socket = await ports.datagrams.bind({ address: { host, port: 5353 } });
+        socket.onMessage((bytes, from) => socket.send(utf8(`${textOf(bytes)} by ${host}`), from));
+        return socket;
+      }),
+    ),
+  );
+  put([udpEndpoint('127.1.3.1', 'here'), udpEndpoint('127.1.9.9', 'elsewhere')]);
+  const clientOf = async () => {
+    const socket = await ports.datagrams.bind({ address: { host: '127.0.0.1', port: 0 } });
+    const heard: string[] = [];
+    socket.onMessage((bytes, from) =>
+      heard.push(`${textOf(bytes)} from ${from.host}:${from.port}`),
+    );
+    return { socket, heard };
+  };
+  const client = await run(clientOf());
+  const say = async (text: string, to = address): Promise<string | undefined> => {
+    const count = client.heard.length;
+    client.socket.send(utf8(text), to);
+    await run(sleep(ports.timers, 200));
+    return client.heard.length > count ? client.heard.at(-1) : undefined;
+  };
+  await run(sleep(ports.timers, 100));
+  assert.equal(await say('one'), 'one by 127.1.3.1 from 127.129.0.53:53');
+  assert.equal(
+    await say('two', { host: '127.0.0.1', port: 30_053 }),
+    'two by 127.1.3.1 from 127.0.0.1:30053',
+  );
+  // Only the pod that was asked can answer.
+  const stranger = await run(clientOf());
+  stranger.socket.send(utf8('forged'), address);
+  await run(sleep(ports.timers, 200));
+  assert.ok(client.heard.every((line) => !line.includes('forged')));
+  // It stays with its pod while that serves, and goes to another once it does not.
+  put([udpEndpoint('127.1.3.2', 'here'), udpEndpoint('127.1.3.1', 'here')]);
+  assert.equal(await say('three'), 'three by 127.1.3.1 from 127.129.0.53:53');
+  put([udpEndpoint('127.1.3.2', 'here'), udpEndpoint('127.1.3.1', 'here', false)]);
+  assert.equal(await say('four'), 'four by 127.1.3.2 from 127.129.0.53:53');
+  // Whose pods are all on other machines is not reached, and that is counted.
+  const before = services.state().refused;
+  put([udpEndpoint('127.1.9.9', 'elsewhere')]);
+  assert.equal(await say('five'), undefined);
+  assert.equal(services.state().refused, before + 1);
+  // Clients that fall silent are forgotten.
+  assert.ok(services.state().connections > 0);
+  await run(sleep(ports.timers, 45_000));
+  await run(sleep(ports.timers, 30_000));
+  assert.equal(services.state().connections, 0);
+  for (const socket of [...pods, client.socket, stranger.socket]) await run(socket.close());
+  await run(services.close());
+});
+
+test('many clients at a time are bounded: the silent ones make room', async () => {
+  const { slice, services, ports, run } = open();
+  const address = { host: '127.129.0.54', port: 9 };
+  slice.put('services', 'shop', 'many', {
+    intent: {
+      kind: 'Service',
+      metadata: { name: 'many' },
+      spec: { clusterIP: address.host, ports: [{ port: 9, protocol: 'UDP' }] },
+    },
+  });
+  slice.put(slicesResource, 'shop', 'many-1', {
+    intent: {
+      metadata: { labels: { 'kubernetes.io/service-name': 'many' } },
+      endpoints: [udpEndpoint('127.1.3.1', 'here')],
+      ports: [{ port: 9, protocol: 'UDP' }],
+    },
+  });
+  await run(sleep(ports.timers, 100));
+  for (let count = 0; count < 2_100; count += 1) {
+    const socket = await run(ports.datagrams.bind({ address: { host: '127.0.0.1', port: 0 } }));
+    socket.send(utf8('x'), address);
+  }
+  await run(sleep(ports.timers, 500));
+  assert.equal(services.state().connections, 2_000);
+  await run(services.close());
+});

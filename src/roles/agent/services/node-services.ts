@@ -19,6 +19,7 @@ import type { LinkSession } from '#platform/wire/mod.ts';
 import { facetOf } from '../pods/desired-pod.ts';
 import { reachAway } from './away.ts';
 import { type DnsServer, startDnsServer } from './dns-server.ts';
+import { createDatagramForwarder } from './datagram-forwarder.ts';
 import { createForwarder, type ForwarderState, type Frontend, reachDirectly } from './forwarder.ts';
 import { answerName, clusterDomain } from './names.ts';
 import type { Place } from './nearness.ts';
@@ -109,7 +110,9 @@ export function startNodeServices(
     reach,
   });
 
-  function frontendsOf(service: KnownService): readonly Frontend[] {
+  const datagramForwarder = createDatagramForwarder({ ...dependencies, services, here, isHere });
+
+  function frontendsOf(service: KnownService, protocol: 'TCP' | 'UDP'): readonly Frontend[] {
     const { clusterIP, type, ports = [] } = service.spec;
     if (clusterIP === undefined || clusterIP === 'None') return [];
     const own = addressHere(clusterIP);
@@ -120,7 +123,8 @@ export function startNodeServices(
       service: service.name,
       portName: of.name ?? '',
     });
-    return ports.flatMap((port) => [
+    const wanted = ports.filter((port) => (port.protocol ?? 'TCP') === protocol);
+    return wanted.flatMap((port) => [
       at(clusterIP, port.port, sharesMachine, port),
       ...(own === clusterIP ? [] : [at(own, port.port, false, port)]),
       ...(type === 'NodePort'
@@ -143,7 +147,10 @@ export function startNodeServices(
       },
       { host, port: dnsPort },
     );
-    forwarder.update(services.list().flatMap(frontendsOf));
+    const frontends = (protocol: 'TCP' | 'UDP'): readonly Frontend[] =>
+      services.list().flatMap((service) => frontendsOf(service, protocol));
+    forwarder.update(frontends('TCP'));
+    datagramForwarder.update(frontends('UDP'));
   }
 
   services.onChange(refresh);
@@ -160,10 +167,18 @@ export function startNodeServices(
       const svc = `svc.${clusterDomain}`;
       return { nameserver, searches: [`${namespace}.${svc}`, svc, clusterDomain] };
     },
-    state: () => forwarder.state(),
+    state() {
+      const [streams, messages] = [forwarder.state(), datagramForwarder.state()];
+      return {
+        listeners: streams.listeners + messages.listeners,
+        connections: streams.connections + messages.connections,
+        refused: streams.refused + messages.refused,
+      };
+    },
     async close() {
       await dns?.close();
       await forwarder.close();
+      await datagramForwarder.close();
       await upstream.close();
     },
   };

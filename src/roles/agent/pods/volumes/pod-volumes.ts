@@ -58,6 +58,8 @@ export interface PodVolumes {
   refresh(pod: PodFacts): Promise<void>;
   /** Says why the pod has to go, where it has more on disk than it may. */
   overuse(pod: PodFacts): Promise<string | undefined>;
+  /** What the pod has on the disk that goes with it: volumes of its own and logs. */
+  diskBytes(podUid: string): Promise<number>;
   /** All of the pod's volumes, for good. */
   remove(podUid: string): Promise<void>;
   /** What volumes hold in memory is lost, as at the end of the machine: nothing runs any more. */
@@ -230,8 +232,18 @@ export function createPodVolumes(
       inTurn(pod.uid, async () => {
         if (tree === undefined || removed.has(pod.uid)) return undefined;
         const folderOfVolume = (volume: string): string => folderOf(pod.uid, volume);
-        return (await overuseOf(tree, pod, folderOfVolume)) ?? claims.overuse(tree, pod);
+        const logFolderOf = (container: string): string =>
+          disk.absolute(`pods/${pod.uid}/${container}`);
+        return (
+          (await overuseOf(tree, pod, folderOfVolume, logFolderOf)) ?? claims.overuse(tree, pod)
+        );
       }),
+
+    async diskBytes(podUid) {
+      // Claims are elsewhere: their data outlives the pod. What is memory is not on this disk.
+      const [bytes = 0] = (await tree?.diskBytes([disk.absolute(`pods/${podUid}`)])) ?? [];
+      return bytes;
+    },
 
     remove(podUid) {
       removed.add(podUid);
@@ -253,8 +265,9 @@ async function overuseOf(
   tree: FileTree,
   pod: PodFacts,
   folderOf: (volume: string) => string,
+  logFolderOf: (container: string) => string,
 ): Promise<string | undefined> {
-  const { volumes = [], containers } = pod.spec;
+  const { volumes = [], containers, initContainers = [] } = pod.spec;
   const onDisk = volumes.filter(
     ({ emptyDir }) => emptyDir !== undefined && emptyDir.medium !== 'Memory',
   );
@@ -271,7 +284,11 @@ async function overuseOf(
     }
   }
   if (!isLimited) return undefined;
-  const all = used.reduce((sum, bytes) => sum + bytes, 0);
+  // A container writes to its volumes and to its log; its root is read-only and /tmp is memory.
+  const logs = await tree.diskBytes(
+    [...initContainers, ...containers].map(({ name }) => logFolderOf(name)),
+  );
+  const all = [...used, ...logs].reduce((sum, bytes) => sum + bytes, 0);
   const allowed = limits.reduce((sum, limit) => sum + (bytesOf(limit) ?? 0), 0);
   return all > allowed
     ? `Pod ephemeral local storage usage exceeds the total limit of containers ${allowed}.`

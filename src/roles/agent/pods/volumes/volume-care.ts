@@ -38,7 +38,7 @@ export function careForVolumes(
 
   /** Answers whether there is anything to measure again. */
   async function measure(): Promise<boolean> {
-    const measured = pods().filter((pod) => hasVolumes(pod) && !overused.has(pod.uid));
+    const measured = pods().filter((pod) => usesDisk(pod) && !overused.has(pod.uid));
     for (const pod of measured) {
       if (isClosed) return false;
       try {
@@ -79,7 +79,7 @@ export function careForVolumes(
 
   return {
     lookAgain(changed) {
-      for (const pod of changed.filter(hasVolumes)) {
+      for (const pod of changed.filter(usesDisk)) {
         measureLater();
         waiting.set(pod.uid, pod);
         if (!refreshing.has(pod.uid)) void refresh(pod.uid);
@@ -94,6 +94,10 @@ export function careForVolumes(
   };
 }
 
-function hasVolumes({ spec }: PodFacts): boolean {
-  return (spec.volumes ?? []).length > 0;
+/** It has volumes, or its logs are counted against a limit. */
+function usesDisk({ spec }: PodFacts): boolean {
+  return (
+    (spec.volumes ?? []).length > 0 ||
+    spec.containers.every(({ resources }) => resources?.limits?.['ephemeral-storage'] !== undefined)
+  );
 }

@@ -12,6 +12,7 @@
  */
 import { assert, isJsonObject, textOf, utf8, type JsonObject } from '#base/mod.ts';
 import { DiskError, type Disk, type Logger } from '#platform/io/mod.ts';
+import { parseSealed, sealedJson } from '../../sealed-json.ts';
 import { readOrSetAside } from '../../set-aside.ts';
 import type { ContainerExit, ContainerInput } from '../types.ts';
 
@@ -60,7 +61,7 @@ export interface ExitFile {
 }
 
 export async function writeState(disk: Disk, folder: string, state: StateFile): Promise<void> {
-  await disk.writeFileAtomic(`${folder}/state.json`, utf8(`${JSON.stringify(state)}\n`), ownerOnly);
+  await disk.writeFileAtomic(`${folder}/state.json`, sealedJson(state), ownerOnly);
 }
 
 /** Not durable, as no run outlives the boot that its clock counts from; but whole at any time. */
@@ -96,7 +97,7 @@ export async function readDeadline(
 /** Undefined for what is no such file. Throws SyntaxError for what is no JSON. */
 export function parseState(bytes: Uint8Array): StateFile | undefined {
   const texts = ['podNamespace', 'podName', 'podUid', 'container', 'image', 'digest', 'ip'];
-  const value: unknown = JSON.parse(textOf(bytes));
+  const value = parseSealed(bytes);
   return hasFields(value, texts, ['startedAtMs', 'restartCount', 'attempt'])
     ? (value as unknown as StateFile)
     : undefined;
