@@ -115,7 +115,8 @@ test('a log that is too long is cut, its newer part is still shown, and an event
   logs.append(line(next++));
   assert.ok(logs.sizeBytes() < 100);
   const { text } = await logs.read();
-  assert.ok(text.length >= logBytesMax && text.length <= 2 * logBytesMax, `${text.length}`);
+  // Beside that, what came between the last look and this one.
+  assert.ok(text.length >= logBytesMax && text.length <= 2 * logBytesMax + 100, `${text.length}`);
   const numbers = numbersIn(text);
   assert.equal(numbers.at(-1), next - 1);
   assert.ok(
