@@ -4,6 +4,7 @@ import { authorizationPage } from './authorization.ts';
 import { commandsPage } from './commands.ts';
 import { errorsPage } from './errors.ts';
 import { kindsPage } from './kinds.ts';
+import { kubernetesApiPage } from './kubernetes-api.ts';
 import { metricsPage } from './metrics.ts';
 import { openApiFiles } from './openapi.ts';
 
@@ -17,6 +18,7 @@ export async function referencePages(): Promise<readonly Page[]> {
   const made = '<!-- Made from the code by `npm run reference`; a test compares. -->\n\n';
   return [
     { path: 'docs/reference/kinds.md', text: made + kindsPage() },
+    { path: 'docs/reference/kubernetes-api.md', text: made + kubernetesApiPage() },
     { path: 'docs/reference/commands.md', text: made + commandsPage() },
     { path: 'docs/reference/errors.md', text: made + errorsPage(sourceFiles(['src'], ['.ts'])) },
     { path: 'docs/reference/authorization.md', text: made + (await authorizationPage()) },

@@ -92,6 +92,8 @@ export class StatusError extends SelvageError {
     if (uid !== undefined) details['uid'] = uid;
     if (causes !== undefined) details['causes'] = causes.map((cause) => ({ ...cause }));
     if (retryAfterSeconds !== undefined) details['retryAfterSeconds'] = retryAfterSeconds;
+    // Clients look into the details of what was not found without asking whether there are any.
+    const hasDetails = this.reason === 'NotFound' || Object.keys(details).length > 0;
     return {
       kind: 'Status',
       apiVersion: 'v1',
@@ -99,7 +101,7 @@ export class StatusError extends SelvageError {
       status: 'Failure',
       message: this.message,
       reason: this.reason,
-      ...(Object.keys(details).length > 0 ? { details } : {}),
+      ...(hasDetails ? { details } : {}),
       code: this.httpStatus,
     };
   }
