@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Benchmark } from './support/benchmark.ts';
 
-const names = ['store', 'idle', 'agent', 'failover', 'sim'] as const;
+const names = ['store', 'api', 'idle', 'agent', 'failover', 'sim'] as const;
 
 async function main(): Promise<number> {
   const [name = '', ...rest] = process.argv.slice(2);

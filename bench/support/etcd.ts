@@ -1,6 +1,6 @@
 /**
  * Debian's etcd-server, alone, over TLS with client certificates, with its fsync
- * on (its default): the peer of the `store` benchmark.
+ * on (its default): the peer of the `store` and the `api` benchmark.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,8 @@ export function requireEtcd(): string {
   }
 }
 
-function makeCertificates(folder: string): void {
+/** An authority with a server's and a client's certificate, as PEM files in the folder. */
+export function makeCertificates(folder: string, clientSubject = '/CN=client'): void {
   const openssl = (...words: string[]): void => {
     execFileSync('openssl', words, { cwd: folder, stdio: 'pipe' });
   };
@@ -51,7 +52,8 @@ function makeCertificates(folder: string): void {
     'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n',
   );
   for (const name of ['server', 'client']) {
-    openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+    const subject = name === 'client' ? clientSubject : `/CN=${name}`;
+    openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', subject);
     openssl(
       'x509',
       '-req',
