@@ -53,6 +53,8 @@ export function lineAfter(before: AuditPlace, entry: AuditEntry): ChainedLine | 
 
 /** The same JSON, with escapes for all that is not printable ASCII. */
 function ascii(json: string): string {
+  // Most lines are: looking is a fraction of replacing.
+  if (json.search(notAscii) === -1) return json;
   return json.replaceAll(
     notAscii,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,

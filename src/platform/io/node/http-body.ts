@@ -158,7 +158,8 @@ class BodyReader implements HttpBody, AsyncIterableIterator<Uint8Array> {
   };
 
   readonly #close = (): void => {
-    this.#fail(brokenOff());
+    // Every request closes in the end; an error with its stack is made for few of them.
+    if (this.#state === 'reading') this.#fail(brokenOff());
   };
 
   readonly #fail = (error: Error): void => {
