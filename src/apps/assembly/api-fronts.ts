@@ -52,6 +52,7 @@ export interface ApiFrontsDependencies {
   readonly settings: FrontSettings;
   readonly handler: HttpHandler;
   readonly observe: Server['observe'];
+  readonly onRefused: Server['refused'];
   readonly isRevoked: (serialNumber: string) => boolean;
   readonly store: OwnedStore;
   readonly eventStore: OwnedStore;
@@ -202,7 +203,11 @@ class FrontSlot {
       listening();
       return;
     }
-    const { observe, audit } = this.#dependencies;
+    const { observe, onRefused, audit } = this.#dependencies;
+    if (news.type === 'refused') {
+      onRefused(news.refused);
+      return;
+    }
     for (const { row, status, durationMs } of news.observed) observe(row, status, durationMs);
     for (const event of news.audited) audit?.record(event);
     audit?.omit(news.omitted);

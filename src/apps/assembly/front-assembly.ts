@@ -91,6 +91,10 @@ export async function runApiFront(ports: FrontPorts): Promise<string> {
   const listener = await ports.httpServer.listen(
     {
       ...{ address, connectionsMax, isShared: true },
+      onRefused(refused) {
+        const news: FrontNews = { type: 'refused', refused };
+        relay.tell(news);
+      },
       tls: {
         ...{ credentials, trustPem, clientCertificate: 'request' },
         isRevoked: (serialNumber) => revocations.isRevoked(serialNumber),

@@ -1,6 +1,6 @@
 /** What a front and the owner of the log say to each other beyond requests. */
 import type { AuditEvent } from '#platform/audit/mod.ts';
-import type { Address, Credentials } from '#platform/io/mod.ts';
+import type { Address, Credentials, RefusedRequest } from '#platform/io/mod.ts';
 import type { ObservedRow } from '#roles/server/mod.ts';
 
 /** Asked by a front before anything else. */
@@ -34,6 +34,7 @@ export type FrontNews =
       readonly observed: readonly ObservedAnswer[];
       readonly audited: readonly AuditEvent[];
       readonly omitted: number;
-    };
+    }
+  | { readonly type: 'refused'; readonly refused: RefusedRequest };
 
 export const feedMethod = 'front.feed';

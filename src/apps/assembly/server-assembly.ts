@@ -36,6 +36,7 @@ import type {
   Net,
   PeerIdentity,
   Random,
+  RefusedRequest,
   Timers,
 } from '#platform/io/mod.ts';
 import { createMetrics, measuredDisk, type Metrics } from '#platform/metrics/mod.ts';
@@ -289,6 +290,7 @@ export async function assembleServer(
     address: options.apiAddress,
     tls: { credentials, trustPem, clientCertificate: 'request', isRevoked },
     connectionsMax: apiConnectionsMax,
+    onRefused: (refused: RefusedRequest) => server.refused(refused),
   } as const;
   const { apiFronts: starter } = ports;
   let apiListener = await ports.httpServer.listen(listening, handler);
@@ -303,6 +305,7 @@ export async function assembleServer(
       logger: logger.with({ role: 'fronts' }),
       settings: { address, credentials, trustPem, connectionsMax, isAudited },
       observe: (...observed) => server.observe(...observed),
+      onRefused: listening.onRefused,
     });
   }
   apiAddress = apiListener.address;

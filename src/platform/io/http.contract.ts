@@ -13,6 +13,7 @@ import {
   type HttpHandler,
   type HttpRequest,
   type HttpServer,
+  type RefusedRequest,
 } from './http.ts';
 import { createTestAuthority, type TestAuthority } from './identities.contract.ts';
 import type { Keys } from './keys.ts';
@@ -52,11 +53,13 @@ export function httpContract(name: string, open: () => Promise<HttpHarness>): vo
     authority: TestAuthority,
     handler: HttpHandler,
     changes: Partial<ServerTls> = {},
+    onRefused?: (refused: RefusedRequest) => void,
   ) {
     const listener = await opened.server.listen(
       {
         address: { host: opened.host, port: 0 },
         connectionsMax: 50,
+        ...(onRefused === undefined ? {} : { onRefused }),
         tls: {
           credentials: await authority.server('api.test'),
           trustPem: authority.trustPem,
@@ -128,6 +131,7 @@ export function httpContract(name: string, open: () => Promise<HttpHarness>): vo
   check('a certificate that is not believed is a 401, not an anonymous user', async (...of) => {
     const [opened, authority] = of;
     let handled = 0;
+    const refused: string[] = [];
     const revoked = new Set<string>();
     const { listener, ask } = await serve(
       opened,
@@ -137,6 +141,10 @@ export function httpContract(name: string, open: () => Promise<HttpHarness>): vo
         return { status: 200, headers: {}, body: utf8('ok') };
       },
       { isRevoked: (serialNumber) => revoked.has(serialNumber) },
+      ({ method, path, query, why }) => {
+        assert.ok(why.length > 0);
+        refused.push(`${method} ${path} ${query}`);
+      },
     );
     const stranger = await createTestAuthority(opened.keys, opened.clock, 'Another authority');
     const good = await authority.client({ commonName: 'admin', serialNumber: 'abcdef02' });
@@ -148,7 +156,7 @@ export function httpContract(name: string, open: () => Promise<HttpHarness>): vo
       await authority.client({ commonName: 'admin', lifetimeMs: -60_000 }),
       good,
     ]) {
-      const response = await ask('GET', '/', {
+      const response = await ask('GET', '/told?a=b', {
         tls: { trustPem: authority.trustPem, serverName: 'api.test', credentials },
       });
       assert.equal(response.status, 401);
@@ -161,6 +169,7 @@ export function httpContract(name: string, open: () => Promise<HttpHarness>): vo
       );
     }
     assert.equal(handled, 1);
+    assert.deepEqual(refused, Array(3).fill('GET /told a=b'));
     await listener.close();
   });
 

@@ -61,6 +61,14 @@ export interface HttpResponse {
   readonly upgrade?: (connection: PlainConnection) => void;
 }
 
+/** A request whose certificate was not believed: whoever asked is nobody. */
+export interface RefusedRequest extends Pick<
+  HttpRequest,
+  'method' | 'path' | 'query' | 'headers' | 'remoteAddress'
+> {
+  readonly why: string;
+}
+
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 
 export interface HttpServer {
@@ -71,6 +79,8 @@ export interface HttpServer {
       readonly connectionsMax: number;
       /** Other processes that say the same may listen there too; each connection reaches one. */
       readonly isShared?: boolean;
+      /** Hears of requests that are answered 401 for their certificate, and so reach no handler. */
+      readonly onRefused?: (refused: RefusedRequest) => void;
     },
     handler: HttpHandler,
   ): Promise<Listener>;

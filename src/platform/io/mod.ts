@@ -29,6 +29,7 @@ export {
   type HttpRequest,
   type HttpResponse,
   type HttpServer,
+  type RefusedRequest,
 } from './http.ts';
 export {
   type CertificateFacts,

@@ -17,6 +17,7 @@ import {
   type HttpHandler,
   type HttpResponse,
   type HttpServer,
+  type RefusedRequest,
 } from '#platform/io/mod.ts';
 import type { Kernel, Lifetime, ScheduledEvent } from './kernel.ts';
 import type { NetMachine, Network } from './sim-net.ts';
@@ -153,6 +154,7 @@ function serveConnection(
   connection: Connection,
   refusal: string | undefined,
   handler: HttpHandler,
+  onRefused: (refused: RefusedRequest) => void,
 ): void {
   const body = new IncomingBody(connection);
   const abortListeners: (() => void)[] = [];
@@ -188,17 +190,21 @@ function serveConnection(
   };
   const handle = async (head: RequestHead): Promise<void> => {
     const mark = head.target.indexOf('?');
+    const asked = {
+      method: head.method,
+      path: mark < 0 ? head.target : head.target.slice(0, mark),
+      query: mark < 0 ? '' : head.target.slice(mark + 1),
+      headers: head.headers,
+      remoteAddress: connection.remoteAddress,
+    };
+    if (refusal !== undefined) onRefused({ ...asked, why: refusal });
     let response: HttpResponse;
     try {
       response =
         refusal === undefined
           ? await handler({
-              method: head.method,
-              path: mark < 0 ? head.target : head.target.slice(0, mark),
-              query: mark < 0 ? '' : head.target.slice(mark + 1),
-              headers: head.headers,
+              ...asked,
               peer: connection.peer,
-              remoteAddress: connection.remoteAddress,
               body,
               onAbort: (listener) => abortListeners.push(listener),
             })
@@ -229,7 +235,7 @@ export function simHttpServer(
     listen: async (options, handler) => {
       if (!process.alive) return await new Promise<never>(() => {});
       return network.listen(machine, process, { ...options, acceptRefused: true }, (...accepted) =>
-        serveConnection(...accepted, handler),
+        serveConnection(...accepted, handler, options.onRefused ?? (() => undefined)),
       );
     },
   };

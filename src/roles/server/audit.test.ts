@@ -79,6 +79,23 @@ describe('what goes into the audit log', () => {
       );
     }));
 
+  it('records what a listener refused for its certificate, as asked by nobody', () =>
+    withServer(async (server) => {
+      server.server.refused({
+        ...{ method: 'GET', path: '/api/v1/secrets', query: 'token=abc', headers: {} },
+        ...{ remoteAddress: '192.0.2.9', why: 'it was revoked' },
+      });
+      const told = server.audited.map(({ user, sourceIPs, requestURI, annotations }) => [
+        user.username,
+        sourceIPs,
+        requestURI,
+        annotations['authorization.k8s.io/reason'],
+      ]);
+      assert.deepEqual(told, [
+        ['system:anonymous', ['192.0.2.9'], '/api/v1/secrets?token=*', 'it was revoked'],
+      ]);
+    }));
+
   it('records a watch when it begins and when it has ended', () =>
     withServer(async (server) => {
       const { audited } = server;

@@ -18,6 +18,7 @@ import {
   inProcessAddress,
   microTimestampOf,
   type PlainConnection,
+  type RefusedRequest,
 } from '#platform/io/mod.ts';
 import { auditedAddress } from './audited-address.ts';
 import {
@@ -26,7 +27,7 @@ import {
   auditedReasonLengthMax,
   auditedUserAgentLengthMax,
 } from './limits.ts';
-import type { RequestNote } from './request-note.ts';
+import { newRequestNote, type RequestNote } from './request-note.ts';
 
 export type AuditSink = Pick<AuditLog, 'record' | 'omit'>;
 
@@ -36,6 +37,12 @@ export interface AnsweredRequest {
   readonly note: RequestNote;
   readonly response: HttpResponse;
   readonly receivedWallMs: number;
+}
+
+/** What is looked at of it for a line. */
+interface RecordedRequest extends Omit<AnsweredRequest, 'request' | 'response'> {
+  readonly request: Pick<HttpRequest, 'method' | 'path' | 'query' | 'headers' | 'remoteAddress'>;
+  readonly response: Pick<HttpResponse, 'status'>;
 }
 
 /** Records the request, now or when its answer has ended; gives the answer to send. */
@@ -66,6 +73,20 @@ export function auditAnswer(
       ? {}
       : { upgrade: (connection) => upgrade(toldOfClose(connection, complete)) }),
   };
+}
+
+/** Records a request that its listener has answered 401, as asked by nobody who is known. */
+export function auditRefused(
+  sink: AuditSink,
+  clock: Clock,
+  requestId: string,
+  refused: RefusedRequest,
+): void {
+  const nowMs = clock.wallMs();
+  const { why, ...request } = refused;
+  const note: RequestNote = { ...newRequestNote(), decision: { isAllowed: false, reason: why } };
+  const answered = { requestId, request, note, response: { status: 401 }, receivedWallMs: nowMs };
+  sink.record(eventOf(answered, 'ResponseComplete', nowMs));
 }
 
 function onceOnly(run: () => void): () => void {
@@ -112,7 +133,7 @@ export function isAudited({
 }
 
 function eventOf(
-  { requestId, request, note, response, receivedWallMs }: AnsweredRequest,
+  { requestId, request, note, response, receivedWallMs }: RecordedRequest,
   stage: AuditEvent['stage'],
   nowWallMs: number,
 ): AuditEvent {

@@ -15,7 +15,15 @@ import {
   type NodeCertificates,
   type ServiceAccountTokens,
 } from '#platform/identity/mod.ts';
-import type { Address, Clock, HttpHandler, Logger, Random, Timers } from '#platform/io/mod.ts';
+import type {
+  Address,
+  Clock,
+  HttpHandler,
+  Logger,
+  Random,
+  RefusedRequest,
+  Timers,
+} from '#platform/io/mod.ts';
 import type { Metrics } from '#platform/metrics/mod.ts';
 import type { Store } from '#platform/store/mod.ts';
 import { createAdmission } from './admission/admission.ts';
@@ -24,7 +32,7 @@ import type { Admitter } from './admission/types.ts';
 import { createAnswering } from './answering.ts';
 import { keepBuiltInRoles } from './access/bootstrap.ts';
 import { followPolicy } from './access/follow-policy.ts';
-import type { AuditSink } from './audit.ts';
+import { auditRefused, type AuditSink } from './audit.ts';
 import { followDeclaredKinds } from './declared-kinds.ts';
 import type { NodeLiveness, ServerParts, VersionInfo } from './dependencies.ts';
 import { type DivergencePort } from './divergence.ts';
@@ -90,6 +98,8 @@ export interface Server {
   readonly rows: readonly RouteRow[];
   /** The kinds that are served; a change of them changes the rows. */
   readonly registry: DefinitionRegistry;
+  /** Records a request that a listener has answered 401 for its certificate. */
+  refused(request: RefusedRequest): void;
   /** Counts a request that a front has answered, by its row. */
   observe(row: ObservedRow, status: number, durationMs: number): void;
   /** Ends watches and followed logs, so that their clients go on elsewhere. */
@@ -141,6 +151,10 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     },
     registry: parts.registry,
     handler: createAnswering(parts, table, { observe, audit }),
+    refused(request) {
+      observe(undefined, 401, 0);
+      if (audit !== undefined) auditRefused(audit, clock, random.uuid(), request);
+    },
     observe({ method, pattern, watch }, status, durationMs) {
       const row = table.rows.find(
         (one) => one.pattern === pattern && one.method === method && one.watch === watch,

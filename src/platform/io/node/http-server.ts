@@ -15,7 +15,14 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { X509Certificate } from 'node:crypto';
 import { assert } from '#base/mod.ts';
-import type { ByteSink, HttpHandler, HttpRequest, HttpResponse, HttpServer } from '../http.ts';
+import type {
+  ByteSink,
+  HttpHandler,
+  HttpRequest,
+  HttpResponse,
+  HttpServer,
+  RefusedRequest,
+} from '../http.ts';
 import { silentLogger, type Logger } from '../log-sink.ts';
 import type { ServerTls } from '../net.ts';
 import { authoritiesOf, checkCredentials, judgeClient, type Judgement } from './certificates.ts';
@@ -170,14 +177,28 @@ function handOver(socket: Socket, head: Buffer, answer: HttpResponse): void {
   answer.upgrade(new SocketConnection(socket));
 }
 
+function addressOf(target: string): { readonly path: string; readonly query: string } {
+  const queryStart = target.indexOf('?');
+  return queryStart < 0
+    ? { path: target, query: '' }
+    : { path: target.slice(0, queryStart), query: target.slice(queryStart + 1) };
+}
+
 class Front {
   readonly #tls: ServerTls;
   readonly #handler: HttpHandler;
   readonly #logger: Logger;
   readonly #authorities: readonly X509Certificate[];
+  readonly #onRefused: (refused: RefusedRequest) => void;
   readonly #judgements = new WeakMap<object, Judgement | 'anonymous'>();
 
-  constructor(tls: ServerTls, handler: HttpHandler, logger: Logger) {
+  constructor(
+    tls: ServerTls,
+    handler: HttpHandler,
+    logger: Logger,
+    onRefused: (refused: RefusedRequest) => void,
+  ) {
+    this.#onRefused = onRefused;
     this.#tls = tls;
     this.#handler = handler;
     this.#logger = logger;
@@ -222,6 +243,9 @@ class Front {
     if (!target.startsWith('/')) return badRequest('the target of a request is a path');
     const peer = this.#identify(message.socket);
     if (typeof peer === 'string') {
+      const asked = { ...addressOf(target), headers: headersOf(message) };
+      const remoteAddress = message.socket.remoteAddress ?? '';
+      this.#onRefused({ ...asked, method: message.method ?? 'GET', remoteAddress, why: peer });
       const message401 = `the client certificate was not accepted: ${peer}. Use a valid one that this server issued`;
       return statusAnswer(401, 'Unauthorized', message401);
     }
@@ -231,11 +255,11 @@ class Front {
       isAborted = !response.writableFinished;
       if (isAborted) for (const listener of aborts.splice(0)) listener();
     });
-    const queryStart = target.indexOf('?');
+    const { path, query } = addressOf(target);
     return this.#handler({
       method: message.method ?? 'GET',
-      path: queryStart < 0 ? target : target.slice(0, queryStart),
-      query: queryStart < 0 ? '' : target.slice(queryStart + 1),
+      path,
+      query,
       headers: headersOf(message),
       peer,
       remoteAddress: message.socket.remoteAddress ?? '',
@@ -304,9 +328,12 @@ function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
 /** Real HTTPS. What a handler throws goes to `logger`, and to the client only as a 500. */
 export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer {
   return {
-    listen: ({ address, tls, connectionsMax, isShared = false }, handler) => {
+    listen: (
+      { address, tls, connectionsMax, isShared = false, onRefused = () => undefined },
+      handler,
+    ) => {
       checkCredentials(tls.credentials);
-      const front = new Front(tls, handler, logger);
+      const front = new Front(tls, handler, logger, onRefused);
       const server = createServer({
         cert: tls.credentials.certificatePem,
         key: tls.credentials.privateKeyPem,
