@@ -5,11 +5,13 @@
  * - `sim`: fresh seeds of simulated fleets, short lives and some long ones;
  * - `sabotage`: every planted bug over twenty fresh seeds, beside a clean run of them;
  * - `disk`: a real server killed at each of its first 500 calls to the disk, and every
- *   byte of a log damaged.
+ *   byte of a log damaged;
+ * - `api`: 5,000 objects, 100 watchers and 200 writes a second against a real server that
+ *   is killed twice; every watcher holds what the list has.
  *
  * Options: `--seeds N` (5,000 short lives), `--long N` (100 long ones), `--restored N` (200
  * whose server is replaced), `--from A` (the first seed; the time of day where absent,
- * printed), `--jobs J` (one for each core).
+ * printed), `--jobs J` (one for each core); `--minutes M` (5) and `--api-fronts N` (0) of `api`.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -18,6 +20,7 @@ import { parseRequest, type Request } from '../src/apps/main/simulation/request.
 import { failureLines, runSeeds } from '../src/apps/main/simulation/run-seeds.ts';
 import { checkDamage } from '../test/e2e/helpers/damaged-log.ts';
 import { sweep, watchCalls } from '../test/e2e/helpers/disk-sweep.ts';
+import { soakApi } from './soak/api.ts';
 
 const apiPort = 25_443;
 const lanes = 2;
@@ -57,6 +60,8 @@ function wordsOf() {
         restored: { type: 'string' },
         from: { type: 'string' },
         jobs: { type: 'string' },
+        minutes: { type: 'string' },
+        'api-fronts': { type: 'string' },
       },
     });
   } catch (thrown) {
@@ -70,6 +75,8 @@ const shortLives = numberOf('seeds', values.seeds, 5_000, 0);
 const longLives = numberOf('long', values.long, 100, 0);
 const restoredLives = numberOf('restored', values.restored, 200, 0);
 const jobs = numberOf('jobs', values.jobs, availableParallelism(), 1);
+const minutes = numberOf('minutes', values.minutes, 5, 1);
+const fronts = numberOf('api-fronts', values['api-fronts'], 0, 0);
 
 function requestFor(words: readonly string[], count: number): Request {
   const seeds = `${firstSeed}..${firstSeed + count - 1}`;
@@ -184,6 +191,7 @@ const parts: Readonly<Record<string, () => Promise<boolean>>> = {
   sim: soakSim,
   sabotage: soakSabotage,
   disk: soakDisk,
+  api: () => soakApi({ minutes, fronts, print }),
 };
 
 const unknown = wanted.filter((name) => parts[name] === undefined);
