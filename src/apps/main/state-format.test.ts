@@ -17,15 +17,15 @@ test('a folder is noted, opened again and by a later version, and refused when i
   const noted = (): unknown => JSON.parse(readFileSync(path, 'utf8'));
 
   await open('0.1.0');
-  assert.deepEqual(noted(), { formatVersion: 1, writtenBy: '0.1.0' });
+  assert.deepEqual(noted(), { formatVersion: 2, writtenBy: '0.1.0' });
   await open('0.2.0');
-  assert.deepEqual(noted(), { formatVersion: 1, writtenBy: '0.2.0' });
+  assert.deepEqual(noted(), { formatVersion: 2, writtenBy: '0.2.0' });
 
-  const newer = '{"formatVersion": 2, "writtenBy": "9.0.0", "more": true}';
+  const newer = '{"formatVersion": 3, "writtenBy": "9.0.0", "more": true}';
   writeFileSync(path, newer);
   await assert.rejects(open('0.2.0'), (thrown) => {
     assert.ok(thrown instanceof CommandFailure);
-    assert.match(thrown.message, /written by selvage 9\.0\.0 in form 2; selvage 0\.2\.0 knows/);
+    assert.match(thrown.message, /written by selvage 9\.0\.0 in form 3; selvage 0\.2\.0 knows/);
     return true;
   });
   assert.equal(readFileSync(path, 'utf8'), newer, 'nothing was changed');
@@ -33,6 +33,6 @@ test('a folder is noted, opened again and by a later version, and refused when i
   for (const damaged of ['', '{', 'null', '{"formatVersion": "two"}']) {
     writeFileSync(path, damaged);
     await open('0.2.0');
-    assert.deepEqual(noted(), { formatVersion: 1, writtenBy: '0.2.0' }, damaged);
+    assert.deepEqual(noted(), { formatVersion: 2, writtenBy: '0.2.0' }, damaged);
   }
 });

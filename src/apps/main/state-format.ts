@@ -3,11 +3,12 @@
  * one wrote is refused before anything of it is read or changed, as this version
  * cannot know what it would break.
  *
- *   format.json   {"formatVersion": 1, "writtenBy": "0.1.0"}
+ *   format.json   {"formatVersion": 2, "writtenBy": "0.1.0"}
  *
  * Invariants:
  * 1. The number grows with every change that the version before cannot read.
- * 2. A folder without the file was made before there was one: form 1.
+ * 2. A folder without the file was made before there was one: form 1. Form 2 has notes beside
+ *    facets (who set which field).
  * 3. The file is written last of all that a newer form needs, so that a folder never
  *    claims a form that it does not have yet.
  */
@@ -16,7 +17,7 @@ import { errorText, textOf, utf8 } from '#base/mod.ts';
 import type { Disk, Logger } from '#platform/io/mod.ts';
 
 const formatFile = 'format.json';
-const formatVersion = 1;
+const formatVersion = 2;
 const fileBytesMax = 4_096;
 
 interface FormatFile {
