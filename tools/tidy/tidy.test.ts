@@ -172,6 +172,22 @@ test('links between the documents lead somewhere', () => {
   assert.ok(statSync(join(projectRoot, 'LICENSE')).size > 0);
 });
 
+test('decisions are numbered, each with a number of its own', () => {
+  const names = readdirSync(join(projectRoot, 'docs/adr')).toSorted();
+  const numbers = names.map((name) => {
+    const [, title = ''] =
+      /^# (\d+)\./.exec(readFileSync(join(projectRoot, 'docs/adr', name), 'utf8')) ?? [];
+    return `${name.slice(0, 4)} ${title.padStart(4, '0')}`;
+  });
+  assert.deepEqual(
+    numbers,
+    names.map((_, index) => {
+      const number = String(index + 1).padStart(4, '0');
+      return `${number} ${number}`;
+    }),
+  );
+});
+
 test('a document that shows commands is run by a test', () => {
   const tests = sourceFiles(['test/e2e'], ['.test.ts']).map((file) => file.text);
   const documents = ['README.md'].concat(
