@@ -3,11 +3,20 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
 import { kubectlPath, run } from './helpers/kubectl.ts';
@@ -36,6 +45,9 @@ const programs = {
       await new Promise((next) => setTimeout(next, 20));
     }
     console.log('last words'); setInterval(() => {}, 1000);`,
+  'talk.mjs': `import { createServer } from 'node:http';
+    createServer((request, response) => response.end('talk\\n')).listen(8080, process.env.HOST);
+    process.stdin.on('data', (bytes) => console.log('heard ' + bytes.toString().trim()));`,
   'echo.mjs': `let size = 0;
     process.stdin.on('data', (bytes) => { size += bytes.length; if (process.argv[2] === undefined) process.stdout.write(bytes); });
     process.stdin.on('end', () => { if (process.argv[2] !== undefined) console.log(size); process.exit(7); });`,
@@ -425,6 +437,68 @@ test('attach -i gives a workload its input, and its end where the first who came
   const silent = await fleet.kubectl.attempt(['attach', '-i', 'inside'], 'x');
   assert.match(silent.stderr + silent.stdout, /stdin: true|Unable to use a TTY|input of container/);
 });
+
+/** Those that lie beside the one on the path, each of a minor version; else that one alone. */
+function kubectlsAtHand(): readonly string[] {
+  const real = realpathSync(kubectlPath());
+  const names = readdirSync(dirname(real)).filter((name) => /^kubectl\.1\.(29|3[0-9])$/.test(name));
+  return names.length === 0 ? [real] : names.map((name) => join(dirname(real), name));
+}
+
+test(
+  'every kubectl at hand gets into a container, copies and forwards',
+  { timeout: 180_000 },
+  async () => {
+    const env = { ...process.env, KUBECONFIG: fleet.kubeconfig };
+    writeFileSync(join(folder, 'one'), 'one file\n');
+    const input = { stdin: true };
+    const volumes = [{ name: 'data', emptyDir: {} }];
+    await apply('any', {
+      volumes,
+      containers: [
+        container('main', ['talk.mjs'], {
+          ...input,
+          volumeMounts: [{ name: 'data', mountPath: '/data' }],
+        }),
+      ],
+    });
+    await waitFor('any', 'condition=Ready');
+    for (const path of kubectlsAtHand()) {
+      const tell = basename(path);
+      const ok = async (words: string[], text?: string): Promise<string> => {
+        const ran = await run(path, words, { env, input: text ?? '' });
+        assert.equal(ran.status, 0, `${tell} ${words.join(' ')}: ${ran.stderr}`);
+        return ran.stdout;
+      };
+      const echoed = await run(path, ['exec', '-i', 'any', '--', 'echo.mjs'], {
+        env,
+        input: 'x\n',
+      });
+      assert.deepEqual([echoed.status, echoed.stdout], [7, 'x\n'], tell);
+      const script = `${path} exec -it any -- node -p process.stdout.isTTY`;
+      const terminal = await run('script', ['-qec', script, '/dev/null'], { env, input: '' });
+      assert.match(terminal.stdout, /true/, tell);
+      const back = join(folder, `back-${tell}`);
+      await ok(['cp', join(folder, 'one'), 'any:/data/one']);
+      await ok(['cp', 'any:/data/one', back]);
+      assert.equal(readFileSync(back, 'utf8'), 'one file\n', tell);
+      const attached = spawn(path, ['attach', '-i', 'any'], { env, stdio: 'pipe' });
+      let said = '';
+      attached.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+      attached.stdin.write(`by ${tell}\n`);
+      await eventually(`${tell} attaches: ${said}`, 20_000, async () =>
+        said.includes(`heard by ${tell}`) ? true : undefined,
+      );
+      attached.kill('SIGKILL');
+      const port = await freePort();
+      const words = ['port-forward', '--address', '127.0.0.1', 'pod/any', `${port}:8080`];
+      const forwarding = spawn(path, words, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+      await new Promise((resolve) => forwarding.stdout.once('data', resolve));
+      assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'talk\n', tell);
+      forwarding.kill('SIGKILL');
+    }
+  },
+);
 
 test('attach shows what a workload says from then on', async () => {
   const attached = fleet.kubectl.follow(['attach', 'inside']);

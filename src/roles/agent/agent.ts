@@ -300,6 +300,12 @@ export async function createAgent(
             diskBytes: options.facts.diskBytes ?? 0,
             pods: () => supervisor.pods(),
             podDiskBytes: () => supervisor.diskBytes(),
+            async reclaimDisk() {
+              const removed = await images.removeUnused(supervisor.imagesInUse());
+              if (removed > 0)
+                logger.log('info', 'images that no pod needs were removed', { removed });
+              return removed > 0;
+            },
             evict: (uid, message) => supervisor.evict(uid, message),
             onChanged: (now) => reporter.changed(now),
           },

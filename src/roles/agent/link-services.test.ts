@@ -172,6 +172,61 @@ test('an image is unpacked whole, or says what is wrong with it', async () => {
   assert.ok(nonsense.status === 'failed' && !nonsense.isRetryable);
 });
 
+test('images that nobody needs make room, and what others share of them stays', async () => {
+  await using folder = await openFolder();
+  const { blobs, disk } = folder;
+  const packed = ['a', 'b', 'c'].map((text) =>
+    packScriptImage({
+      files: [{ path: 'main.mjs', bytes: utf8(text === 'c' ? 'a' : text), mode: 0o600 }],
+      entrypoint: ['main.mjs'],
+      env: text === 'c' ? { OTHER: 'yes' } : {},
+      labels: {},
+    }),
+  );
+  const puts = async (): Promise<void> => {
+    for (const one of packed) for (const bytes of one.blobs.values()) await blobs.put(bytes);
+  };
+  await puts();
+  const fetcher = createBlobFetcher({ blobs, timers, session: () => undefined });
+  const ports = { disk, clock, timers, logger: silentLogger };
+  const platforms = ['script/javascript'];
+  const images = await openImageCache({ ...ports, blobs, fetcher }, { platforms });
+  const [a, b, c] = packed.map(({ index }) => index.digest as string);
+  assert.ok(a !== undefined && b !== undefined && c !== undefined);
+  const ready = async (digest: string): Promise<void> => {
+    const changed = new Promise<void>((resolve) => {
+      images.onChange((one) => {
+        if (one === digest) resolve();
+      });
+    });
+    images.want(digest);
+    await changed;
+    assert.equal(images.want(digest).status, 'ready');
+  };
+  for (const digest of [a, b, c]) await ready(digest);
+  const partsOf = (at: number) => [...(packed[at]?.blobs.keys() ?? [])] as Digest[];
+  const there = async (at: number): Promise<Digest[]> => {
+    const found: Digest[] = [];
+    for (const part of partsOf(at)) {
+      if ((await blobs.sizeBytes(part)) !== undefined) found.push(part);
+    }
+    return found;
+  };
+  assert.equal(await images.removeUnused(new Set([a, b, c])), 0);
+  assert.equal(await images.removeUnused(new Set([c])), 2);
+  assert.deepEqual(await there(2), partsOf(2));
+  assert.deepEqual(await there(1), []);
+  // Its layer is that of the one that stays.
+  assert.deepEqual(
+    await there(0),
+    partsOf(0).filter((part) => partsOf(2).includes(part)),
+  );
+  assert.equal((await disk.list('images')).length, 1);
+  await puts();
+  await ready(b);
+  images.close();
+});
+
 test('a log is read from its last lines on and followed to the end of its run', async () => {
   await using folder = await openFolder();
   const { disk } = folder;

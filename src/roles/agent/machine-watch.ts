@@ -23,6 +23,8 @@ export interface MachineWatchOptions {
   readonly pods: () => readonly RunningPod[];
   /** What each has on the node's disk; asked only when that is short. */
   readonly podDiskBytes: () => Promise<PodUsage>;
+  /** Gives back what no pod needs; answers whether that was anything. */
+  readonly reclaimDisk: () => Promise<boolean>;
   readonly evict: (uid: string, message: string) => void;
   readonly onChanged: (now: NodeCondition) => Promise<void>;
 }
@@ -45,6 +47,8 @@ export function watchMachine(
     await options.onChanged({ conditions: conditionsOf(state), power: sample.power });
     const what = shortOf(state, now);
     if (what === undefined) return;
+    // What nobody needs goes before anybody: the next look sees what that gave back.
+    if (what === 'disk' && (await options.reclaimDisk())) return;
     const usage = what === 'memory' ? sample.podMemoryBytes : await options.podDiskBytes();
     const eviction = isClosed ? undefined : evictionFor(what, usage, options.pods());
     if (eviction === undefined) return;

@@ -9,6 +9,8 @@
  * 1. What was started ends with the stream, whichever side gives it up.
  * 2. The status comes last, after everything that the command has written.
  * 3. What one side leaves unread is not read from the other.
+ * 4. What comes in reaches the command in the order in which it came, also what came
+ *    before there was a command, or while it would not take more.
  */
 import { concatBytes, errorText, isJsonObject, strictTextOf, utf8 } from '#base/mod.ts';
 import type { Child, TerminalSize } from '#platform/io/mod.ts';
@@ -45,10 +47,11 @@ export function createPodExec({
     stream.onClose(() => {
       session?.child?.kill();
       if (session !== undefined) session.isOver = true;
+      session?.begin();
     });
     stream.onMessage((message) => {
       if (session !== undefined) return takeInput(session, message);
-      session = { child: undefined, isOver: false, early: [] };
+      session = newSession();
       if (commands >= commandsMax) {
         const text = `at most ${commandsMax} commands run in containers of a node at a time`;
         stream.fail({ code: 'EXEC_BUSY', message: text });
@@ -98,9 +101,9 @@ export function createPodExec({
       return;
     }
     session.child = child;
+    session.begin();
     const exitCode = carryOutput(stream, child);
     if (!asked.hasInput) child.endInput();
-    for (const message of session.early.splice(0)) await takeInput(session, message);
     const code = await exitCode;
     if (session.isOver) return;
     await stream.send(statusMessage(code));
@@ -111,8 +114,18 @@ export function createPodExec({
 interface Session {
   child: Child | undefined;
   isOver: boolean;
-  /** What came before the command ran. */
-  readonly early: Uint8Array[];
+  /** All that has come in so far was passed on. */
+  taken: Promise<void>;
+  /** There is a child, or there will be none. */
+  readonly begin: () => void;
+}
+
+function newSession(): Session {
+  let begin = (): void => {};
+  const taken = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  return { child: undefined, isOver: false, taken, begin };
 }
 
 type Asked =
@@ -136,13 +149,14 @@ function parseRequest(bytes: Uint8Array): Asked {
   return { kind: 'exec', command, hasInput, hasTerminal };
 }
 
-function takeInput(session: Session, message: Uint8Array): void | Promise<void> {
-  const { child } = session;
-  if (child === undefined) {
-    // The link's own credit bounds what can come before that.
-    session.early.push(message);
-    return undefined;
-  }
+/** The link's own credit bounds what waits. */
+function takeInput(session: Session, message: Uint8Array): Promise<void> {
+  session.taken = session.taken.then(() => passOn(session, message));
+  return session.taken;
+}
+
+function passOn({ child }: Session, message: Uint8Array): void | Promise<void> {
+  if (child === undefined) return undefined;
   if (message[0] === close && message[1] === input) child.endInput();
   if (message[0] === resize) {
     const size = sizeOf(message.subarray(1));

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { concatBytes, textOf, utf8 } from '#base/mod.ts';
-import { silentLogger } from '#platform/io/mod.ts';
+import { silentLogger, type Child } from '#platform/io/mod.ts';
 import {
   createNodeChildren,
   createNodeClock,
@@ -15,6 +15,7 @@ import {
 import {
   createConnectionPair,
   type LinkSession,
+  type LinkStream,
   openLink,
   type StreamHandler,
 } from '#platform/wire/mod.ts';
@@ -53,6 +54,8 @@ const serveExec = createPodExec({
     async exec({ container }, [program = '', ...words], { hasTerminal = false } = {}) {
       if (container !== 'main') throw new AgentError('EXEC_NOT_RUNNING', 'it does not run');
       if (program !== 'node') throw new AgentError('EXEC_NOT_FOUND', `${program} is not there`);
+      // As a busy machine is: the client has begun to speak.
+      if (words.at(-1) === 'late') await new Promise((resolve) => setTimeout(resolve, 200));
       const environment = { PATH: '/usr/bin:/bin' };
       const child = await children.start({
         program: process.execPath,
@@ -151,6 +154,64 @@ test('a command has its streams and its status, and what cannot run says why', a
   );
   assert.equal((await begin(hub, 'no list').ended).failure, 'EXEC_FAILED');
   hub.close({ code: 'DONE', message: 'done' });
+});
+
+test('what comes in before there is a command, and while it takes no more, comes in order and whole', async () => {
+  const hub = await openHub((_, parameters, stream) => serveExec(parameters, stream));
+  const count = `setTimeout(() => { let next = 0; let rest = ''; process.stdin.on('data', (bytes) => {
+    const lines = (rest + bytes).split('\\n'); rest = lines.pop();
+    for (const line of lines) if (Number(line) === next) next += 1; }).on('end', () => console.log(next)); }, 300)`;
+  const session = begin(hub, ['node', '-e', count, 'late'], { stdin: true });
+  const lines = Array.from({ length: 200_000 }, (_, at) => `${at}\n`).join('');
+  const sending: Promise<void>[] = [];
+  for (let at = 0; at < lines.length; at += 16_000) {
+    sending.push(session.write(utf8(lines.slice(at, at + 16_000))));
+  }
+  sending.push(session.endInput());
+  await Promise.all(sending);
+  assert.equal((await session.ended).out, '200000\n');
+  hub.close({ code: 'DONE', message: 'done' });
+});
+
+test('what comes in just when the command begins is not overtaken by what comes after it', async () => {
+  const seen: string[] = [];
+  let begun: (child: Child) => void = () => {};
+  const child = {
+    write: (bytes: Uint8Array) => void seen.push(textOf(bytes)),
+    endInput: () => void seen.push('end'),
+    bufferedBytes: () => 0,
+    onOutput() {},
+    onExit() {},
+  } as unknown as Child;
+  const serve = createPodExec({
+    hasPod: () => true,
+    runtime: {
+      get: () => undefined,
+      attachInput: () => Promise.reject(new Error('not here')),
+      exec: () =>
+        new Promise((resolve) => {
+          begun = resolve;
+        }),
+    },
+  });
+  let take: (message: Uint8Array) => unknown = () => undefined;
+  serve({ podUid: 'u', container: 'c' }, {
+    onMessage: (listener: (message: Uint8Array) => unknown) => void (take = listener),
+    onClose() {},
+  } as unknown as LinkStream);
+  const input = (text: string) => concatBytes([Uint8Array.of(0), utf8(text)]);
+  take(utf8('{"command":["tar"],"stdin":true}'));
+  for (const text of ['1', '2', '3', '4']) take(input(text));
+  await Promise.resolve();
+  begun(child);
+  // The link hands on what it has as soon as it can: between any two steps of the command's start.
+  for (let step = 0; step < 5; step += 1) {
+    await Promise.resolve();
+    take(input(String(5 + step)));
+  }
+  take(Uint8Array.of(255, 0));
+  await until('all of it', () => seen.includes('end') && seen.length === 10);
+  assert.deepEqual(seen, ['1', '2', '3', '4', '5', '6', '7', '8', '9', 'end']);
 });
 
 test('a command in a terminal sees one, of the size that the client has, and ends with it', async () => {

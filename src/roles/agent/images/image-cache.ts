@@ -6,13 +6,17 @@
  * 1. `images/<digits of the manifest's digest>` is whole: it gets its name by a
  *    rename after everything in it is on disk. An agent compares it, and the blobs
  *    that it was made from, with their digests before it first starts something from it.
- * 2. One pull per image at a time, whoever waits for it; after a failure the next
+ * 2. An image is removed only by `removeUnused`, and not while anything that it is told of
+ *    uses it or a part of it.
+ * 3. One pull per image at a time, whoever waits for it; after a failure the next
  *    one waits, longer each time, but not beyond a new link.
  */
 import { errorText } from '#base/mod.ts';
 import type { Clock, Disk, Timer, Timers } from '#platform/io/mod.ts';
 import { backOffDelayMs, pullBackOff } from '../back-off.ts';
+import type { Digest } from '#platform/blobs/mod.ts';
 import { AgentError } from '../errors.ts';
+import type { BlobFetcher } from './blob-fetch.ts';
 import { pullImage, type ImageSource, type PullProgress } from './image-pull.ts';
 
 export interface UnpackedImage {
@@ -40,6 +44,11 @@ export type ImageState =
 export interface ImageCache {
   /** What is known of the image, by digest. Begins to pull it where that is due. */
   want(digest: string): ImageState;
+  /**
+   * Gives back the room of images that nobody in `inUse` (digests as in `want`) needs;
+   * answers how many went. One that is wanted later is pulled again.
+   */
+  removeUnused(inUse: ReadonlySet<string>): Promise<number>;
   /** A new link: what was out of reach is tried at once. */
   retryUnreachable(): void;
   /** Called when `want` would answer differently. */
@@ -55,6 +64,8 @@ export interface ImageCacheDependencies extends ImageSource {
 
 interface Entry {
   state: ImageState;
+  /** Blobs that it was made from. */
+  parts: ReadonlySet<Digest>;
   failuresInRow: number;
   /** On the monotonic clock; only for failed ones. */
   retryAtMs: number;
@@ -83,7 +94,14 @@ export async function openImageCache(
 
   async function pull(digest: string, entry: Entry): Promise<void> {
     try {
-      const image = await pullImage(dependencies, disk, digest, options.platforms, (progress) => {
+      const parts = new Set<Digest>();
+      const ensure: BlobFetcher['ensure'] = (part, ...more) => {
+        parts.add(part);
+        return dependencies.fetcher.ensure(part, ...more);
+      };
+      entry.parts = parts;
+      const source = { ...dependencies, fetcher: { ensure } };
+      const image = await pullImage(source, disk, digest, options.platforms, (progress) => {
         entry.state = { status: 'pulling', progress };
       });
       entry.state = { status: 'ready', image };
@@ -118,6 +136,7 @@ export async function openImageCache(
         forgetOldest();
         entry = {
           state: { status: 'pulling' },
+          parts: new Set(),
           failuresInRow: 0,
           retryAtMs: 0,
           retryTimer: undefined,
@@ -130,6 +149,25 @@ export async function openImageCache(
         void pull(digest, entry);
       }
       return entry.state;
+    },
+    async removeUnused(inUse) {
+      const isKept = ([digest, { state }]: readonly [string, Entry]): boolean =>
+        inUse.has(digest) || state.status !== 'ready';
+      const kept = [...entries].filter(isKept).map(([, entry]) => entry);
+      const unused = [...entries].filter((entry) => !isKept(entry));
+      const keptParts = new Set(kept.flatMap(({ parts }) => [...parts]));
+      const keptBundles = new Set(
+        kept.flatMap(({ state }) => (state.status === 'ready' ? [state.image.bundle] : [])),
+      );
+      for (const [digest, { state, parts }] of unused) {
+        entries.delete(digest);
+        for (const part of parts) if (!keptParts.has(part)) await dependencies.blobs.remove(part);
+        if (state.status !== 'ready' || keptBundles.has(state.image.bundle)) continue;
+        await disk.remove(
+          `images/${state.image.bundle.slice(state.image.bundle.lastIndexOf('/') + 1)}`,
+        );
+      }
+      return unused.length;
     },
     retryUnreachable() {
       for (const [digest, entry] of entries) {

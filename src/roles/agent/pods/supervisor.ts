@@ -59,6 +59,8 @@ export interface Supervisor {
   addressOf(uid: string): string | undefined;
   /** Pods that are here and are to stay, as they were declared. */
   pods(): readonly DesiredPod[];
+  /** Digests of images that pods of this node were given, or run from. */
+  imagesInUse(): ReadonlySet<string>;
   /** What each of them has on the disk, by uid: volumes of its own, and logs. */
   diskBytes(): Promise<ReadonlyMap<string, number>>;
   /** Ends a pod that the machine has no room for, with these words; another node may have it. */
@@ -274,6 +276,11 @@ export async function openSupervisor(
       [...desired.values()].filter(
         ({ uid, isDeleting }) => addresses.has(uid) && !isDeleting && !evictions.has(uid),
       ),
+    imagesInUse: () =>
+      new Set([
+        ...[...desired.values()].flatMap(({ images: digests }) => Object.values(digests)),
+        ...runtime.list().map(({ digest }) => digest),
+      ]),
     async diskBytes() {
       const used = new Map<string, number>();
       for (const { uid } of podsHere()) used.set(uid, await volumes.diskBytes(uid));
