@@ -16,6 +16,7 @@ import { type Operation, violationsOf } from './helpers/history.ts';
 const clients = 8;
 const watchers = 2;
 const keys = ['a', 'b', 'c'];
+const answeredMin = 1_000;
 const apiPort = 19_000 + (process.pid % 400) * 2;
 let folder = '';
 const path = '/api/v1/namespaces/default/configmaps';
@@ -303,6 +304,8 @@ async function checkHistories(kills: Kills): Promise<readonly Watched[]> {
     });
   }
 
+  const count = (outcome: Operation['outcome']): number =>
+    history.filter((operation) => operation.outcome === outcome).length;
   let isOver = false;
   const running = Array.from({ length: clients }, (_, client) =>
     runClient(client, history, () => isOver),
@@ -320,6 +323,8 @@ async function checkHistories(kills: Kills): Promise<readonly Watched[]> {
     await kills.kill(access);
   }
   await wait(kills.everyMs);
+  // A busy machine answers fewer in that time; what is checked is a history, not a speed.
+  for (let attempt = 0; count('ok') < answeredMin && attempt < 600; attempt += 1) await wait(100);
   isOver = true;
   await Promise.all(running);
   for (const key of keys) {
@@ -364,10 +369,8 @@ async function checkHistories(kills: Kills): Promise<readonly Watched[]> {
     assert.ok(revisions.length > acknowledged.length / 2, `${revisions.length} were shown`);
   }
 
-  const count = (outcome: Operation['outcome']): number =>
-    history.filter((operation) => operation.outcome === outcome).length;
   assert.deepEqual(violationsOf(history), []);
-  assert.ok(count('ok') > 1_000, `${count('ok')} operations were answered`);
+  assert.ok(count('ok') >= answeredMin, `${count('ok')} operations were answered`);
   assert.ok(count('refused') > 0, 'clients got in each other’s way');
   assert.ok(count('unknown') > 0, 'kills hit writes under way');
   return watched;
