@@ -15,6 +15,7 @@ const triedIn: Readonly<Record<string, string>> = {
   'cron-report.yaml': 'batch.test.ts',
   'daemon-per-site.yaml': 'services.test.ts',
   'edge-microservice/deployment.yaml': 'wasm.test.ts',
+  'fair-share.yaml': 'admission.test.ts',
   'gateway-pipeline-kind.yaml': 'custom-resources.test.ts',
   'gateway-pipeline.yaml': 'custom-resources.test.ts',
   'indexed-job.yaml': 'batch.test.ts',
@@ -25,6 +26,7 @@ const triedIn: Readonly<Record<string, string>> = {
   'sidecar-and-probes.yaml': 'examples-volumes.test.ts',
   'stateful-counter.yaml': 'examples-volumes.test.ts',
   'stateful-ledger.yaml': 'stateful.test.ts',
+  'steady-service.yaml': 'admission.test.ts',
   'web-with-config.yaml': 'examples-volumes.test.ts',
 };
 

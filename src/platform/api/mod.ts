@@ -253,7 +253,12 @@ export {
 export { base64Of, bytesOfBase64 } from './meta/base64.ts';
 export { serviceAddressOnNode, serviceNetworkFor } from './core/service-network.ts';
 export { isHeadless } from './core/service.ts';
-export { type Service, type ServicePort, type ServiceSpec } from './core/service-types.ts';
+export {
+  hasNodePorts,
+  type Service,
+  type ServicePort,
+  type ServiceSpec,
+} from './core/service-types.ts';
 export {
   type Endpoint,
   type EndpointPort,

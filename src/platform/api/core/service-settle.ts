@@ -1,7 +1,7 @@
 /** What a service is given that no other service may have: its address and its node ports. */
 import type { FieldError, SettleContext } from '../definition.ts';
 import { freeNodePort, freeServiceAddress, isServiceAddress } from './service-network.ts';
-import { headless, type Service } from './service-types.ts';
+import { hasNodePorts, headless, type Service } from './service-types.ts';
 
 /** Fills in what is missing, keeps what was given before, and says what is taken. In place. */
 export function settleService(service: Service, context: SettleContext): readonly FieldError[] {
@@ -15,7 +15,7 @@ export function settleService(service: Service, context: SettleContext): readonl
     );
   return [
     ...settleAddress(service, before, others, context.serviceNetwork),
-    ...(spec.type === 'NodePort' ? settleNodePorts(service, before, others) : []),
+    ...(hasNodePorts(spec) ? settleNodePorts(service, before, others) : []),
   ];
 }
 
@@ -38,7 +38,7 @@ function keepOrDrop({ spec }: Service, before: Service | undefined): void {
     );
     const had = same?.nodePort;
     if (had === undefined) continue;
-    if (spec.type === 'NodePort') port.nodePort ??= had;
+    if (hasNodePorts(spec)) port.nodePort ??= had;
     else if (typeChanged && port.nodePort === had) delete port.nodePort;
   }
 }

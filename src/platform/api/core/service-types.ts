@@ -12,7 +12,7 @@ export type ServicePort = {
   nodePort?: number;
 };
 
-export type ServiceType = 'ClusterIP' | 'NodePort' | 'ExternalName';
+export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
 
 export type ServiceSpec = {
   type?: ServiceType;
@@ -38,3 +38,8 @@ export interface Service extends ApiObject {
 
 /** What `clusterIP` says where clients are to be told the pods' own addresses. */
 export const headless = 'None';
+
+/** Whether it is reached by a port on every node. There are no load balancers outside the fleet. */
+export function hasNodePorts({ type }: ServiceSpec): boolean {
+  return type === 'NodePort' || type === 'LoadBalancer';
+}

@@ -3,7 +3,13 @@ import type { FieldError } from '../definition.ts';
 import { dnsLabelProblem } from '../formats.ts';
 import { duplicates } from '../meta/rules.ts';
 import { nodePortMax, nodePortMin } from './service-network.ts';
-import { headless, type Service, type ServicePort, type ServiceSpec } from './service-types.ts';
+import {
+  hasNodePorts,
+  headless,
+  type Service,
+  type ServicePort,
+  type ServiceSpec,
+} from './service-types.ts';
 
 const portNameLengthMax = 15;
 
@@ -47,8 +53,8 @@ function validateType(spec: ServiceSpec): FieldError[] {
     const message = 'only a Service of type ExternalName has one';
     errors.push(error('spec.externalName', 'FieldValueForbidden', message));
   }
-  if (clusterIP === headless && type === 'NodePort') {
-    const message = 'may not be None for a NodePort';
+  if (clusterIP === headless && hasNodePorts(spec)) {
+    const message = `may not be None for a ${type}`;
     errors.push(error('spec.clusterIP', 'FieldValueInvalid', message));
   }
   if (ports.length === 0 && clusterIP !== headless) {
@@ -75,8 +81,8 @@ function validatePort(port: ServicePort, spec: ServiceSpec, field: string): Fiel
   const wrong = targetProblem(targetPort);
   if (wrong !== undefined) errors.push(error(`${field}.targetPort`, 'FieldValueInvalid', wrong));
   if (nodePort === undefined) return errors;
-  if (spec.type !== 'NodePort') {
-    const message = 'only a Service of type NodePort has one';
+  if (!hasNodePorts(spec)) {
+    const message = 'only a Service of type NodePort or LoadBalancer has one';
     errors.push(error(`${field}.nodePort`, 'FieldValueForbidden', message));
   } else if (nodePort < nodePortMin || nodePort > nodePortMax) {
     const message = `must be between ${nodePortMin} and ${nodePortMax}`;

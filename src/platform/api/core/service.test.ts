@@ -127,3 +127,21 @@ test('the network of services lies apart from that of pods and from the machineâ
   assert.equal(serviceAddressOnNode('127.129.0.4', 7), '127.129.7.4');
   assert.equal(serviceAddressOnNode('127.129.201.4', 7), undefined);
 });
+
+test('a load balancer has what a node port has, stays pending, and says that there is none', () => {
+  const made = service('web', { type: 'LoadBalancer', ports: [{ port: 80 }] });
+  assert.deepEqual(problems(made), []);
+  const [nodePort] = (made.spec.ports ?? []).map((port) => port.nodePort ?? 0);
+  assert.ok(nodePort !== undefined && nodePort >= 30_000, `${nodePort}`);
+  assert.deepEqual(
+    serviceDefinition.columns?.slice(0, 4).map((shown) => shown.value(made, 0)),
+    ['LoadBalancer', made.spec.clusterIP, '<pending>', `80:${nodePort}/TCP`],
+  );
+  assert.deepEqual(serviceDefinition.warnings?.(made), [
+    'spec.type: there are no load balancers outside the fleet: the Service is reached by its address and node ports',
+  ]);
+  assert.deepEqual(serviceDefinition.warnings?.(service('plain', web)), []);
+  const narrowed = service('web', { type: 'ClusterIP', ports: [{ port: 80, nodePort }] });
+  assert.deepEqual(problems(narrowed, [], made), []);
+  assert.equal(narrowed.spec.ports?.[0]?.nodePort, undefined);
+});

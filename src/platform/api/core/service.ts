@@ -9,7 +9,7 @@ import { allVerbs } from '../meta/resources.ts';
 import { dnsLabelName } from '../meta/rules.ts';
 import type { ApiObject } from '../object.ts';
 import { settleService } from './service-settle.ts';
-import { headless, type Service } from './service-types.ts';
+import { hasNodePorts, headless, type Service } from './service-types.ts';
 import { validateService } from './service-validation.ts';
 
 const portMax = 65_535;
@@ -46,8 +46,8 @@ const portSchema = record(
 const specSchema = {
   ...record('Which pods are meant and how they are reached.', {
     type: oneOf(
-      'ClusterIP has an address in the fleet, NodePort also a port on every node, ExternalName is another name for a host elsewhere.',
-      ['ClusterIP', 'NodePort', 'ExternalName'],
+      'ClusterIP has an address in the fleet, NodePort also a port on every node, LoadBalancer the same with a warning (there is none outside the fleet), ExternalName is another name for a host elsewhere.',
+      ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'],
       'ClusterIP',
     ),
     clusterIP: text(
@@ -125,15 +125,21 @@ export const serviceDefinition: ResourceDefinition = {
     ['spec'],
   ),
   columns: [
-    column('Type', 'string', 'ClusterIP, NodePort or ExternalName.', (object) => {
+    column('Type', 'string', 'ClusterIP, NodePort, LoadBalancer or ExternalName.', (object) => {
       return specOf(object).type ?? 'ClusterIP';
     }),
     column('Cluster-IP', 'string', 'The address in the fleet.', (object) => {
       return specOf(object).clusterIP ?? '<none>';
     }),
-    column('External-IP', 'string', 'The host that the name stands for.', (object) => {
-      return specOf(object).externalName ?? '<none>';
-    }),
+    column(
+      'External-IP',
+      'string',
+      'The host that the name stands for; pending for a load balancer.',
+      (object) => {
+        const { type, externalName } = specOf(object);
+        return type === 'LoadBalancer' ? '<pending>' : (externalName ?? '<none>');
+      },
+    ),
     column('Port(s)', 'string', 'The ports that the service answers on.', (object) => {
       const words = (specOf(object).ports ?? []).map(
         ({ port, nodePort, protocol = 'TCP' }) =>
@@ -171,7 +177,7 @@ export const serviceDefinition: ResourceDefinition = {
     }
     if (spec.type === 'ExternalName') return;
     spec.internalTrafficPolicy ??= 'Cluster';
-    if (spec.type === 'NodePort') spec.externalTrafficPolicy ??= 'Cluster';
+    if (hasNodePorts(spec)) spec.externalTrafficPolicy ??= 'Cluster';
     else delete spec.externalTrafficPolicy;
     spec.ipFamilies ??= ['IPv4'];
     spec.ipFamilyPolicy ??= 'SingleStack';
@@ -181,6 +187,12 @@ export const serviceDefinition: ResourceDefinition = {
     spec.clusterIP = address;
     spec.clusterIPs ??= [address];
   },
+  warnings: (object) =>
+    specOf(object).type === 'LoadBalancer'
+      ? [
+          'spec.type: there are no load balancers outside the fleet: the Service is reached by its address and node ports',
+        ]
+      : [],
   validate(object, { operation, previous }): readonly FieldError[] {
     return [
       ...(operation === 'create' ? dnsLabelName(object.metadata.name) : []),

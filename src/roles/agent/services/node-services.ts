@@ -3,7 +3,12 @@
  * whoever answers. All of it from the node's own copy of its slice, so that it goes
  * on without the hub.
  */
-import { type NodeAssignment, type ServicePort, serviceAddressOnNode } from '#platform/api/mod.ts';
+import {
+  hasNodePorts,
+  type NodeAssignment,
+  type ServicePort,
+  serviceAddressOnNode,
+} from '#platform/api/mod.ts';
 import type {
   Address,
   Clock,
@@ -113,7 +118,7 @@ export function startNodeServices(
   const datagramForwarder = createDatagramForwarder({ ...dependencies, services, here, isHere });
 
   function frontendsOf(service: KnownService, protocol: 'TCP' | 'UDP'): readonly Frontend[] {
-    const { clusterIP, type, ports = [] } = service.spec;
+    const { clusterIP, ports = [] } = service.spec;
     if (clusterIP === undefined || clusterIP === 'None') return [];
     const own = addressHere(clusterIP);
     const at = (host: string, port: number, isShared: boolean, of: ServicePort): Frontend => ({
@@ -127,7 +132,7 @@ export function startNodeServices(
     return wanted.flatMap((port) => [
       at(clusterIP, port.port, sharesMachine, port),
       ...(own === clusterIP ? [] : [at(own, port.port, false, port)]),
-      ...(type === 'NodePort'
+      ...(hasNodePorts(service.spec)
         ? nodePortHosts.map((host) => at(host, port.nodePort ?? 0, sharesMachine, port))
         : []),
     ]);

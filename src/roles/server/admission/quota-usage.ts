@@ -4,6 +4,7 @@
  */
 import {
   type Amounts,
+  hasNodePorts,
   parseQuantity,
   type Pod,
   podAmounts,
@@ -64,8 +65,9 @@ function podUsage(object: Served): Amounts {
 }
 
 function serviceUsage({ spec }: Service): Amounts {
-  const { type, ports = [] } = spec;
-  return type === 'NodePort' ? { 'services.nodeports': parseQuantity(ports.length) } : {};
+  if (!hasNodePorts(spec)) return {};
+  const nodePorts = { 'services.nodeports': parseQuantity((spec.ports ?? []).length) };
+  return spec.type === 'LoadBalancer' ? { ...nodePorts, 'services.loadbalancers': one } : nodePorts;
 }
 
 type ClaimSpec = {

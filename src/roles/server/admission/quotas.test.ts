@@ -232,3 +232,25 @@ test('a quota with a scope is about the pods of that scope', () =>
     assert.match(wrong.text, /must be an integer/);
     assert.match(wrong.text, /Unsupported value: \\"configmaps\\"/);
   }));
+
+test('a load balancer counts as one, and its ports as node ports', async () => {
+  await withServer(async (server) => {
+    await makeQuota(server, 'q', { hard: { 'services.loadbalancers': '1' } });
+    await countAnew(server, 'q');
+    const make = (name: string, type: string): Promise<Answer> =>
+      server.call('POST', `${core}/services`, {
+        body: {
+          apiVersion: 'v1',
+          kind: 'Service',
+          metadata: { name },
+          spec: { type, ports: [{ port: 80 }] },
+        },
+      });
+    const first = await make('first', 'LoadBalancer');
+    assert.equal(first.status, 201, first.text);
+    const second = await make('second', 'LoadBalancer');
+    assert.equal(second.status, 403, second.text);
+    assert.match(second.text, /exceeded quota: q, requested: services\.loadbalancers=1/u);
+    assert.equal((await make('third', 'NodePort')).status, 201);
+  });
+});
