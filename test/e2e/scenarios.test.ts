@@ -3,6 +3,7 @@
 // what is printed now; the difference is for review. Where several versions of kubectl lie
 // beside each other, the basic verbs are tried with each.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   globSync,
   mkdirSync,
@@ -79,11 +80,32 @@ function otherVersions(): readonly string[] {
     .map((name) => join(beside, name));
 }
 
+/** Debian's own, the oldest that is promised, unpacked and not installed; undefined where it cannot be had. */
+function debianKubectl(): string | undefined {
+  const place = join(folder, 'debian');
+  mkdirSync(place);
+  const words =
+    'apt-get download -q kubernetes-client || { apt-get update -q && apt-get download -q kubernetes-client; }';
+  const { status } = spawnSync('sh', ['-c', `${words} && dpkg -x ./*.deb .`], {
+    cwd: place,
+    stdio: 'ignore',
+  });
+  if (status === 0) return join(place, 'usr/bin/kubectl');
+  process.stderr.write("Debian's kubernetes-client cannot be downloaded: SKIPPED with it\n");
+  return undefined;
+}
+
 const basics = 'test/scenarios/basic-verbs.txt';
+const oldest = 'test/scenarios/oldest-client.txt';
 const versions = rewrite || !scenarios.includes(basics) ? [] : otherVersions();
 if (versions.length === 0) {
   process.stderr.write('no other versions of kubectl lie beside the one on PATH: none is tried\n');
 }
 for (const kubectl of versions) {
   test(`${basics} with ${basename(kubectl)}`, () => holds(basics, kubectl, basename(kubectl)));
+}
+
+const debian = rewrite || !scenarios.includes(oldest) ? undefined : debianKubectl();
+if (debian !== undefined) {
+  test(`${oldest} with Debian's kubectl`, () => holds(oldest, debian, 'debian-kubectl'));
 }
