@@ -3,8 +3,8 @@
  *
  * Invariants:
  * 1. The document and the patch are not changed.
- * 2. The work is bounded: operations, length of paths, and the values that
- *    `copy` multiplies have maxima.
+ * 2. The work is bounded: operations, length of paths, the values and characters that
+ *    `copy` multiplies, and the entries that lists shift have maxima.
  * 3. A malformed patch is 400; one that does not fit the document is 422. Both
  *    name the operation by its place: `/3`.
  */
@@ -17,14 +17,20 @@ export interface JsonPatchLimits {
   readonly pathLengthMax: number;
   /** Values in the document after any operation. */
   readonly valuesMax: number;
+  /** Characters of its names and texts after any operation. */
+  readonly charactersMax: number;
   readonly nestingMax: number;
+  /** Entries of lists that all operations together move out of their places. */
+  readonly shiftedMax: number;
 }
 
 export const defaultJsonPatchLimits: JsonPatchLimits = {
   operationsMax: 10_000,
   pathLengthMax: 4_096,
   valuesMax: 500_000,
+  charactersMax: 8 * 1024 * 1024,
   nestingMax: 100,
+  shiftedMax: 50_000_000,
 };
 
 const operationNames = ['add', 'remove', 'replace', 'move', 'copy', 'test'] as const;
@@ -53,16 +59,18 @@ export function applyJsonPatch(
   }
   const operations = patch.map((operation, index) => readOperation(operation, index, limits));
   // The holder gives the root a name, so that replacing the whole document is no special case.
-  const holder: Holder = { root: structuredClone(document), values: 0 };
-  holder.values = countValues(holder.root, limits);
+  const size = sizeOf(document, limits);
+  const holder: Holder = { root: structuredClone(document), ...size, shifted: 0 };
   for (const operation of operations) apply(holder, operation, limits);
   return holder.root;
 }
 
 interface Holder {
   root: Json;
-  /** Upper bound of the values in `root`. */
+  /** Upper bounds of what is in `root`. */
   values: number;
+  characters: number;
+  shifted: number;
 }
 
 function readOperation(value: Json, index: number, limits: JsonPatchLimits): Operation {
@@ -116,21 +124,21 @@ function apply(holder: Holder, operation: Operation, limits: JsonPatchLimits): v
       return;
     }
     case 'remove':
-      remove(holder, path, operation);
+      remove(holder, path, operation, limits);
       return;
     case 'replace':
       read(holder, path, operation);
-      grow(holder, value, path.length, operation, limits);
-      write(holder, path, structuredClone(value), operation, 'replace');
+      grow(holder, value, path, operation, limits);
+      write(holder, path, structuredClone(value), operation, 'replace', limits);
       return;
     case 'add':
-      grow(holder, value, path.length, operation, limits);
-      write(holder, path, structuredClone(value), operation, 'add');
+      grow(holder, value, path, operation, limits);
+      write(holder, path, structuredClone(value), operation, 'add', limits);
       return;
     case 'copy': {
       const source = read(holder, from, operation);
-      grow(holder, source, path.length, operation, limits);
-      write(holder, path, structuredClone(source), operation, 'add');
+      grow(holder, source, path, operation, limits);
+      write(holder, path, structuredClone(source), operation, 'add', limits);
       return;
     }
     case 'move': {
@@ -139,9 +147,9 @@ function apply(holder: Holder, operation: Operation, limits: JsonPatchLimits): v
       if (isInside) throw inapplicable(operation, 'a value cannot be moved into itself');
       const source = read(holder, from, operation);
       if (from.length === path.length && from.every((part, index) => part === path[index])) return;
-      grow(holder, source, path.length, operation, limits);
-      remove(holder, from, operation);
-      write(holder, path, source, operation, 'add');
+      grow(holder, source, path, operation, limits);
+      remove(holder, from, operation, limits);
+      write(holder, path, source, operation, 'add', limits);
       return;
     }
   }
@@ -165,13 +173,20 @@ function childOf(value: Json, part: string): Json | undefined {
   return isJsonObject(value) && Object.hasOwn(value, part) ? value[part] : undefined;
 }
 
-function remove(holder: Holder, path: readonly string[], operation: Operation): void {
+function remove(
+  holder: Holder,
+  path: readonly string[],
+  operation: Operation,
+  limits: JsonPatchLimits,
+): void {
   const last = path.at(-1);
   if (last === undefined) throw inapplicable(operation, 'the whole document cannot be removed');
   const parent = read(holder, path.slice(0, -1), operation);
   if (childOf(parent, last) === undefined) throw missing(path, path.length - 1, operation);
-  if (Array.isArray(parent)) parent.splice(Number(last), 1);
-  else delete (parent as JsonObject)[last];
+  if (Array.isArray(parent)) {
+    shift(holder, parent.length - Number(last), operation, limits);
+    parent.splice(Number(last), 1);
+  } else delete (parent as JsonObject)[last];
 }
 
 function write(
@@ -180,6 +195,7 @@ function write(
   value: Json,
   operation: Operation,
   how: 'add' | 'replace',
+  limits: JsonPatchLimits,
 ): void {
   const last = path.at(-1);
   if (last === undefined) {
@@ -195,8 +211,10 @@ function write(
         `${pointerText(path)} is not a place in a list of ${parent.length}`,
       );
     }
-    if (how === 'add') parent.splice(index, 0, value);
-    else parent[index] = value;
+    if (how === 'add') {
+      shift(holder, parent.length - index, operation, limits);
+      parent.splice(index, 0, value);
+    } else parent[index] = value;
     return;
   }
   if (!isJsonObject(parent)) {
@@ -216,26 +234,51 @@ function indexOf(part: string): number | undefined {
 function grow(
   holder: Holder,
   value: Json,
-  depth: number,
+  path: readonly string[],
   operation: Operation,
   limits: JsonPatchLimits,
 ): void {
-  holder.values += countValues(value, { ...limits, nestingMax: limits.nestingMax - depth });
+  const nestingMax = limits.nestingMax - path.length;
+  const { values, characters } = sizeOf(value, { ...limits, nestingMax });
+  holder.values += values;
+  holder.characters += characters + (path.at(-1)?.length ?? 0);
   if (holder.values > limits.valuesMax) {
-    throw new StatusError(
-      'RequestEntityTooLarge',
-      `the JSON patch makes a document of more than ${limits.valuesMax} values at operation /${operation.index}`,
-    );
+    throw tooLarge(operation, `makes a document of more than ${limits.valuesMax} values`);
+  }
+  if (holder.characters > limits.charactersMax) {
+    throw tooLarge(operation, `makes a document of more than ${limits.charactersMax} characters`);
   }
 }
 
-/** The values in `value`, itself included. Throws 413 beyond the limits. */
-function countValues(value: Json, limits: JsonPatchLimits): number {
-  let count = 0;
+/** Counts the entries that come after one that is put into a list or taken out. */
+function shift(
+  holder: Holder,
+  entries: number,
+  operation: Operation,
+  { shiftedMax }: JsonPatchLimits,
+): void {
+  holder.shifted += entries;
+  if (holder.shifted > shiftedMax) {
+    throw tooLarge(operation, `moves more than ${shiftedMax} entries of lists`);
+  }
+}
+
+function tooLarge({ index }: Operation, what: string): StatusError {
+  return new StatusError('RequestEntityTooLarge', `the JSON patch ${what} at operation /${index}`);
+}
+
+/** The values in `value`, itself included, and the characters in them. Throws 413 beyond the limits. */
+function sizeOf(
+  value: Json,
+  limits: JsonPatchLimits,
+): { readonly values: number; readonly characters: number } {
+  let values = 0;
+  let characters = 0;
   const visit = (part: Json, depth: number): void => {
-    count += 1;
+    values += 1;
+    if (typeof part === 'string') characters += part.length;
     if (typeof part !== 'object' || part === null) return;
-    if (depth >= limits.nestingMax || count > limits.valuesMax) {
+    if (depth >= limits.nestingMax || values > limits.valuesMax) {
       throw new StatusError(
         'RequestEntityTooLarge',
         depth >= limits.nestingMax
@@ -243,10 +286,17 @@ function countValues(value: Json, limits: JsonPatchLimits): number {
           : `the document has more than ${limits.valuesMax} values`,
       );
     }
-    for (const child of Array.isArray(part) ? part : Object.values(part)) visit(child, depth + 1);
+    if (Array.isArray(part)) {
+      for (const child of part) visit(child, depth + 1);
+      return;
+    }
+    for (const name of Object.keys(part)) {
+      characters += name.length;
+      visit(part[name] ?? null, depth + 1);
+    }
   };
   visit(value, 0);
-  return count;
+  return { values, characters };
 }
 
 function pointerText(path: readonly string[]): string {

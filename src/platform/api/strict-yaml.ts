@@ -4,7 +4,7 @@
  *
  * Invariants:
  * 1. Depth is checked while tokens are read, before anything recursive sees them.
- * 2. An alias counts as all the values that it stands for.
+ * 2. An alias counts as all the values and characters that it stands for.
  * 3. No tags but those of JSON's own types, one document, text keys only.
  */
 import {
@@ -128,6 +128,7 @@ class Converter {
   readonly #anchors = new Map<string, ParsedNode>();
   #aliasDepth = 0;
   #values = 0;
+  #aliasedCharacters = 0;
 
   constructor(document: Document.Parsed, limits: JsonLimits, lines: LineCounter) {
     this.#root = document.contents;
@@ -178,6 +179,7 @@ class Converter {
     for (const { key, value } of pairs) {
       const name = isScalar(key) ? keyText(key.value) : undefined;
       if (name === undefined) throw this.#refused(key, 'has a key that is no text');
+      this.#countAliased(name, key);
       this.#under(name, () => {
         if (name === '__proto__') {
           throw this.#refused(key, `has the key ${pathText(this.#path)}, which is not allowed`);
@@ -191,11 +193,23 @@ class Converter {
     return object;
   }
 
+  /** A text that is written once may be meant many times; as JSON it could not have been. */
+  #countAliased(text: string, node: ParsedNode): void {
+    if (this.#aliasDepth === 0) return;
+    this.#aliasedCharacters += text.length;
+    if (this.#aliasedCharacters <= this.#limits.bytesMax) return;
+    throw this.#refused(
+      node,
+      `has aliases that stand for more than ${this.#limits.bytesMax} characters`,
+    );
+  }
+
   #scalar(value: unknown, node: ParsedNode): Json {
     if (value === null || typeof value === 'boolean') return value;
     if (typeof value === 'string') {
       if (!value.isWellFormed())
         throw this.#refused(node, 'has a string with half of a surrogate pair');
+      this.#countAliased(value, node);
       return value;
     }
     if (typeof value === 'number') {

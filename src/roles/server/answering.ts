@@ -21,6 +21,7 @@ import { requestUrlLengthMax } from './limits.ts';
 import { acceptanceOf } from './negotiation.ts';
 import { flagOf } from './query.ts';
 import type { RequestObserver } from './request-metrics.ts';
+import { refuseOtherSites } from './other-sites.ts';
 import { newRequestNote, type RequestNote } from './request-note.ts';
 import type { RouteRow, RouteTable } from './route-table.ts';
 import { fieldSelectorOf } from './selection.ts';
@@ -79,6 +80,7 @@ export function createAnswering(
   };
 }
 
+const readMethods = new Set(['GET', 'HEAD']);
 /** Of most writes; nobody adds to a query. */
 const emptyQuery = new URLSearchParams();
 
@@ -111,6 +113,10 @@ async function answer(
   const { row, parameters } = found;
   note.row = row;
   note.parameters = parameters;
+  // A body without a type passes as JSON, and a page may send one to anybody unasked.
+  if (request.peer !== undefined && !readMethods.has(request.method)) {
+    noting(note, () => refuseOtherSites(request.headers, 'change anything'));
+  }
   const { subject } = row;
   const user = actingUser(parts, request, row, note);
   passDoor(parts, note, {

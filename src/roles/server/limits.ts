@@ -10,6 +10,8 @@ export const listLimitMax = 100_000;
 export const listSessionsMax = 64;
 export const listSessionAgeMaxMs = 5 * 60 * 1000;
 export const concurrentWatchesMax = 4096;
+/** Objects that were there when watches began and wait to be sent, of all watches together. */
+export const watchInitialEventsMax = 2_000_000;
 /** What may wait for one watcher that reads too slowly before it is cut off. */
 export const watchQueuedBytesMax = 8 * 1024 * 1024;
 /** Below this much unsent, a watch goes on writing. */

@@ -32,7 +32,7 @@ import { podLogHandler } from './handlers/pod-log.ts';
 import { getHandler, listHandler } from './handlers/read.ts';
 import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
 import { updateHandler } from './handlers/update.ts';
-import { type WatchBudget, watchHandler } from './handlers/watch.ts';
+import { newWatchBudget, type WatchBudget, watchHandler } from './handlers/watch.ts';
 import {
   createRouteTable,
   type Method,
@@ -55,7 +55,7 @@ export interface RouteSources {
 
 /** The table of all that is served, which follows the registry for as long as it lives. */
 export function createRoutes(parts: ServerParts, sources: RouteSources): RouteTable {
-  const budget: WatchBudget = { open: 0 };
+  const budget = newWatchBudget();
   const declared = new Map<ResourceDefinition, readonly RouteRow[]>();
   const table = createRouteTable(fixedRows(parts, sources));
   function change({ removed, added }: ServedChange): void {
@@ -78,7 +78,7 @@ const readSubresources = [undefined, 'status', 'approval', 'scale'];
 
 /** The rows that read stored objects, which a copy of the stores is enough for. */
 export function readRows(parts: ServerParts): readonly RouteRow[] {
-  const budget: WatchBudget = { open: 0 };
+  const budget = newWatchBudget();
   return parts.registry.definitions
     .filter(({ storage }) => storage === 'main' || storage === 'events')
     .flatMap((definition) => kindRows(parts, definition, budget))

@@ -13,6 +13,7 @@ import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import { wallMsOf } from '../age-text.ts';
 import type { Schema } from '../schema.ts';
+import { StatusError } from '../status-error.ts';
 import {
   difference,
   emptySet,
@@ -44,6 +45,9 @@ export interface Author {
   /** A part of the server: its objects are not tracked until somebody else writes them. */
   readonly isOwn: boolean;
 }
+
+/** More than an object ever has: what a client sends back it was shown. */
+const ownersGivenMax = 256;
 
 /** Owner of what was there before anybody was known to have set it. */
 export const unknownManager = 'before-first-apply';
@@ -240,10 +244,16 @@ function compareText(left: string, right: string): number {
 /**
  * What a client sends as `metadata.managedFields`: owners in place of those that there
  * are, none at all to begin anew, or undefined where the present ones stay: nothing was
- * sent, or what was sent cannot be read.
+ * sent, or what was sent cannot be read. Throws StatusError 413.
  */
 export function ownersGiven(value: Json | undefined): readonly Owner[] | undefined {
   if (!Array.isArray(value)) return undefined;
+  if (value.length > ownersGivenMax) {
+    throw new StatusError(
+      'RequestEntityTooLarge',
+      `metadata.managedFields has ${value.length} entries; the limit is ${ownersGivenMax}`,
+    );
+  }
   const [first] = value;
   const isReset = value.length === 1 && isJsonObject(first) && Object.keys(first).length === 0;
   if (isReset) return [];

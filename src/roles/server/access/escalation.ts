@@ -43,9 +43,14 @@ export const escalationAdmitter: Admitter = {
   },
 };
 
-/** Labels and the like may be changed by whoever may change the object. */
+/**
+ * Annotations and the like may be changed by whoever may change the object. Labels of a
+ * ClusterRole may not: with one, its rules become part of another role.
+ */
 function grantsTheSame(object: ApiObject, previous: ApiObject | undefined): boolean {
   if (previous === undefined) return false;
+  const [labelsAfter = {}, labelsBefore = {}] = [object.metadata.labels, previous.metadata.labels];
+  if (object.kind === 'ClusterRole' && !equalJson(labelsAfter, labelsBefore)) return false;
   const { metadata: _metadata, ...after } = object;
   const { metadata: _before, ...before } = previous;
   return equalJson(after as never, before as never);

@@ -23,6 +23,7 @@ export class WatchStream {
   readonly #encoder: WatchEncoder;
   readonly #bookmarks: boolean;
   #initial: readonly (() => WatchLine | undefined)[];
+  #onInitialOver: (() => void) | undefined;
   readonly #initialRevision: number;
   #markInitialEnd: boolean;
   #initialSent = 0;
@@ -44,6 +45,8 @@ export class WatchStream {
     options: {
       /** Undefined lines are of what does not concern the client. */
       readonly initial: readonly (() => WatchLine | undefined)[];
+      /** Called once, when none of them waits any more. */
+      readonly onInitialOver: () => void;
       readonly from: number;
       /** Everything up to it has been pushed, whenever this is asked between two transactions. */
       readonly revisionNow: () => number;
@@ -55,6 +58,7 @@ export class WatchStream {
     this.#parts = parts;
     this.#encoder = encoder;
     this.#initial = options.initial;
+    this.#onInitialOver = options.onInitialOver;
     this.#initialRevision = options.from;
     this.#revisionNow = options.revisionNow;
     this.#bookmarks = options.bookmarks;
@@ -163,10 +167,16 @@ export class WatchStream {
       if (line !== undefined) return line;
       item = this.#initial[this.#initialSent];
     }
-    // A watch that goes on for long must not hold what was there when it began.
+    this.#forgetInitial();
+    return undefined;
+  }
+
+  /** A watch that goes on for long must not hold what was there when it began. */
+  #forgetInitial(): void {
     this.#initial = nothing;
     this.#initialSent = 0;
-    return undefined;
+    this.#onInitialOver?.();
+    this.#onInitialOver = undefined;
   }
 
   #planBookmark(): void {
@@ -181,7 +191,7 @@ export class WatchStream {
     this.#closed = true;
     this.#endTimer.cancel();
     this.#bookmarkTimer?.cancel();
-    this.#initial = nothing;
+    this.#forgetInitial();
     this.#queue = [];
     this.#queueHead = 0;
     this.#queuedBytes = 0;

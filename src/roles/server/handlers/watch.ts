@@ -4,7 +4,13 @@ import { type ResourceDefinition, resourceName, StatusError } from '#platform/ap
 import type { HttpResponse } from '#platform/io/mod.ts';
 import { CompactedError, type ObjectEvent, type Watch } from '#platform/store/mod.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
-import { concurrentWatchesMax, watchTimeoutSecondsMax, watchTimeoutSecondsMin } from '../limits.ts';
+import { isOwnPart } from '../authorship.ts';
+import {
+  concurrentWatchesMax,
+  watchInitialEventsMax,
+  watchTimeoutSecondsMax,
+  watchTimeoutSecondsMin,
+} from '../limits.ts';
 import { flagOf, numberOf, refuseListOption, resourceVersionOf } from '../query.ts';
 import { listObjects } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
@@ -15,9 +21,15 @@ import { includeObjectOf } from './tables.ts';
 import { WatchEncoder } from './watch-encoder.ts';
 import { WatchStream } from './watch-stream.ts';
 
-/** Counts the open watches of a server. */
+/** What the watches of a server hold. Parts of the server itself are never refused for it. */
 export interface WatchBudget {
   open: number;
+  /** Objects that were there when a watch began, and have not been sent yet. */
+  initialEvents: number;
+}
+
+export function newWatchBudget(): WatchBudget {
+  return { open: 0, initialEvents: 0 };
 }
 
 export function watchHandler(
@@ -38,7 +50,8 @@ export function watchHandler(
       numberOf(query, 'timeoutSeconds', 0, Number.MAX_SAFE_INTEGER) ||
       watchTimeoutSecondsMin + parts.random.below(watchTimeoutSecondsMin);
     refuseFuture(parts, definition, asked);
-    if (budget.open >= concurrentWatchesMax) {
+    const isOwn = isOwnPart(context);
+    if (!isOwn && budget.open >= concurrentWatchesMax) {
       throw new StatusError(
         'TooManyRequests',
         `the server has ${concurrentWatchesMax} watches open, which is the most at one time`,
@@ -59,6 +72,14 @@ export function watchHandler(
         initial.push(() => encoder.line('ADDED', item()));
       }
     }
+    const waiting = initial.length;
+    if (!isOwn && budget.initialEvents + waiting > watchInitialEventsMax) {
+      throw new StatusError(
+        'TooManyRequests',
+        `${watchInitialEventsMax} objects wait for watches that read too slowly, which is the most at one time`,
+        { retryAfterSeconds: 5 },
+      );
+    }
     const resource = resourceName(definition);
     const concerns = ({ object: { key } }: ObjectEvent): boolean =>
       key.resource === resource &&
@@ -78,8 +99,12 @@ export function watchHandler(
       if (error instanceof CompactedError) return expiredAnswer(from, error.oldestWatchable);
       throw error;
     }
+    budget.initialEvents += waiting;
     const stream = new WatchStream(parts, encoder, {
       initial,
+      onInitialOver: () => {
+        budget.initialEvents -= waiting;
+      },
       from,
       revisionNow: () => store.revision,
       bookmarks,

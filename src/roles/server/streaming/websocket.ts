@@ -11,6 +11,7 @@
 import { hash } from 'node:crypto';
 import type { HttpRequest, PlainConnection, Timer, Timers } from '#platform/io/mod.ts';
 import { StatusError } from '#platform/api/mod.ts';
+import { refuseOtherSites } from '../other-sites.ts';
 import { StreamingError } from './errors.ts';
 import {
   closePayload,
@@ -47,7 +48,7 @@ export function webSocketAcceptance(
   { headers, method }: HttpRequest,
   protocols: readonly string[],
 ): { readonly protocol: string; readonly headers: Readonly<Record<string, string>> } {
-  refuseOtherSites(headers);
+  refuseOtherSites(headers, 'reach into containers');
   const key = headers['sec-websocket-key'] ?? '';
   if (method !== 'GET' || headers['sec-websocket-version'] !== '13') {
     throw new StatusError('BadRequest', 'a WebSocket is asked for with GET and version 13');
@@ -72,20 +73,6 @@ export function webSocketAcceptance(
       'sec-websocket-protocol': protocol,
     },
   };
-}
-
-/**
- * A browser opens WebSockets for any page, with the certificate of whoever sits
- * before it: only pages of this very server may, and those over TLS. Programs name no
- * origin, or the server's own without minding the scheme; they do not call themselves
- * what every browser does.
- */
-function refuseOtherSites(headers: HttpRequest['headers']): void {
-  const { origin, host = '' } = headers;
-  if (origin === undefined || origin.toLowerCase() === `https://${host.toLowerCase()}`) return;
-  const isBrowser = (headers['user-agent'] ?? '').startsWith('Mozilla/');
-  if (!isBrowser && origin.toLowerCase() === `http://${host.toLowerCase()}`) return;
-  throw new StatusError('Forbidden', `a page of ${origin} may not reach into containers here`);
 }
 
 export interface WebSocket {
