@@ -76,11 +76,14 @@ export function createRoutes(parts: ServerParts, sources: RouteSources): RouteTa
 
 const readSubresources = [undefined, 'status', 'approval', 'scale'];
 
-/** The rows that read stored objects, which a copy of the stores is enough for. */
+/** The rows that read objects that are all stored, which a copy of the stores is enough for. */
 export function readRows(parts: ServerParts): readonly RouteRow[] {
   const budget = newWatchBudget();
   return parts.registry.definitions
-    .filter(({ storage }) => storage === 'main' || storage === 'events')
+    .filter(({ storage, synthesizedNamespace }) => {
+      const isStored = storage === 'main' || storage === 'events';
+      return isStored && synthesizedNamespace === undefined;
+    })
     .flatMap((definition) => kindRows(parts, definition, budget))
     .filter(
       ({ method, subject }) =>
