@@ -31,6 +31,8 @@ export const execCommandBytesMax = 32 * 1024;
 export const logTailLinesMax = 1_000_000;
 /** Served forms of objects that are kept so that they are not made again for every reader. */
 export const servedObjectsKeptMax = 2048;
+/** JSON of objects that lists have shown. */
+export const listedJsonBytesMax = 32 * 1024 * 1024;
 /** Of the name by which a client owns fields. */
 export const fieldManagerLengthMax = 128;
 export const generatedNameAttemptsMax = 8;

@@ -8,9 +8,10 @@
  * Invariants:
  * 1. At most `servedObjectsKeptMax` are kept, those that were made last; of what goes
  *    the store keeps bytes only, but of kinds that the hub reads all the time.
+ *    The JSON that lists have shown is kept for longer (kept-json.ts).
  * 2. What is handed out is shared: nobody changes it.
  */
-import { concatBytes, utf8 } from '#base/mod.ts';
+import { assert, concatBytes, utf8 } from '#base/mod.ts';
 import {
   type ApiObject,
   foldObject,
@@ -19,6 +20,7 @@ import {
   type ResourceDefinition,
 } from '#platform/api/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
+import { KeptJson } from './kept-json.ts';
 import { servedObjectsKeptMax } from './limits.ts';
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED';
@@ -39,23 +41,26 @@ export interface ServedObject {
   whole(): ApiObject;
   /** The JSON of the whole object, made anew at every call. */
   text(): string;
-  /** The same as bytes, kept for the next reader: of lists, and of watches by many. */
+  /** The same as bytes, kept with this for the next reader. */
   json(): Uint8Array;
   watchLine(type: WatchEventType): WatchLine;
 }
 
 export interface ServedObjects {
   of(definition: ResourceDefinition, stored: StoredObject): ServedObject;
+  /** `json()` of what a list shows. */
+  listedJson(served: ServedObject): Uint8Array;
 }
 
 export function createServedObjects(): ServedObjects {
   const kept = new Map<StoredObject, Served>();
+  const listed = new KeptJson();
   return {
     of(definition, stored) {
       const known = kept.get(stored);
       // A declared kind has several versions, and changes.
       if (known?.source?.definition === definition) return known;
-      const made = new Served(foldObject(definition, stored), { definition, stored });
+      const made = new Served(undefined, { definition, stored });
       kept.set(stored, made);
       if (kept.size > servedObjectsKeptMax) {
         for (const oldest of kept.keys()) {
@@ -65,6 +70,11 @@ export function createServedObjects(): ServedObjects {
         }
       }
       return made;
+    },
+    listedJson(served) {
+      const source = served instanceof Served ? served.source : undefined;
+      if (source === undefined) return served.json();
+      return listed.of(source.definition, source.stored, () => served.json());
     },
   };
 }
@@ -100,15 +110,23 @@ function sizeBytesOf({ facets }: StoredObject): number {
 }
 
 class Served implements ServedObject {
-  readonly object: ApiObject;
-  /** What it was folded from, where it was. */
+  /** What it is folded from, where it is. */
   readonly source: ServedSource | undefined;
+  #object: ApiObject | undefined;
   readonly #lines: WatchLine[] = [];
   #json: Uint8Array | undefined;
 
-  constructor(object: ApiObject, source: ServedSource | undefined) {
-    this.object = object;
+  constructor(object: ApiObject | undefined, source: ServedSource | undefined) {
+    this.#object = object;
     this.source = source;
+  }
+
+  /** Folded when first asked for: a list whose JSON is kept has no use for it. */
+  get object(): ApiObject {
+    if (this.#object !== undefined) return this.#object;
+    assert(this.source !== undefined, 'what is not folded yet has a source');
+    this.#object = foldObject(this.source.definition, this.source.stored);
+    return this.#object;
   }
 
   whole(): ApiObject {

@@ -241,7 +241,7 @@ function listAnswer(
   const bytes: Uint8Array[] = [utf8(`${JSON.stringify(head).slice(0, -1)},"items":[`)];
   for (const [position, item] of items.entries()) {
     if (position > 0) bytes.push(comma);
-    bytes.push(isOwn ? utf8(JSON.stringify(item.object)) : item.json());
+    bytes.push(isOwn ? utf8(JSON.stringify(item.object)) : parts.served.listedJson(item));
   }
   bytes.push(utf8(']}'));
   return bytesAnswer(200, concatBytes(bytes), jsonContentType);
