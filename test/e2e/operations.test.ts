@@ -60,11 +60,15 @@ const brokenPod = {
 
 test('what happens is told live and can be read afterwards, about one object alone', async () => {
   const access = ['--kubeconfig', fleet.kubeconfig];
+  const startedAt = new Date().toISOString();
   const live = follow(['status', '--watch', '--state', fleet.stateFolder]);
   const followed = follow(['events', '--watch', ...access]);
   await eventually('the nodes are shown', 15_000, async () =>
-    /node\/mill-1 {2}Ready/.test(live.text()) ? true : undefined,
+    /node\/mill-1 {2}Ready/.test(live.text()) && / {2}event /.test(live.text()) ? true : undefined,
   );
+  const earlier = [...live.text().matchAll(/^(\S+) {2}event /gmu)].map(([, at]) => at ?? '');
+  assert.ok((earlier[0] ?? startedAt) < startedAt, 'with the time of what happened');
+  assert.deepEqual(earlier, earlier.toSorted());
   await fleet.kubectl.ok(['apply', '-f', '-'], JSON.stringify(brokenPod));
   await eventually('the pod and its trouble are shown', 20_000, async () =>
     live.text().includes('pod/default/lost-image') &&

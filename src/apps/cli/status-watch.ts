@@ -104,11 +104,11 @@ function page(context: CliContext, access: ApiAccess): Promise<ExitCode> {
   });
 }
 
-/** One line a change: when, what it is about, what it is now. */
+/** One line a change: when, what it is about, what it is now. Events as they happened. */
 function lines(context: CliContext, access: ApiAccess): Promise<ExitCode> {
   const { standardOutput: output, clock } = context;
-  const print = (about: string, words: string): void => {
-    output.write(`${new Date(clock.wallMs()).toISOString()}  ${about}  ${words}\n`);
+  const print = (about: string, words: string, atWallMs = clock.wallMs()): void => {
+    output.write(`${new Date(atWallMs).toISOString()}  ${about}  ${words}\n`);
   };
   const nodes = informer<Node>(context, access, resources.nodes);
   const pods = informer<Pod>(context, access, resources.pods);
@@ -140,10 +140,21 @@ function lines(context: CliContext, access: ApiAccess): Promise<ExitCode> {
         `${podStatusWord(pod)}${pod.spec.nodeName === undefined ? '' : ` on ${pod.spec.nodeName}`}`,
       );
   });
+  const printEvent = (event: Event): void => {
+    const [, type, reason, about, message] = cellsOf(context, event, clock.wallMs());
+    print('event', `${type} ${reason} ${about}: ${message}`, timeOf(event));
+  };
+  // Those that are there already come in the order of their names, and are told in that of time.
+  let earlier: Event[] | undefined = [];
   events.onChange((change) => {
     if (change.type === 'deleted') return;
-    const [, type, reason, about, message] = cellsOf(context, change.object, clock.wallMs());
-    print('event', `${type} ${reason} ${about}: ${message}`);
+    if (earlier === undefined) printEvent(change.object);
+    else earlier.push(change.object);
+  });
+  void events.whenSynced().then(() => {
+    const inOrder = (earlier ?? []).toSorted((left, right) => timeOf(left) - timeOf(right));
+    earlier = undefined;
+    for (const event of inOrder) printEvent(event);
   });
   for (const started of [nodes, pods, events]) started.start();
   return new Promise((resolve) => {

@@ -24,7 +24,8 @@ export interface EventReports {
   ): void;
   /**
    * What the agent of that node has seen, when it stands there in its outbox. Resolves when
-   * it is durable, also where it was before; false where the server will not have it.
+   * it is durable, also where it was before, and where its namespace ends and would take it
+   * along; false where the server will not have it.
    */
   deliver(nodeName: string, position: EventPosition, event: AgentEvent): Promise<boolean>;
 }
@@ -69,13 +70,19 @@ export function createEventReports(client: Client, clock: Clock): EventReports {
         await deliverEvent(client, report, teller, position, happenedAt);
         return true;
       } catch (thrown) {
-        // A namespace that ends, say: it will not be better later. A disk that is full or
-        // has failed will: until then the outbox keeps what comes after it as well.
-        if (thrown instanceof StatusError && thrown.httpStatus < 500) return false;
-        throw thrown;
+        // It will not be better later. A disk that is full or has failed will: until then the
+        // outbox keeps what comes after it as well.
+        if (!(thrown instanceof StatusError) || thrown.httpStatus >= 500) throw thrown;
+        return endsWithItsNamespace(thrown);
       }
     },
   };
+}
+
+/** Nobody could read it any more: the loss of such an event is none to be told of. */
+function endsWithItsNamespace({ reason, options }: StatusError): boolean {
+  if (reason === 'NotFound') return options.kind === 'namespaces';
+  return (options.causes ?? []).some((cause) => cause.reason === 'NamespaceTerminating');
 }
 
 /** As much of the object as an Event names. */

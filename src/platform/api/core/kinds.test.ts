@@ -212,7 +212,7 @@ test('columns tell the state of nodes and pods in a word', () => {
   const { columns } = definition('Node');
   const cells = columns.map((column) => column.value(servedNode(), 0));
   assert.deepEqual(cells, [
-    'Unknown',
+    'NotReady',
     'north',
     'harbour',
     '<unknown>',

@@ -142,7 +142,8 @@ export const nodeDefinition: ResourceDefinition = {
 function nodeStatusWord(object: ApiObject): string {
   const node = object as Node;
   const ready = conditionOf(node.status?.conditions, 'Ready')?.status;
-  const word = ready === 'True' ? 'Ready' : ready === 'False' ? 'NotReady' : 'Unknown';
+  // Lost is not ready as well; Unknown is a node of which nothing has been said yet.
+  const word = ready === undefined ? 'Unknown' : ready === 'True' ? 'Ready' : 'NotReady';
   return node.spec.unschedulable ? `${word},SchedulingDisabled` : word;
 }
 
