@@ -8,6 +8,8 @@
  * 2. A request whose head could be read in two ways never reaches a handler.
  * 3. An answer to a request whose body is still being sent is followed by reading on
  *    for a while, so that the client sees the answer rather than a reset.
+ * 4. Large answers that wait for clients who do not read are bounded, all together and in
+ *    time: a client that takes nothing for a while is cut off.
  */
 import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
@@ -38,6 +40,21 @@ const headerMaxBytes = 32_768;
 const headersMax = 100;
 const onePieceBytesMax = 8 * 1024;
 
+export interface LargeAnswerLimits {
+  /** An answer from this size on is a large one. */
+  readonly sizeBytesMin: number;
+  /** Of large answers of one server that have not been taken by their clients, together. */
+  readonly unsentBytesMax: number;
+  /** Without any of it being taken for so long, the connection is cut. */
+  readonly stalledMs: number;
+}
+
+const largeAnswerLimitsDefault: LargeAnswerLimits = {
+  sizeBytesMin: 1024 * 1024,
+  unsentBytesMax: 1024 * 1024 * 1024,
+  stalledMs: 60_000,
+};
+
 /** Headers that must not come twice: Node would silently pick one or join them. */
 const singleHeaders = new Set(['host', 'authorization', 'content-type', 'content-length']);
 
@@ -50,6 +67,11 @@ function statusAnswer(status: number, reason: string, message: string): HttpResp
   };
 }
 
+const tooManyUnsent = statusAnswer(
+  503,
+  'ServiceUnavailable',
+  'too many large answers wait for clients that read slowly: ask again, or for less at a time (limit)',
+);
 const notUpgraded = statusAnswer(501, 'InternalError', 'this connection cannot be upgraded');
 const badRequest = (message: string): HttpResponse => statusAnswer(400, 'BadRequest', message);
 
@@ -191,13 +213,17 @@ class Front {
   readonly #authorities: readonly X509Certificate[];
   readonly #onRefused: (refused: RefusedRequest) => void;
   readonly #judgements = new WeakMap<object, Judgement | 'anonymous'>();
+  readonly #largeAnswers: LargeAnswerLimits;
+  #unsentLargeBytes = 0;
 
   constructor(
     tls: ServerTls,
     handler: HttpHandler,
     logger: Logger,
     onRefused: (refused: RefusedRequest) => void,
+    largeAnswers: LargeAnswerLimits,
   ) {
+    this.#largeAnswers = largeAnswers;
     this.#onRefused = onRefused;
     this.#tls = tls;
     this.#handler = handler;
@@ -271,6 +297,23 @@ class Front {
     });
   }
 
+  /** The answer, counted while it waits for its client where it is large; or a refusal. */
+  #held(response: ServerResponse, answer: HttpResponse): HttpResponse {
+    const { body } = answer;
+    const { sizeBytesMin, unsentBytesMax, stalledMs } = this.#largeAnswers;
+    if (typeof body === 'function' || body.length < sizeBytesMin || response.destroyed) {
+      return answer;
+    }
+    if (this.#unsentLargeBytes + body.length > unsentBytesMax) return tooManyUnsent;
+    this.#unsentLargeBytes += body.length;
+    response.once('close', () => {
+      this.#unsentLargeBytes -= body.length;
+    });
+    // Node counts what is taken of it as activity.
+    response.setTimeout(stalledMs, () => response.destroy());
+    return answer;
+  }
+
   async serve(
     message: IncomingMessage,
     response: ServerResponse,
@@ -294,7 +337,7 @@ class Front {
         if (!response.destroyed) upgrade(answer);
         return;
       }
-      await send(response, answer.status === 101 ? notUpgraded : answer);
+      await send(response, answer.status === 101 ? notUpgraded : this.#held(response, answer));
     } catch (thrown) {
       this.#logger.log('error', 'an answer could not be sent', { error: thrown });
       response.destroy();
@@ -326,14 +369,17 @@ function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
 }
 
 /** Real HTTPS. What a handler throws goes to `logger`, and to the client only as a 500. */
-export function createNodeHttpServer(logger: Logger = silentLogger): HttpServer {
+export function createNodeHttpServer(
+  logger: Logger = silentLogger,
+  largeAnswers: LargeAnswerLimits = largeAnswerLimitsDefault,
+): HttpServer {
   return {
     listen: (
       { address, tls, connectionsMax, isShared = false, onRefused = () => undefined },
       handler,
     ) => {
       checkCredentials(tls.credentials);
-      const front = new Front(tls, handler, logger, onRefused);
+      const front = new Front(tls, handler, logger, onRefused, largeAnswers);
       const server = createServer({
         cert: tls.credentials.certificatePem,
         key: tls.credentials.privateKeyPem,

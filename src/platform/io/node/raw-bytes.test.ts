@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { createTestAuthority } from '../identities.contract.ts';
-import { readBody, type HttpHandler } from '../http.ts';
+import { readBody, type HttpHandler, type HttpServer } from '../http.ts';
+import { silentLogger } from '../log-sink.ts';
 import type { Listener } from '../net.ts';
+import { createNodeHttpServer as createHttpServer } from './http-server.ts';
 import {
   createNodeClock,
   createNodeDisk,
@@ -22,9 +24,10 @@ const serverTimeoutMs = 10_000;
 
 async function serve(
   handler: HttpHandler,
+  server: HttpServer = createNodeHttpServer(),
 ): Promise<{ listener: Listener; dial: () => Promise<TLSSocket> }> {
   const authority = await createTestAuthority(createNodeKeys(), createNodeClock());
-  const listener = await createNodeHttpServer().listen(
+  const listener = await server.listen(
     {
       address: { host: '127.0.0.1', port: 0 },
       connectionsMax: 10,
@@ -51,6 +54,36 @@ async function answerOf(socket: TLSSocket): Promise<string> {
   for await (const part of socket) text += String(part);
   return text;
 }
+
+test('large answers wait for clients that do not read up to a limit, and not for ever', async () => {
+  const body = new Uint8Array(24 << 20).fill(97);
+  const limits = { sizeBytesMin: 1 << 20, unsentBytesMax: 2 * body.length, stalledMs: 1_000 };
+  const { listener, dial } = await serve(
+    async ({ path }) => ({ status: 200, headers: {}, body: path === '/large' ? body : 'small' }),
+    createHttpServer(silentLogger, limits),
+  );
+  const ask = async (path: string): Promise<TLSSocket> => {
+    const socket = await dial();
+    socket.on('error', () => {});
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    return socket;
+  };
+  const stalled = [await ask('/large'), await ask('/large')];
+  for (const socket of stalled) {
+    // The head is there, so the answer has begun; nothing more is read.
+    await once(socket, 'readable');
+  }
+  assert.match(
+    await answerOf(await ask('/large')),
+    /^HTTP\/1\.1 503 [^]*"reason":"ServiceUnavailable"/,
+  );
+  assert.match(await answerOf(await ask('/small')), /^HTTP\/1\.1 200 [^]*small$/);
+  let answer = '';
+  while (!answer.startsWith('HTTP/1.1 200')) answer = await answerOf(await ask('/large'));
+  assert.ok(answer.length > body.length);
+  for (const socket of stalled) socket.destroy();
+  await listener.close();
+});
 
 test('a request that could be read in two ways is refused before the handler', async () => {
   let handled = 0;
