@@ -24,9 +24,15 @@ export function expectsBody(message: IncomingMessage): boolean {
 /** Held here for a consumer that is slower than the connection, before that is made to wait. */
 const heldMaxBytes = 64 * 1024;
 
+/** Of most reads and of every watch, which holds its request for as long as it lasts. */
+const noBody: HttpBody = {
+  collect: () => Promise.resolve(new Uint8Array(0)),
+  async *[Symbol.asyncIterator]() {},
+};
+
 /** The body, to be read once. Raises NetError where the other side breaks off. */
 export function bodyOf(message: IncomingMessage, onFirstRead: () => void): HttpBody {
-  return new BodyReader(message, onFirstRead);
+  return expectsBody(message) ? new BodyReader(message, onFirstRead) : noBody;
 }
 
 interface Waiting {

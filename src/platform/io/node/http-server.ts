@@ -106,44 +106,68 @@ function writeHead(response: ServerResponse, answer: HttpResponse, isLast: boole
   response.writeHead(answer.status, headers);
 }
 
-/** The sink of one streamed answer. */
-function sinkOf(response: ServerResponse): ByteSink {
-  const onDrain: (() => void)[] = [];
-  const onClose: (() => void)[] = [];
-  let bufferedBytes = 0;
-  let closed = false;
-  response.once('close', () => {
-    closed = true;
-    bufferedBytes = 0;
-    for (const listener of onClose.splice(0)) listener();
-  });
-  return {
-    write: (bytes) => {
-      if (closed || response.writableEnded || bytes.length === 0) return;
-      bufferedBytes += bytes.length;
-      response.write(bytes, (error) => {
-        if (closed || (error !== undefined && error !== null)) return;
-        bufferedBytes -= bytes.length;
-        assert(bufferedBytes >= 0, 'no more leaves than was written');
-        if (bufferedBytes > 0) return;
-        for (const listener of onDrain) listener();
-      });
-    },
-    bufferedBytes: () => bufferedBytes,
-    onDrain: (listener) => {
-      onDrain.push(listener);
-    },
-    onClose: (listener) => {
-      if (closed) queueMicrotask(listener);
-      else onClose.push(listener);
-    },
-    end: () => {
-      response.end();
-    },
-    destroy: () => {
-      response.destroy();
-    },
-  };
+const nobody: readonly (() => void)[] = [];
+
+/**
+ * The sink of one streamed answer. A server may hold thousands: few closures, and arrays no
+ * longer than what is in them (which `push` and spreading do not make).
+ */
+class ResponseSink implements ByteSink {
+  readonly #response: ServerResponse;
+  #onDrain = nobody;
+  #onClose = nobody;
+  #bufferedBytes = 0;
+  #closed = false;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    response.once('close', () => this.#close());
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#closed || this.#response.writableEnded || bytes.length === 0) return;
+    this.#bufferedBytes += bytes.length;
+    this.#response.write(bytes, (error) => {
+      if (error === undefined || error === null) this.#left(bytes.length);
+    });
+  }
+
+  bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  onDrain(listener: () => void): void {
+    this.#onDrain = this.#onDrain.concat(listener);
+  }
+
+  onClose(listener: () => void): void {
+    if (this.#closed) queueMicrotask(listener);
+    else this.#onClose = this.#onClose.concat(listener);
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  destroy(): void {
+    this.#response.destroy();
+  }
+
+  #left(bytes: number): void {
+    if (this.#closed) return;
+    this.#bufferedBytes -= bytes;
+    assert(this.#bufferedBytes >= 0, 'no more leaves than was written');
+    if (this.#bufferedBytes > 0) return;
+    for (const listener of this.#onDrain) listener();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#bufferedBytes = 0;
+    const listeners = this.#onClose;
+    this.#onClose = nobody;
+    for (const listener of listeners) listener();
+  }
 }
 
 async function send(response: ServerResponse, answer: HttpResponse): Promise<void> {
@@ -153,7 +177,7 @@ async function send(response: ServerResponse, answer: HttpResponse): Promise<voi
   writeHead(response, answer, isUnread);
   if (typeof answer.body === 'function') {
     response.flushHeaders();
-    answer.body(sinkOf(response));
+    answer.body(new ResponseSink(response));
     if (isUnread) await drainBody(message);
     return;
   }
@@ -275,11 +299,11 @@ class Front {
       const message401 = `the client certificate was not accepted: ${peer}. Use a valid one that this server issued`;
       return statusAnswer(401, 'Unauthorized', message401);
     }
-    const aborts: (() => void)[] = [];
+    let aborts = nobody;
     let isAborted = false;
     response.once('close', () => {
       isAborted = !response.writableFinished;
-      if (isAborted) for (const listener of aborts.splice(0)) listener();
+      if (isAborted) for (const listener of aborts) listener();
     });
     const { path, query } = addressOf(target);
     return this.#handler({
@@ -292,7 +316,7 @@ class Front {
       body: bodyOf(message, onFirstRead),
       onAbort: (listener) => {
         if (isAborted) queueMicrotask(listener);
-        else aborts.push(listener);
+        else aborts = aborts.concat(listener);
       },
     });
   }
