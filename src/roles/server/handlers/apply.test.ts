@@ -77,6 +77,27 @@ test('an apply makes what is not there, is shared where it agrees, and conflicts
     assert.deepEqual(less.json['data'], { x: '2', z: '1' });
   }));
 
+test('what a person should know of an object is said when it is applied, as when it is made', () =>
+  withServer(async (server) => {
+    const target = '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/n';
+    const policy = (spec: JsonObject): JsonObject => ({
+      ...{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+      ...{ metadata: { name: 'n', namespace: 'default' }, spec },
+    });
+    const said = /NetworkPolicy is stored, and not served yet/;
+    const made = await answered(apply(server, target, policy({ podSelector: {} }), 'git'), 201);
+    assert.match(made.headers['warning'] ?? '', said);
+    const changed = policy({ podSelector: {}, policyTypes: ['Egress'], colour: 'red' });
+    const again = await answered(apply(server, target, changed, 'git'), 200);
+    assert.match(again.headers['warning'] ?? '', said);
+    assert.match(again.headers['warning'] ?? '', /unknown field/);
+    const plain = await answered(
+      apply(server, `${configMaps}/a`, configMap({ x: '1' }), 'git'),
+      201,
+    );
+    assert.equal(plain.headers['warning'], undefined);
+  }));
+
 test('a dry run applies nothing, and a body is read as strictly as it asks for', () =>
   withServer(async (server) => {
     const dry = '&dryRun=All';

@@ -47,19 +47,23 @@ export async function applyObject(
 ): ReturnType<RouteHandler> {
   const { value, duplicates } = parseStrictYaml(await readBytes(context.request));
   const validation = fieldValidationOf(context.query);
-  const { object, warnings } = decodeApplied(definition, value, duplicates, validation);
+  const { object, warnings: found } = decodeApplied(definition, value, duplicates, validation);
   const applied = partApplied(definition, object, scope);
   const { namespace = '', name = '' } = context.parameters;
   requireNameAndNoOwners(applied, name);
   const author = applierOf(parts, context, scope === 'main' ? undefined : scope);
-  const revise = applying(definition, applied, author, flagOf(context.query, 'force'));
+  // What a person should know of the object is known once it is merged.
+  let known: readonly string[] = [];
+  const revise = applying(definition, applied, author, flagOf(context.query, 'force'), (said) => {
+    known = said;
+  });
   const key = keyOf(definition, namespace, name);
   for (let attempt = 1; ; attempt += 1) {
     const isThere = parts.store.get(key) !== undefined || scope !== 'main';
     try {
       return isThere
-        ? await answerUpdate(parts, definition, context, scope, revise, () => warnings)
-        : await createApplied(parts, definition, context, applied, author, warnings);
+        ? await answerUpdate(parts, definition, context, scope, revise, () => found.concat(known))
+        : await createApplied(parts, definition, context, applied, author, found);
     } catch (error) {
       const isRaced =
         error instanceof StatusError &&
@@ -106,6 +110,7 @@ function applying(
   applied: JsonObject,
   author: Author,
   force: boolean,
+  warn: (warnings: readonly string[]) => void,
 ): Revise {
   const { schema } = definition;
   const facet = author.subresource === 'status' ? 'report' : 'intent';
@@ -118,7 +123,8 @@ function applying(
       free: isKubectl ? fieldsUnchangedSince(schema, live) : emptySet,
     });
     const merged = isKubectl ? withLastApplied(plan.object, applied) : plan.object;
-    const { object } = decodeObject(definition, merged, [], 'Ignore');
+    const { object, warnings } = decodeObject(definition, merged, [], 'Ignore');
+    warn(warnings);
     return { object: copyJson(object), owners: plan.owners };
   };
 }
@@ -163,15 +169,15 @@ async function createApplied(
   context: RequestContext,
   applied: JsonObject,
   author: Author,
-  warnings: readonly string[],
+  found: readonly string[],
 ): ReturnType<RouteHandler> {
   requireMayCreate(parts, context);
   const { owners } = planApply({
     ...{ schema: definition.schema, apiVersion: apiVersionOf(definition), applied, author },
     ...{ live: undefined, owners: [], force: false, free: emptySet },
   });
-  const { object } = decodeObject(definition, copyJson(applied), [], 'Ignore');
-  return createObject(parts, definition, context, object, warnings, {
+  const { object, warnings } = decodeObject(definition, copyJson(applied), [], 'Ignore');
+  return createObject(parts, definition, context, object, found.concat(warnings), {
     author: { ...author, isOwn: false },
     owners,
   });
