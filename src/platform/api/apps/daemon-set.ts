@@ -14,6 +14,7 @@ import {
   applyPodTemplateDefaults,
   type PodTemplate,
   podTemplateSchema,
+  templateWarnings,
   validateTemplateAndSelector,
 } from './pod-template.ts';
 import { isZeroBound, validateBound } from './rollout-bounds.ts';
@@ -160,6 +161,7 @@ export const daemonSetDefinition: ResourceDefinition = {
     }
     applyPodTemplateDefaults(spec.template);
   },
+  warnings: (object) => templateWarnings((object as DaemonSet).spec.template),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as DaemonSet;
     const before = previous as DaemonSet | undefined;

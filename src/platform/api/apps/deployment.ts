@@ -12,6 +12,7 @@ import type { Deployment, DeploymentSpec } from './deployment-types.ts';
 import {
   applyPodTemplateDefaults,
   podTemplateSchema,
+  templateWarnings,
   validateTemplateAndSelector,
 } from './pod-template.ts';
 import { isZeroBound, validateBound } from './rollout-bounds.ts';
@@ -102,6 +103,7 @@ export const deploymentDefinition: ResourceDefinition = {
     dropIgnoredMetadata(object);
     applySpecDefaults((object as Deployment).spec);
   },
+  warnings: (object) => templateWarnings((object as Deployment).spec.template),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as Deployment;
     const before = previous as Deployment | undefined;

@@ -10,6 +10,7 @@ import {
 import { templateMetadataSchema } from '../meta/metadata.ts';
 import { validateOnCut } from '../core/on-cut.ts';
 import { applyPodSpecDefaults } from '../core/pod-defaults.ts';
+import { podSecurityWarnings } from '../core/pod-security.ts';
 import { podSpecSchema } from '../core/pod-spec.ts';
 import type { PodSpec } from '../core/pod-types.ts';
 import { validatePodSpec } from '../core/pod-validation.ts';
@@ -31,6 +32,14 @@ export const podTemplateSchema = record(
 /** In place and idempotent. */
 export function applyPodTemplateDefaults(template: PodTemplate): void {
   applyPodSpecDefaults(template.spec);
+}
+
+/** What a person should know about pods that are made from it. `field` is its path. */
+export function templateWarnings(
+  template: PodTemplate,
+  field = 'spec.template',
+): readonly string[] {
+  return podSecurityWarnings(template.spec, `${field}.spec`);
 }
 
 /** Rules for `spec.selector` and `spec.template` of a workload that keeps pods running. */

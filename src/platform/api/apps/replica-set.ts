@@ -17,6 +17,7 @@ import {
   applyPodTemplateDefaults,
   type PodTemplate,
   podTemplateSchema,
+  templateWarnings,
   validateTemplateAndSelector,
 } from './pod-template.ts';
 import { templateColumns } from './template-columns.ts';
@@ -102,6 +103,7 @@ export const replicaSetDefinition: ResourceDefinition = {
     spec.replicas ??= 1;
     applyPodTemplateDefaults(spec.template);
   },
+  warnings: (object) => templateWarnings((object as ReplicaSet).spec.template),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as ReplicaSet;
     const before = previous as ReplicaSet | undefined;

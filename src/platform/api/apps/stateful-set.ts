@@ -34,6 +34,7 @@ import {
   applyPodTemplateDefaults,
   type PodTemplate,
   podTemplateSchema,
+  templateWarnings,
   validateTemplateAndSelector,
 } from './pod-template.ts';
 import { isZeroBound, validateBound } from './rollout-bounds.ts';
@@ -238,6 +239,7 @@ export const statefulSetDefinition: ResourceDefinition = {
     }
     applyPodTemplateDefaults(spec.template);
   },
+  warnings: (object) => templateWarnings(setOf(object).spec.template),
   validate(object, { previous }): readonly FieldError[] {
     const { metadata, spec } = setOf(object);
     const errors = [

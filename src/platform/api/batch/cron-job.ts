@@ -1,5 +1,6 @@
 /** CronJob: makes a Job at every minute that its schedule names. */
 import { ageText } from '../age-text.ts';
+import { templateWarnings } from '../apps/pod-template.ts';
 import { templateColumnsOf } from '../apps/template-columns.ts';
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import type { ObjectReference } from '../core/event.ts';
@@ -138,6 +139,8 @@ export const cronJobDefinition: ResourceDefinition = {
     spec.failedJobsHistoryLimit ??= 1;
     applyJobSpecDefaults(spec.jobTemplate.spec);
   },
+  warnings: (object) =>
+    templateWarnings(specOf(object).jobTemplate.spec.template, 'spec.jobTemplate.spec.template'),
   validate(object): readonly FieldError[] {
     const { schedule, timeZone, jobTemplate } = specOf(object);
     const errors = validateJobSpec(jobTemplate.spec, 'spec.jobTemplate.spec');

@@ -1,5 +1,6 @@
 /** Job: runs pods until enough of them have succeeded. */
 import { ageText, durationText, wallMsOf } from '../age-text.ts';
+import { templateWarnings } from '../apps/pod-template.ts';
 import { templateColumns } from '../apps/template-columns.ts';
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
@@ -82,6 +83,7 @@ export const jobDefinition: ResourceDefinition = {
     const labels = job.spec.template.metadata?.labels;
     if (labels !== undefined) object.metadata.labels ??= { ...labels };
   },
+  warnings: (object) => templateWarnings((object as Job).spec.template),
   validate(object, { previous }): readonly FieldError[] {
     const { spec } = object as Job;
     const errors = validateJobSpec(spec, 'spec');

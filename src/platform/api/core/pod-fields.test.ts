@@ -144,7 +144,22 @@ test('what contradicts itself, leads out of its place or is not held here is ref
   const cases: readonly [object, ...string[]][] = [
     [withMain({}, { setHostnameAsFQDN: true }), 'spec.setHostnameAsFQDN: not yet'],
     [withMain({ ports: [{ containerPort: 1, hostPort: 1 }] }), `${c}.ports[0].hostPort: not yet`],
-    [withMain({ securityContext: { runAsUser: 0 } }), `${c}.securityContext.runAsUser: not yet`],
+    [
+      withMain(
+        { securityContext: { runAsUser: 0, runAsNonRoot: true } },
+        { securityContext: { runAsGroup: 0 } },
+      ),
+      'spec.securityContext.runAsGroup: FieldValueNotSupported',
+      `${c}.securityContext.runAsUser: FieldValueNotSupported`,
+    ],
+    [
+      withMain({ securityContext: { seccompProfile: { type: 'Unconfined' } } }),
+      `${c}.securityContext.seccompProfile.type: FieldValueNotSupported`,
+    ],
+    [
+      withMain({ securityContext: { seLinuxOptions: {} } }),
+      `${c}.securityContext.seLinuxOptions: not yet`,
+    ],
     [volume({ ephemeral: {} }), 'spec.volumes[0].ephemeral: not yet'],
     [
       volume({ persistentVolumeClaim: {} }),
@@ -310,4 +325,41 @@ test('how far init containers are is told before anything else, and sidecars cou
   assert.deepEqual(cells([done, runs, waits], waits), ['1/2', 'Init:2/3', '3']);
   assert.deepEqual(cells([done, runs, done], waits), ['1/2', 'PodInitializing', '1']);
   assert.deepEqual(cells([done, runs, done], runs, 'Running'), ['2/2', 'Running', '2']);
+});
+
+test('what charts say of users and groups is accepted, with one warning that it is another', () => {
+  const plain = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
+  const quiet = made(withMain({ securityContext: plain }, { securityContext: plain }));
+  assert.deepEqual(pods.warnings?.(quiet), []);
+  const spec = withMain(
+    { securityContext: { runAsUser: 1000 } },
+    {
+      imagePullSecrets: [{ name: 'registry' }],
+      securityContext: {
+        ...plain,
+        runAsUser: 1000,
+        runAsGroup: 3_000_000,
+        fsGroup: 0,
+        fsGroupChangePolicy: 'OnRootMismatch',
+        supplementalGroups: [4],
+      },
+    },
+  );
+  assert.deepEqual(refusals(spec), []);
+  const warning =
+    'runAsUser, runAsGroup, fsGroup, supplementalGroups not taken: every pod runs as a user and group of its own, which own what it may write';
+  assert.deepEqual(pods.warnings?.(made(spec)), [`spec: ${warning}`]);
+  const template = { spec };
+  for (const [kind, held, path] of [
+    ['Deployment', { template }, 'spec.template.spec'],
+    ['StatefulSet', { template }, 'spec.template.spec'],
+    ['DaemonSet', { template }, 'spec.template.spec'],
+    ['ReplicaSet', { template }, 'spec.template.spec'],
+    ['Job', { template }, 'spec.template.spec'],
+    ['CronJob', { jobTemplate: { spec: { template } } }, 'spec.jobTemplate.spec.template.spec'],
+  ] as const) {
+    const definition = builtInDefinitions.find((other) => other.kind === kind)!;
+    const object = { kind, metadata: { name: 'x' }, spec: held } as unknown as ApiObject;
+    assert.deepEqual(definition.warnings?.(object), [`${path}: ${warning}`], kind);
+  }
 });

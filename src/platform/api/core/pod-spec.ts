@@ -2,7 +2,8 @@
  * The schema of a pod's specification: exactly the fields that this version
  * honours. A field that nothing acts on is left out, so that strict validation
  * names it instead of dropping a wish in silence; those that people know from
- * elsewhere are in `notYet`, for an answer that says so.
+ * elsewhere are in `notYet`, for an answer that says so. The few that charts always have and
+ * that mean nothing here are accepted, with a warning where that makes a difference.
  */
 import { atomicList, flag, integer, mapOf, oneOf, quantity, record, text } from '../meta/build.ts';
 import type { Schema } from '../schema.ts';

@@ -75,8 +75,20 @@ export type LifecycleHandler = {
 };
 
 /** Exactly what every workload here is given anyway; other wishes are refused. */
-export type ContainerSecurityContext = {
+type UserAndConfinement = {
   runAsNonRoot?: boolean;
+  runAsUser?: number;
+  runAsGroup?: number;
+  seccompProfile?: { type: 'RuntimeDefault' };
+};
+
+export type PodSecurityContext = UserAndConfinement & {
+  fsGroup?: number;
+  fsGroupChangePolicy?: 'Always' | 'OnRootMismatch';
+  supplementalGroups?: number[];
+};
+
+export type ContainerSecurityContext = UserAndConfinement & {
   allowPrivilegeEscalation?: boolean;
   privileged?: boolean;
   readOnlyRootFilesystem?: boolean;
@@ -193,7 +205,8 @@ export type PodSpec = {
   overhead?: ResourceList;
   hostname?: string;
   subdomain?: string;
-  securityContext?: { runAsNonRoot?: boolean };
+  securityContext?: PodSecurityContext;
+  imagePullSecrets?: { name?: string }[];
   serviceAccountName?: string;
   automountServiceAccountToken?: boolean;
   enableServiceLinks?: boolean;

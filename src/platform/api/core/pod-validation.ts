@@ -8,7 +8,7 @@ import {
   validateContainer,
   validateInitContainer,
 } from './pod-container-validation.ts';
-import { notSupportedYet } from './pod-security.ts';
+import { notSupportedYet, validateUser } from './pod-security.ts';
 import { validateToleration } from './pod-tolerations.ts';
 import { validateTopologySpread } from './pod-topology-spread.ts';
 import { validateVolumes } from './pod-volume-validation.ts';
@@ -24,6 +24,7 @@ export function validatePodSpec(spec: PodSpec, field: string): FieldError[] {
     ...duplicatePortNames(placed),
     ...validateVolumes(volumes, names, `${field}.volumes`),
     ...validateHostAccess(spec, field),
+    ...validateUser(spec.securityContext ?? {}, `${field}.securityContext`),
   ];
   for (const [path, container] of placed) {
     errors.push(...validateContainer(container, volumes, path));

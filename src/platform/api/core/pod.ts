@@ -6,6 +6,7 @@ import { validateOnCut } from './on-cut.ts';
 import { podColumns, podSelectableFields } from './pod-columns.ts';
 import { applyPodSpecDefaults } from './pod-defaults.ts';
 import { podFacets } from './pod-facets.ts';
+import { podSecurityWarnings } from './pod-security.ts';
 import { podSpecSchema } from './pod-spec.ts';
 import { podStatusSchema } from './pod-status.ts';
 import type { Pod } from './pod-types.ts';
@@ -39,6 +40,7 @@ export const podDefinition: ResourceDefinition = {
     dropIgnoredMetadata(object);
     applyPodSpecDefaults((object as Pod).spec);
   },
+  warnings: (object) => podSecurityWarnings((object as Pod).spec, 'spec'),
   validate(object, { previous }): readonly FieldError[] {
     const pod = object as Pod;
     return [
