@@ -328,12 +328,12 @@ export const benchmark: Benchmark = async (commandLine) => {
   if (runs.length > 0) {
     console.log('\nmedian (least..most) over the rounds; CPU for each call, list or write');
     printCalls(systems, cases, runs);
+    const busy = spreadOf(runs.map(({ busyShare }) => busyShare * 100));
+    console.log(`all CPUs were ${spreadText(busy, 0)} % busy, with this run and everybody else`);
   }
   if (memory.length > 0) {
     console.log('');
     printMemory(systems, memory);
   }
-  const busy = spreadOf(runs.map(({ busyShare }) => busyShare * 100));
-  console.log(`all CPUs were ${spreadText(busy, 0)} % busy, with this run and everybody else`);
   console.log(`raw results: ${path}`);
 };
