@@ -487,6 +487,10 @@ test('taints that execute and a drain empty a node, and it fills again', async (
   const tolerations = [{ key: 'heat', operator: 'Exists', effect: 'NoExecute', tolerationSeconds }];
   await kubectl.ok(['apply', '-f', '-'], barePod('patient', node, 'Always', { tolerations }));
   await kubectl.ok(['wait', '--for=condition=Ready', 'pod/patient']);
+  // Its container is said to have started before its program is on.
+  await eventually('its program runs', 10_000, () =>
+    Promise.resolve(workloads('patient').length === 1 ? true : undefined),
+  );
   const taintedAtMs = performance.now();
   await kubectl.ok(['taint', 'node', node, 'heat=high:NoExecute']);
   const patientGone = eventually('a pod that tolerates it for a while goes', 20_000, () =>
