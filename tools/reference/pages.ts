@@ -5,6 +5,7 @@ import { commandsPage } from './commands.ts';
 import { errorsPage } from './errors.ts';
 import { kindsPage } from './kinds.ts';
 import { kubernetesApiPage } from './kubernetes-api.ts';
+import { limitsPage } from './limits.ts';
 import { metricsPage } from './metrics.ts';
 import { openApiFiles } from './openapi.ts';
 
@@ -21,6 +22,7 @@ export async function referencePages(): Promise<readonly Page[]> {
     { path: 'docs/reference/kubernetes-api.md', text: made + kubernetesApiPage() },
     { path: 'docs/reference/commands.md', text: made + commandsPage() },
     { path: 'docs/reference/errors.md', text: made + errorsPage(sourceFiles(['src'], ['.ts'])) },
+    { path: 'docs/reference/limits.md', text: made + limitsPage(sourceFiles(['src'], ['.ts'])) },
     { path: 'docs/reference/authorization.md', text: made + (await authorizationPage()) },
     { path: 'docs/reference/metrics.md', text: made + (await metricsPage()) },
     ...openApiFiles(),
