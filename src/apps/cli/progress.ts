@@ -1,5 +1,5 @@
 /**
- * How far a long transfer is: on a terminal in one line that goes away again, with a bar
+ * How far something long is, a transfer or a start: on a terminal in one line that goes away again, with a bar
  * where its end is known; elsewhere in plain lines, few of them.
  */
 import type { CliContext } from './context.ts';
@@ -38,6 +38,24 @@ function progressText(bytes: number, totalBytes: number | undefined, hasBar: boo
   const part = Math.min(1, bytes / totalBytes);
   const numbers = `${sent} of ${Math.ceil(totalBytes / mebibyte)} MiB, ${Math.floor(part * 100)} %`;
   if (!hasBar) return numbers;
+  return `${barOf(part)} ${numbers}`;
+}
+
+/** `part`: from 0 to 1. */
+function barOf(part: number): string {
   const full = Math.round(part * barCharacters);
-  return `[${'#'.repeat(full)}${'.'.repeat(barCharacters - full)}] ${numbers}`;
+  return `[${'#'.repeat(full)}${'.'.repeat(barCharacters - full)}]`;
+}
+
+/** How many of a number of things are there, in words such as `2 of 4 nodes ready`. */
+export function showCount(context: CliContext, count: number, wanted: number, what: string): void {
+  const { standardOutput: output } = context;
+  const words = `${count} of ${wanted} ${what}`;
+  if (!output.isTerminal) {
+    output.write(`· ${words}\n`);
+    return;
+  }
+  const isDone = count === wanted;
+  const line = isDone ? `· ${words}` : `· ${barOf(wanted === 0 ? 1 : count / wanted)} ${words}`;
+  output.write(`\r\u001b[K${line}${isDone ? '\n' : ''}`);
 }

@@ -32,6 +32,7 @@ import { aliveContainers, stopProcess } from './lab.ts';
 import { coloured } from './output.ts';
 import { displayPath, resolvePath, selvageWords, splitPath } from './paths.ts';
 import { killTrees, waitForEnd } from './processes.ts';
+import { showCount } from './progress.ts';
 import { readyNodesHeard } from './ready-nodes.ts';
 import { isAwaitingChoice, settledHistory, type SettledHistory } from './settled-history.ts';
 import { watchSummary } from './summary.ts';
@@ -335,7 +336,7 @@ async function waitForNodes(
     });
     const count = fleet.file.nodes.filter((node) => ready.has(node.name)).length;
     if (count !== readyBefore) {
-      say(context, `${count} of ${wanted} nodes ready`);
+      showCount(context, count, wanted, 'nodes ready');
       readyBefore = count;
     }
     if (count === wanted) {
