@@ -18,10 +18,12 @@ export { keepRenewed, type RenewedIdentity } from './renewal.ts';
 export { authorityPinOf, parseJoinToken } from './token-text.ts';
 export {
   createServiceAccountTokens,
+  type IssuedToken,
   serviceAccountOf,
   serviceAccountUser,
   type ServiceAccountTokens,
   type TokenBinding,
+  tokenLifeSecondsMax,
 } from './service-account-tokens.ts';
 export { openTokenSigner, tokenLengthMax } from './token-signer.ts';
 export { anonymousUser, nodeSubject, userNamed, userOf, type User } from './user.ts';

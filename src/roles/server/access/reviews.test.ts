@@ -29,9 +29,9 @@ async function bindRole(server: TestServer, role: string, subject: JsonObject): 
   assert.equal((await server.call('POST', path, { body })).status, 201);
 }
 
-function requestToken(server: TestServer, spec: JsonObject = {}): Promise<Answer> {
+function requestToken(server: TestServer, spec: JsonObject = {}, query = ''): Promise<Answer> {
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
-  return server.call('POST', `${accounts}/robot/token`, { body });
+  return server.call('POST', `${accounts}/robot/token${query}`, { body });
 }
 
 async function tokenOf(server: TestServer, spec: JsonObject = {}): Promise<string> {
@@ -131,6 +131,28 @@ test('a token is for its audience alone, and ends with the pod that it is bound 
     const gone = await server.call('GET', pods, bearing(ofPod));
     assert.equal(gone.status, 401);
     assert.match(gone.text, /the Pod that the token was made for has been deleted/);
+  }));
+
+test('a dry run is told what a token would be like, and gets none', () =>
+  withAccount(async (server) => {
+    const asked = { audiences: ['vault'], expirationSeconds: 365 * 24 * 3600 };
+    const dry = await requestToken(server, asked, '?dryRun=All');
+    const wet = await requestToken(server, asked);
+    assert.deepEqual([dry.status, wet.status], [201, 201]);
+    const { status: given, ...rest } = wet.json;
+    assert.match(JSON.stringify(given), /"token":"[^"]{100,}"/);
+    assert.deepEqual(dry.json, { ...rest, status: { token: '', expirationTimestamp: null } });
+    const absent = { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'absent' } };
+    assert.deepEqual(
+      [
+        (await requestToken(server, { expirationSeconds: 10 }, '?dryRun=All')).status,
+        (await requestToken(server, absent, '?dryRun=All')).status,
+        (await requestToken(server, {}, '?dryRun=Some')).status,
+        (await server.call('POST', `${accounts}/absent/token?dryRun=All`, { body: dry.json }))
+          .status,
+      ],
+      [422, 404, 400, 404],
+    );
   }));
 
 test('others find the keys where the discovery document says, and it takes a role to look', () =>

@@ -1,5 +1,8 @@
-/** POST to the `token` of a ServiceAccount: a token of it, for a while and for certain audiences. */
-import { isJsonObject } from '#base/mod.ts';
+/**
+ * POST to the `token` of a ServiceAccount: a token of it, for a while and for certain
+ * audiences. A dry run is refused as the request would be, and never has a token signed.
+ */
+import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import {
   type FieldError,
   type Pod,
@@ -12,11 +15,16 @@ import {
   tokenRequestSchema,
   validateAgainstSchema,
 } from '#platform/api/mod.ts';
-import type { TokenBinding } from '#platform/identity/mod.ts';
+import {
+  type IssuedToken,
+  type TokenBinding,
+  tokenLifeSecondsMax,
+} from '#platform/identity/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import { isPretty, jsonAnswer } from '../answers.ts';
 import { requireParsed } from '../body.ts';
 import type { ServerParts } from '../dependencies.ts';
+import { isDryRun } from '../query.ts';
 import { readObject } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
 
@@ -26,6 +34,7 @@ export function tokenRequestHandler(
 ): RouteHandler {
   return async ({ request, query, parameters }) => {
     const { namespace = '', name = '' } = parameters;
+    const dryRun = isDryRun(query.getAll('dryRun'));
     const { value } = await requireParsed(request);
     if (!isJsonObject(value) || value['kind'] !== tokenRequestKind.kind) {
       throw new StatusError(
@@ -42,8 +51,9 @@ export function tokenRequestHandler(
     const binding = bindingOf(parts, namespace, name, spec.boundObjectRef);
     const nodeName = binding?.kind === 'Pod' ? parts.nodeOfPod(namespace, binding.name) : undefined;
     const { uid = '' } = account.metadata;
-    const order = { namespace, name, uid, audiences, lifeSeconds: expirationSeconds };
-    const { token, expiresAtMs } = await tokens.issue({ ...order, binding, nodeName });
+    const lifeSeconds = Math.min(expirationSeconds, tokenLifeSecondsMax);
+    const order = { namespace, name, uid, audiences, lifeSeconds, binding, nodeName };
+    const status = dryRun ? unissued : statusOf(await tokens.issue(order));
     const { kind, apiVersion, metadata } = value;
     return jsonAnswer(
       201,
@@ -54,13 +64,20 @@ export function tokenRequestHandler(
         spec: {
           ...spec,
           audiences: audiences.length === 0 ? [tokens.issuer] : audiences,
-          expirationSeconds: Math.round((expiresAtMs - parts.clock.wallMs()) / 1000),
+          expirationSeconds: lifeSeconds,
         },
-        status: { token, expirationTimestamp: timestampOf(expiresAtMs) },
+        status,
       },
       { pretty: isPretty(query) },
     );
   };
+}
+
+/** What stands where no token was made: both fields are always there. */
+const unissued = { token: '', expirationTimestamp: null };
+
+function statusOf({ token, expiresAtMs }: IssuedToken): JsonObject {
+  return { token, expirationTimestamp: timestampOf(expiresAtMs) };
 }
 
 const resourceOfKind: Readonly<Record<string, string>> = { Pod: 'pods', Secret: 'secrets' };
