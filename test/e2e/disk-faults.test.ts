@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkDamage } from './helpers/damaged-log.ts';
+import { projectFolder } from './helpers/fleet.ts';
 import { sampleOf, sweep, watchCalls } from './helpers/disk-sweep.ts';
 import { Ledger, type Refusal } from './helpers/ledger.ts';
 import { injection, readiness, startReadyServer, startServer } from './helpers/traced-server.ts';
@@ -74,6 +75,36 @@ for (const count of [40, 120]) {
     }
   });
 }
+
+test('a sync of the audit log fails: requests go on, and what it was told is written again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'selvage-eio-audit-'));
+  const place = { stateFolder: join(folder, 'state'), apiPort };
+  const first = join(place.stateFolder, 'audit', 'audit-0000000000000001.jsonl');
+  const strace = ['-P', first, ...injection('fdatasync', 'error=EIO', 3)];
+  const server = await startServer(place, strace);
+  try {
+    assert.ok(server.isReady, server.output());
+    const ledger = new Ledger({ pushesBlobs: false });
+    const deadline = Date.now() + 30_000;
+    const isEnough = (): boolean =>
+      server.output().includes('audit log: it is written again') || Date.now() > deadline;
+    await ledger.work(server.kubeconfig, clients, isEnough);
+    assert.match(server.output(), /audit log: it cannot be written; requests go on/);
+    assert.match(server.output(), /audit log: it is written again/);
+    assert.deepEqual(ledger.refusals, []);
+    assert.equal(await readiness(server), 200);
+    const words = ['audit', 'verify', '--state', place.stateFolder];
+    const verified = spawnSync(join(projectFolder, 'selvage'), words, { encoding: 'utf8' });
+    assert.equal(verified.status, 0, verified.stdout + verified.stderr);
+    assert.ok(
+      Number(/(\d+) lines/.exec(verified.stdout)?.[1]) > ledger.acknowledged / 2,
+      verified.stdout,
+    );
+  } finally {
+    await server.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 test('a full disk: writes are refused with 507 and what to do, reads go on, and it recovers', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'selvage-full-'));
