@@ -1,12 +1,14 @@
 /**
  * `selvage lab kill|stop|start NAME`: takes a part of the fleet away and brings
  * it back. NAME is a node (its agent and all it runs), `agent/NODE` (the agent
- * alone) or `server`.
+ * alone) or `server`. A server that is started answers when the command has ended.
  */
 import type { ProcessIdentity } from '#platform/io/mod.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
 import { type ContainerStateFile, type Fleet, openFleet, type ProcessName } from './fleet.ts';
+import { selvageWords } from './paths.ts';
 import { killAlone, killTrees, processTree, waitForEnd } from './processes.ts';
+import { waitForServer } from './server-ready.ts';
 
 export type LabAction = 'kill' | 'stop' | 'start';
 
@@ -139,7 +141,16 @@ async function start(context: CliContext, fleet: Fleet, target: Target): Promise
     throw new CommandFailure(`${describe(target)} runs already (pid ${running.pid}).`);
   }
   const run = await fleet.start(name);
-  context.standardOutput.write(`started ${describe(target)} (pid ${run.pid})\n`);
+  const words = target.kind === 'server' ? await whenReady(context, fleet) : '';
+  context.standardOutput.write(`started ${describe(target)} (pid ${run.pid})${words}\n`);
+}
+
+/** What there is to say of a server that answers. */
+async function whenReady(context: CliContext, fleet: Fleet): Promise<string> {
+  const { isAwaitingChoice } = await waitForServer(context, fleet, () => undefined);
+  if (!isAwaitingChoice) return '; it is ready';
+  const program = selvageWords(context);
+  return `; it takes no changes until you run '${program} restore adopt' or '${program} restore impose'`;
 }
 
 export async function aliveContainers(fleet: Fleet, node: string): Promise<ContainerStateFile[]> {

@@ -289,7 +289,7 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
   const labActions: readonly (readonly [LabAction, string])[] = [
     ['kill', 'end it at once, as a power cut would'],
     ['stop', 'ask it to end; a node stops its pods first, an agent alone leaves them'],
-    ['start', 'start it again'],
+    ['start', 'start it again; a server is ready once this has ended'],
   ];
   for (const [action, description] of labActions) {
     const command = labCommand

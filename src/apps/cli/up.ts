@@ -9,7 +9,7 @@
  */
 import { sleep } from '#platform/io/mod.ts';
 import { SelvageError, textOf, utf8 } from '#base/mod.ts';
-import { type ApiAccess, openApi, requestApi } from './api-access.ts';
+import { type ApiAccess, requestApi } from './api-access.ts';
 import {
   type CliContext,
   CommandFailure,
@@ -34,7 +34,8 @@ import { displayPath, resolvePath, selvageWords, splitPath } from './paths.ts';
 import { killTrees, waitForEnd } from './processes.ts';
 import { showCount } from './progress.ts';
 import { readyNodesHeard } from './ready-nodes.ts';
-import { isAwaitingChoice, settledHistory, type SettledHistory } from './settled-history.ts';
+import { waitForServer } from './server-ready.ts';
+import { settledHistory, type SettledHistory } from './settled-history.ts';
 import { watchSummary } from './summary.ts';
 
 export interface UpOptions {
@@ -58,10 +59,8 @@ const nodesDefault = 4;
 const apiPortDefault = 7443;
 const linkPortDefault = 7444;
 const podNetworkDefault = '127.1';
-const serverReadyTimeoutMs = 30_000;
 const nodesReadyTimeoutMs = 60_000;
 const pollMs = 100;
-const kubeconfigBytesMax = 1024 * 1024;
 const certificateBytesMax = 1024 * 1024;
 const joinTokenLifetimeSeconds = 600;
 
@@ -181,7 +180,7 @@ async function startUp(
   checkpoint();
   say(context, `starting the server on https://127.0.0.1:${apiPort}`);
   await fleet.start('server');
-  const access = await waitForServer(context, fleet, checkpoint);
+  const { access } = await waitForServer(context, fleet, checkpoint);
 
   const history = settledHistory({
     access,
@@ -246,38 +245,6 @@ async function startAgents(
     }
     await fleet.start(`agent-${node.name}`);
   }
-}
-
-async function waitForServer(
-  context: CliContext,
-  fleet: Fleet,
-  checkpoint: () => void,
-): Promise<ApiAccess> {
-  for (let waitedMs = 0; waitedMs < serverReadyTimeoutMs; waitedMs += pollMs) {
-    checkpoint();
-    if ((await fleet.running('server')) === undefined) {
-      throw new CommandFailure(
-        `the server ended while starting. Its last words (${fleet.path('logs/server.log')}):\n${await fleet.logTail('server', 15)}`,
-      );
-    }
-    const bytes = await fleet.disk.readFile('server/kubeconfig', kubeconfigBytesMax);
-    if (bytes !== undefined) {
-      const access = await openApi(context, fleet.path('server/kubeconfig'));
-      try {
-        const answer = await requestApi(access, 'GET', '/readyz');
-        if (answer.status === 200 || isAwaitingChoice(answer)) {
-          await fleet.disk.writeFileAtomic('kubeconfig', bytes);
-          return access;
-        }
-      } catch (error) {
-        if (!(error instanceof CommandFailure)) throw error;
-      }
-    }
-    await sleep(context.timers, pollMs);
-  }
-  throw new CommandFailure(
-    `the server is not ready after ${serverReadyTimeoutMs / 1000} s; see ${fleet.path('logs/server.log')}.`,
-  );
 }
 
 async function createOnce(
