@@ -1,4 +1,4 @@
-/** Who makes a write, for the record of who set which field of an object. */
+/** Who makes a request: for the record of who set which field of an object, and for what is counted by user. */
 import { type Author, fieldRequired, refuseInvalid, type Subresource } from '#platform/api/mod.ts';
 import { fieldManagerLengthMax } from './limits.ts';
 import type { ServerParts } from './dependencies.ts';
@@ -10,6 +10,13 @@ const unnamed = 'unknown';
 /** A part of this server, which has no use for the record of who set which field. */
 export function isOwnPart({ user }: RequestContext): boolean {
   return user?.groups.includes(groupOfParts) === true;
+}
+
+/** By whose name is counted what a request holds for a while; undefined: a part of this server. */
+export type Holder = string | undefined;
+
+export function holderOf(context: RequestContext): Holder {
+  return isOwnPart(context) ? undefined : (context.user?.name ?? unnamed);
 }
 
 /**

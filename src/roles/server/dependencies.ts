@@ -11,6 +11,7 @@ import type { PodLogSource } from './pod-logs.ts';
 import type { PodStreamSource } from './pod-streams.ts';
 import type { ServedObjects } from './served-objects.ts';
 import type { UsageSource } from './usage-metrics.ts';
+import type { WatchBudget } from './watch-budget.ts';
 
 /** Liveness as the hub knows it, for the synthesized Leases. */
 export type NodeLiveness = (
@@ -35,6 +36,7 @@ export interface ServerParts extends AuthenticationSources {
   readonly served: ServedObjects;
   readonly admission: Admission;
   readonly listSessions: ListSessions;
+  readonly watchBudget: WatchBudget;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;

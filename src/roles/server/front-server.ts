@@ -30,6 +30,7 @@ import { createRouteTable, type RouteMatch } from './route-table.ts';
 import { readRows } from './routes.ts';
 import { createServedObjects } from './served-objects.ts';
 import { nodeOfPod } from './server.ts';
+import { createWatchBudget } from './watch-budget.ts';
 
 export interface FrontServerDependencies {
   /** With their first state. */
@@ -70,6 +71,7 @@ export function createFrontServer(dependencies: FrontServerDependencies): FrontS
     registry: createDefinitionRegistry(dependencies.definitions),
     served: createServedObjects(),
     listSessions: createListSessions(clock, random),
+    watchBudget: createWatchBudget(),
     onClosing(listener) {
       closing.add(listener);
       return () => closing.delete(listener);

@@ -32,6 +32,7 @@ import type { Admitter } from './admission/types.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
 import type { NodeUsage } from './usage-metrics.ts';
+import type { WatchLimits } from './watch-budget.ts';
 
 export type Identity = 'admin' | 'viewer' | 'controller' | 'node-1' | 'stranger' | 'nobody';
 
@@ -54,6 +55,11 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Where the request seems to come from. */
   readonly from?: string;
+}
+
+export interface WatchOptions extends CallOptions {
+  /** The client reads nothing, from the beginning. */
+  readonly stalled?: boolean;
 }
 
 export interface TestWatch {
@@ -86,13 +92,14 @@ export interface TestServer {
   readonly audit: { omitted: number };
   /** `body` is sent as it is where it is bytes or text, else as JSON. */
   call(method: string, target: string, options?: CallOptions): Promise<Answer>;
-  watch(target: string, options?: CallOptions): Promise<TestWatch>;
+  watch(target: string, options?: WatchOptions): Promise<TestWatch>;
 }
 
 export async function withServer(
   run: (server: TestServer) => Promise<void>,
   admitters: readonly Admitter[] = [],
   storeOptions: StoreOptions = {},
+  watchLimits?: WatchLimits,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'server-'));
   const disk = createNodeDisk(folder);
@@ -164,6 +171,7 @@ export async function withServer(
       platform: 'linux/amd64',
     },
     metrics: createMetrics(),
+    ...(watchLimits === undefined ? {} : { watchLimits }),
     audit: {
       record: (event) => void audited.push(event),
       omit: () => (audit.omitted += 1),
@@ -304,7 +312,7 @@ function collect(body: (sink: ByteSink) => void): Promise<string> {
 export async function watch(
   server: Pick<Server, 'handler'>,
   target: string,
-  options: CallOptions,
+  options: WatchOptions,
 ): Promise<TestWatch> {
   let abort = (): void => {};
   const response = await server.handler(
@@ -314,7 +322,7 @@ export async function watch(
   );
   const lines: JsonObject[] = [];
   const waiting: { count: number; resolve: (lines: readonly JsonObject[]) => void }[] = [];
-  let stalledBytes: number | undefined;
+  let stalledBytes = options.stalled === true ? 0 : undefined;
   const onClose: (() => void)[] = [];
   const ended = new Promise<void>((resolve) => {
     if (typeof response.body !== 'function') {

@@ -162,3 +162,47 @@ test('readers who open every watch there may be do not keep the server’s own p
     assert.equal(later.status, 200);
     later.close();
   }));
+
+test('what there was for watches that nobody reads is bounded over all of them, and free again with them', () =>
+  withServer(
+    async (server) => {
+      // Larger than what is written on ahead of who reads: one goes out, the others wait.
+      const large = 'x'.repeat(300_000);
+      for (const name of ['a', 'b', 'c', 'd']) {
+        const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { large } };
+        assert.equal((await server.call('POST', configMaps, { body })).status, 201);
+      }
+      const target = `${configMaps}?watch=true`;
+      const stalled = { as: 'viewer', stalled: true } as const;
+      const reading = await server.watch(target, { as: 'viewer' });
+      await reading.lines(4);
+      const [first, second] = [
+        await server.watch(target, stalled),
+        await server.watch(target, stalled),
+      ];
+      const third = await server.call('GET', target, { as: 'viewer' });
+      assert.match(outcome(third), /^429 10 objects wait for watches that read too slowly/);
+      assert.equal(third.headers['retry-after'], '5');
+      // Two still fit, and to go on from where one is takes none.
+      const some = `${target}&fieldSelector=metadata.name%3Da`;
+      const later = [
+        await server.watch(some, stalled),
+        await server.watch(`${target}&resourceVersion=${server.store.revision}`, stalled),
+        await server.watch(target, { as: 'controller', stalled: true }),
+      ];
+      assert.deepEqual(
+        later.map(({ status }) => status),
+        [200, 200, 200],
+      );
+      // What our own part took is counted as well.
+      first.close();
+      assert.equal((await server.call('GET', target, { as: 'viewer' })).status, 429);
+      second.close();
+      const last = await server.watch(target, stalled);
+      assert.equal(last.status, 200);
+      for (const watch of [reading, last, ...later]) watch.close();
+    },
+    [],
+    {},
+    { openMax: 100, initialEventsMax: 10 },
+  ));

@@ -32,7 +32,7 @@ import { podLogHandler } from './handlers/pod-log.ts';
 import { getHandler, listHandler } from './handlers/read.ts';
 import { readScaleHandler, writeScaleHandler } from './handlers/scale.ts';
 import { updateHandler } from './handlers/update.ts';
-import { newWatchBudget, type WatchBudget, watchHandler } from './handlers/watch.ts';
+import { watchHandler } from './handlers/watch.ts';
 import {
   createRouteTable,
   type Method,
@@ -55,7 +55,6 @@ export interface RouteSources {
 
 /** The table of all that is served, which follows the registry for as long as it lives. */
 export function createRoutes(parts: ServerParts, sources: RouteSources): RouteTable {
-  const budget = newWatchBudget();
   const declared = new Map<ResourceDefinition, readonly RouteRow[]>();
   const table = createRouteTable(fixedRows(parts, sources));
   function change({ removed, added }: ServedChange): void {
@@ -64,7 +63,7 @@ export function createRoutes(parts: ServerParts, sources: RouteSources): RouteTa
       declared.delete(definition);
     }
     for (const definition of added) {
-      const rows = kindRows(parts, definition, budget);
+      const rows = kindRows(parts, definition);
       declared.set(definition, rows);
       table.add(rows);
     }
@@ -78,13 +77,12 @@ const readSubresources = [undefined, 'status', 'approval', 'scale'];
 
 /** The rows that read objects that are all stored, which a copy of the stores is enough for. */
 export function readRows(parts: ServerParts): readonly RouteRow[] {
-  const budget = newWatchBudget();
   return parts.registry.definitions
     .filter(({ storage, synthesizedNamespace }) => {
       const isStored = storage === 'main' || storage === 'events';
       return isStored && synthesizedNamespace === undefined;
     })
-    .flatMap((definition) => kindRows(parts, definition, budget))
+    .flatMap((definition) => kindRows(parts, definition))
     .filter(
       ({ method, subject }) =>
         method === 'GET' &&
@@ -125,11 +123,7 @@ function rootOf(definition: ResourceDefinition): string {
   return `${definition.group === '' ? '/api' : '/apis'}/${apiVersionOf(definition)}`;
 }
 
-function kindRows(
-  parts: ServerParts,
-  definition: ResourceDefinition,
-  budget: WatchBudget,
-): readonly RouteRow[] {
+function kindRows(parts: ServerParts, definition: ResourceDefinition): readonly RouteRow[] {
   const root = rootOf(definition);
   const { plural, namespaced } = definition;
   const collection = namespaced ? `${root}/namespaces/{namespace}/${plural}` : `${root}/${plural}`;
@@ -165,7 +159,7 @@ function kindRows(
       'watch',
       definition.storage === 'synthesized'
         ? refuseWatch(definition)
-        : watchHandler(parts, definition, budget),
+        : watchHandler(parts, definition),
     );
   }
   add('GET', object, 'get', getHandler(parts, definition));

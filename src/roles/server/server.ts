@@ -46,6 +46,7 @@ import type { RouteRow } from './route-table.ts';
 import { createRoutes } from './routes.ts';
 import { createServedObjects } from './served-objects.ts';
 import type { UsageSource } from './usage-metrics.ts';
+import { createWatchBudget, type WatchLimits } from './watch-budget.ts';
 
 export interface ServerDependencies {
   readonly store: Store;
@@ -87,6 +88,8 @@ export interface ServerDependencies {
   readonly metrics?: Metrics;
   /** Absent: requests are not recorded. */
   readonly audit?: AuditSink & Pick<AuditLog, 'state'>;
+  /** Absent: those of limits.ts. */
+  readonly watchLimits?: WatchLimits;
 }
 
 /** Names a row of the table; a front has the same ones. */
@@ -123,6 +126,7 @@ export async function createServer(dependencies: ServerDependencies): Promise<Se
     served: createServedObjects(),
     admission: createAdmission([...builtInAdmitters, ...(dependencies.admitters ?? [])]),
     listSessions: createListSessions(clock, random),
+    watchBudget: createWatchBudget(dependencies.watchLimits),
     clock,
     timers,
     random,

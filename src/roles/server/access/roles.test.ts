@@ -251,3 +251,69 @@ test('built-in roles are made whole at a start, and what people added to them st
     await keepBuiltInRoles(parts);
     assert.deepEqual((await server.call('GET', view)).json['rules'], [own]);
   }));
+
+test('a ClusterRole is made part of another by its labels by whoever holds its rules, and by nobody else', () =>
+  withServer(async (server) => {
+    const bert: Person = { name: 'bert', groups: [] };
+    const carol: Person = { name: 'carol', groups: [] };
+    const rule = (verbs: string[], apiGroup: string, resource: string): JsonObject => {
+      return { verbs, apiGroups: [apiGroup], resources: [resource] };
+    };
+    const group = 'rbac.authorization.k8s.io';
+    const changing = rule(['create', 'get', 'patch', 'update'], group, 'clusterroles');
+    const given: Record<string, JsonObject[]> = {
+      ann: [changing, ...reader.rules],
+      bert: [changing],
+      carol: [changing, rule(['escalate'], group, 'clusterroles')],
+    };
+    for (const [name, rules] of Object.entries(given)) {
+      const subjects = [{ kind: 'User', name }];
+      const binding = { ...bound('ClusterRole', name, subjects), metadata: { name } };
+      const made = [
+        await make(server, 'clusterroles', 'ClusterRole', { metadata: { name }, rules }),
+        await make(server, 'clusterrolebindings', 'ClusterRoleBinding', binding),
+      ];
+      assert.deepEqual(
+        made.map(({ status }) => status),
+        [201, 201],
+      );
+    }
+    const aggregate = `${group}/aggregate-to-view`;
+    const labelled = async (name: string, value: string | null, as: Person): Promise<number> => {
+      const target = `${rbac}/clusterroles/${name}`;
+      const before = await server.call('GET', target);
+      const { status } = await server.call('PATCH', target, {
+        as,
+        body: { metadata: { labels: { [aggregate]: value } } },
+        headers: { 'content-type': 'application/merge-patch+json' },
+      });
+      const after = await server.call('GET', target);
+      if (status === 403) assert.equal(after.text, before.text);
+      else assert.equal(after.text.includes(aggregate), value !== null);
+      return status;
+    };
+    const secrets = { metadata: { name: 'secrets' }, rules: [rule(['get'], '', 'secrets')] };
+    await make(server, 'clusterroles', 'ClusterRole', reader);
+    await make(server, 'clusterroles', 'ClusterRole', secrets);
+    assert.deepEqual(
+      [
+        await labelled('reader', 'true', bert),
+        await labelled('reader', 'true', ann),
+        await labelled('reader', null, ann),
+        await labelled('secrets', 'true', ann),
+        await labelled('secrets', 'true', carol),
+      ],
+      [403, 200, 200, 403, 200],
+    );
+    // Made with the label at once it is the same.
+    const withLabel = (name: string): JsonObject => {
+      return { metadata: { name, labels: { [aggregate]: 'true' } }, rules: reader.rules };
+    };
+    assert.deepEqual(
+      [
+        (await make(server, 'clusterroles', 'ClusterRole', withLabel('one'), bert)).status,
+        (await make(server, 'clusterroles', 'ClusterRole', withLabel('two'), ann)).status,
+      ],
+      [403, 201],
+    );
+  }));

@@ -3,14 +3,9 @@ import { type Revision, utf8 } from '#base/mod.ts';
 import { type ResourceDefinition, resourceName, StatusError } from '#platform/api/mod.ts';
 import type { HttpResponse } from '#platform/io/mod.ts';
 import { CompactedError, type ObjectEvent, type Watch } from '#platform/store/mod.ts';
+import { holderOf } from '../authorship.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
-import { isOwnPart } from '../authorship.ts';
-import {
-  concurrentWatchesMax,
-  watchInitialEventsMax,
-  watchTimeoutSecondsMax,
-  watchTimeoutSecondsMin,
-} from '../limits.ts';
+import { watchTimeoutSecondsMax, watchTimeoutSecondsMin } from '../limits.ts';
 import { flagOf, numberOf, refuseListOption, resourceVersionOf } from '../query.ts';
 import { listObjects } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
@@ -21,22 +16,8 @@ import { includeObjectOf } from './tables.ts';
 import { WatchEncoder } from './watch-encoder.ts';
 import { WatchStream } from './watch-stream.ts';
 
-/** What the watches of a server hold. Parts of the server itself are never refused for it. */
-export interface WatchBudget {
-  open: number;
-  /** Objects that were there when a watch began, and have not been sent yet. */
-  initialEvents: number;
-}
-
-export function newWatchBudget(): WatchBudget {
-  return { open: 0, initialEvents: 0 };
-}
-
-export function watchHandler(
-  parts: ServerParts,
-  definition: ResourceDefinition,
-  budget: WatchBudget,
-): RouteHandler {
+export function watchHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
+  const { watchBudget } = parts;
   return async (context) => {
     const { query, request } = context;
     const namespace = context.parameters['namespace'] ?? '';
@@ -50,14 +31,8 @@ export function watchHandler(
       numberOf(query, 'timeoutSeconds', 0, Number.MAX_SAFE_INTEGER) ||
       watchTimeoutSecondsMin + parts.random.below(watchTimeoutSecondsMin);
     refuseFuture(parts, definition, asked);
-    const isOwn = isOwnPart(context);
-    if (!isOwn && budget.open >= concurrentWatchesMax) {
-      throw new StatusError(
-        'TooManyRequests',
-        `the server has ${concurrentWatchesMax} watches open, which is the most at one time`,
-        { retryAfterSeconds: 5 },
-      );
-    }
+    const holder = holderOf(context);
+    watchBudget.requireRoom(holder, 0);
 
     const encoder = new WatchEncoder(parts, definition, {
       selection,
@@ -73,13 +48,7 @@ export function watchHandler(
       }
     }
     const waiting = initial.length;
-    if (!isOwn && budget.initialEvents + waiting > watchInitialEventsMax) {
-      throw new StatusError(
-        'TooManyRequests',
-        `${watchInitialEventsMax} objects wait for watches that read too slowly, which is the most at one time`,
-        { retryAfterSeconds: 5 },
-      );
-    }
+    watchBudget.requireRoom(holder, waiting);
     const resource = resourceName(definition);
     const concerns = ({ object: { key } }: ObjectEvent): boolean =>
       key.resource === resource &&
@@ -99,12 +68,10 @@ export function watchHandler(
       if (error instanceof CompactedError) return expiredAnswer(from, error.oldestWatchable);
       throw error;
     }
-    budget.initialEvents += waiting;
+    watchBudget.enter(holder, waiting);
     const stream = new WatchStream(parts, encoder, {
       initial,
-      onInitialOver: () => {
-        budget.initialEvents -= waiting;
-      },
+      onInitialOver: () => watchBudget.sent(holder, waiting),
       from,
       revisionNow: () => store.revision,
       bookmarks,
@@ -115,11 +82,10 @@ export function watchHandler(
       const line = encoder.event(event);
       if (line !== undefined) stream.push(line);
     };
-    budget.open += 1;
     const forgetClosing = parts.onClosing(() => stream.finish());
     const forgetRetired = onRetired(parts, definition, () => stream.finish());
     stream.onClosed(() => {
-      budget.open -= 1;
+      watchBudget.leave(holder);
       forgetClosing();
       forgetRetired();
       watch.close();
