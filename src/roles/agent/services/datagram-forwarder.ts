@@ -18,11 +18,11 @@ import {
   type Datagrams,
   type DatagramSocket,
   type Logger,
-  NetError,
   type Timer,
   type Timers,
 } from '#platform/io/mod.ts';
-import type { Forwarder, Frontend } from './forwarder.ts';
+import type { Forwarder } from './forwarder.ts';
+import { addressTextOf, createFrontends, type Open, serviceNameOf } from './frontends.ts';
 import { inOrderOfNearness, type Place } from './nearness.ts';
 import type { Backend, ServiceTable } from './service-table.ts';
 
@@ -32,7 +32,6 @@ const sessionsMax = 2_000;
 const heldMax = 16;
 const sessionIdleMs = 60_000;
 const sweepEveryMs = 10_000;
-const listenAgainMs = 5_000;
 
 export interface DatagramForwarderDependencies {
   readonly datagrams: Datagrams;
@@ -45,16 +44,8 @@ export interface DatagramForwarderDependencies {
   readonly isHere: (backend: Backend) => boolean;
 }
 
-interface Open {
-  frontend: Frontend;
-  socket: DatagramSocket | undefined;
-  again: Timer | undefined;
-  isClosed: boolean;
-  isWarned: boolean;
-}
-
 interface Session {
-  readonly open: Open;
+  readonly open: Open<DatagramSocket>;
   readonly client: Address;
   readonly backend: Backend;
   /** Towards the pod; undefined while it is being opened. */
@@ -66,7 +57,6 @@ interface Session {
 
 export function createDatagramForwarder(dependencies: DatagramForwarderDependencies): Forwarder {
   const { datagrams, clock, timers, logger, services } = dependencies;
-  const opened = new Map<string, Open>();
   /** The one that was silent longest is first. */
   const sessions = new Map<string, Session>();
   /** Services whose pods are all elsewhere, of which that was said. */
@@ -75,30 +65,21 @@ export function createDatagramForwarder(dependencies: DatagramForwarderDependenc
   let turn = 0;
   let sweeper: Timer | undefined;
 
-  async function listen(key: string, open: Open): Promise<void> {
-    const { address, isShared } = open.frontend;
-    try {
+  const frontends = createFrontends<DatagramSocket>({
+    ...{ timers, logger, what: 'UDP services', listenersMax },
+    async listen(open) {
+      const { address, isShared } = open.frontend;
       const socket = await datagrams.bind({ address, isShared });
-      open.socket = socket;
       socket.onMessage((bytes, from) => take(open, bytes, from));
-      if (open.isClosed) await socket.close();
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      if (open.isClosed) return;
-      if (!open.isWarned) {
-        logger.log('warn', 'a service cannot be reached at its address here; it is tried again', {
-          service: nameOf(open),
-          address: key,
-          error: errorText(error),
-        });
-      }
-      open.isWarned = true;
-      open.again = timers.after(listenAgainMs, () => void listen(key, open));
-    }
-  }
+      return socket;
+    },
+    onEnd(open) {
+      for (const [name, session] of sessions) if (session.open === open) end(name, session);
+    },
+  });
 
-  function take(open: Open, bytes: Uint8Array, from: Address): void {
-    const key = `${keyOf(open.frontend)}<${from.host}:${from.port}`;
+  function take(open: Open<DatagramSocket>, bytes: Uint8Array, from: Address): void {
+    const key = `${addressTextOf(open.frontend)}<${from.host}:${from.port}`;
     let session = sessions.get(key);
     if (session !== undefined && !isServing(session)) {
       end(key, session);
@@ -116,7 +97,7 @@ export function createDatagramForwarder(dependencies: DatagramForwarderDependenc
   }
 
   /** Undefined where nobody of this machine answers for the service. */
-  function begin(key: string, open: Open, client: Address): Session | undefined {
+  function begin(key: string, open: Open<DatagramSocket>, client: Address): Session | undefined {
     const backend = backendFor(open, client);
     if (backend === undefined) return undefined;
     const session: Session = {
@@ -140,7 +121,7 @@ export function createDatagramForwarder(dependencies: DatagramForwarderDependenc
         socket.onMessage((bytes, from) => {
           if (from.host !== backend.address || from.port !== backend.port) return;
           touch(key, session);
-          open.socket?.send(bytes, client);
+          open.listening?.send(bytes, client);
         });
         for (const bytes of session.held.splice(0)) socket.send(bytes, target(session));
       },
@@ -152,17 +133,17 @@ export function createDatagramForwarder(dependencies: DatagramForwarderDependenc
     return session;
   }
 
-  function backendFor(open: Open, client: Address): Backend | undefined {
+  function backendFor(open: Open<DatagramSocket>, client: Address): Backend | undefined {
     const { namespace, service: name, portName } = open.frontend;
     const service = services.get(namespace, name);
     const backends = service?.backends.get(portName) ?? [];
     const inOrder = inOrderOfNearness(dependencies.here(), backends, (turn += 1));
     const near = inOrder.filter(dependencies.isHere);
-    if (near.length === 0 && inOrder.length > 0 && !toldAway.has(nameOf(open))) {
+    if (near.length === 0 && inOrder.length > 0 && !toldAway.has(serviceNameOf(open.frontend))) {
       if (toldAway.size >= listenersMax) toldAway.clear();
-      toldAway.add(nameOf(open));
+      toldAway.add(serviceNameOf(open.frontend));
       logger.log('warn', 'datagrams of a service are dropped: its pods are on other machines', {
-        service: nameOf(open),
+        service: serviceNameOf(open.frontend),
       });
     }
     if (service?.spec.sessionAffinity !== 'ClientIP') return near[0];
@@ -202,55 +183,14 @@ export function createDatagramForwarder(dependencies: DatagramForwarderDependenc
     if (sessions.size > 0) sweeper = timers.after(sweepEveryMs, sweep);
   }
 
-  async function close(key: string, open: Open): Promise<void> {
-    open.isClosed = true;
-    open.again?.cancel();
-    opened.delete(key);
-    for (const [name, session] of sessions) if (session.open === open) end(name, session);
-    await open.socket?.close();
-  }
-
   return {
-    update(frontends) {
-      const wanted = new Map(frontends.map((frontend) => [keyOf(frontend), frontend]));
-      for (const [key, open] of opened) if (!wanted.has(key)) void close(key, open);
-      for (const [key, frontend] of wanted) {
-        const known = opened.get(key);
-        if (known !== undefined) {
-          known.frontend = frontend;
-          continue;
-        }
-        if (opened.size >= listenersMax) {
-          logger.log('error', 'too many UDP services: some are not reachable from this node', {
-            limit: listenersMax,
-          });
-          return;
-        }
-        const open: Open = {
-          frontend,
-          socket: undefined,
-          again: undefined,
-          isClosed: false,
-          isWarned: false,
-        };
-        opened.set(key, open);
-        void listen(key, open);
-      }
-    },
-    state: () => ({ listeners: opened.size, connections: sessions.size, refused }),
+    update: (wanted) => frontends.update(wanted),
+    state: () => ({ listeners: frontends.size, connections: sessions.size, refused }),
     async close() {
       sweeper?.cancel();
-      await Promise.all([...opened].map(([key, open]) => close(key, open)));
+      await frontends.close();
     },
   };
-}
-
-function nameOf({ frontend }: Open): string {
-  return `${frontend.namespace}/${frontend.service}`;
-}
-
-function keyOf({ address }: Frontend): string {
-  return `${address.host}:${address.port}`;
 }
 
 function target({ backend }: Session): Address {

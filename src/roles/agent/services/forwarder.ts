@@ -13,16 +13,15 @@
  */
 import { errorText } from '#base/mod.ts';
 import {
-  type Address,
   type Clock,
   type Listener,
   type Logger,
   NetError,
   type PlainConnection,
   type PlainNet,
-  type Timer,
   type Timers,
 } from '#platform/io/mod.ts';
+import { createFrontends, type Frontend, type Open } from './frontends.ts';
 import { inOrderOfNearness, type Place } from './nearness.ts';
 import type { Backend, KnownService, ServiceTable } from './service-table.ts';
 import { splice } from '#platform/wire/mod.ts';
@@ -33,7 +32,6 @@ const connectionsPerPortMax = 2_000;
 const listenersMax = 4_000;
 const connectWithinMs = 3_000;
 const attemptsMax = 8;
-const listenAgainMs = 5_000;
 const rememberedClientsMax = 10_000;
 
 export interface ForwarderDependencies {
@@ -45,16 +43,6 @@ export interface ForwarderDependencies {
   readonly here: () => Place;
   /** The way to a pod, on this machine or another. */
   readonly reach: (backend: Backend) => Promise<PlainConnection>;
-}
-
-/** Where one port of a service is to be taken, and who else may take it there. */
-export interface Frontend {
-  readonly address: Address;
-  readonly isShared: boolean;
-  readonly namespace: string;
-  readonly service: string;
-  /** Name of the service's port; empty for the only one. */
-  readonly portName: string;
 }
 
 export interface ForwarderState {
@@ -72,47 +60,27 @@ export interface Forwarder {
   close(): Promise<void>;
 }
 
-interface Open {
-  frontend: Frontend;
-  listener: Listener | undefined;
-  again: Timer | undefined;
-  isClosed: boolean;
-  isWarned: boolean;
-}
-
 export function createForwarder(dependencies: ForwarderDependencies): Forwarder {
   const { plainNet, clock, timers, logger, services } = dependencies;
-  const opened = new Map<string, Open>();
   const remembered = new Map<string, { readonly address: string; untilMs: number }>();
   let connections = 0;
   let refused = 0;
   let turn = 0;
 
-  async function listen(key: string, open: Open): Promise<void> {
-    const { address, isShared } = open.frontend;
-    try {
-      const listener = await plainNet.listen(
-        { address, isShared, connectionsMax: connectionsPerPortMax },
+  const frontends = createFrontends<Listener>({
+    ...{ timers, logger, what: 'services', listenersMax },
+    listen: (open) =>
+      plainNet.listen(
+        {
+          address: open.frontend.address,
+          isShared: open.frontend.isShared,
+          connectionsMax: connectionsPerPortMax,
+        },
         (connection) => take(open, connection),
-      );
-      open.listener = listener;
-      if (open.isClosed) await listener.close();
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      if (open.isClosed) return;
-      if (!open.isWarned) {
-        logger.log('warn', 'a service cannot be reached at its address here; it is tried again', {
-          service: `${open.frontend.namespace}/${open.frontend.service}`,
-          address: key,
-          error: errorText(error),
-        });
-      }
-      open.isWarned = true;
-      open.again = timers.after(listenAgainMs, () => void listen(key, open));
-    }
-  }
+      ),
+  });
 
-  function take(open: Open, near: PlainConnection): void {
+  function take(open: Open<Listener>, near: PlainConnection): void {
     if (connections >= connectionsMax) {
       refused += 1;
       near.destroy();
@@ -198,44 +166,10 @@ export function createForwarder(dependencies: ForwarderDependencies): Forwarder 
     }
   }
 
-  async function end(key: string, open: Open): Promise<void> {
-    open.isClosed = true;
-    open.again?.cancel();
-    opened.delete(key);
-    await open.listener?.close();
-  }
-
   return {
-    update(frontends) {
-      const wanted = new Map(frontends.map((frontend) => [keyOf(frontend), frontend]));
-      for (const [key, open] of opened) if (!wanted.has(key)) void end(key, open);
-      for (const [key, frontend] of wanted) {
-        const known = opened.get(key);
-        if (known !== undefined) {
-          known.frontend = frontend;
-          continue;
-        }
-        if (opened.size >= listenersMax) {
-          logger.log('error', 'too many services: some are not reachable from this node', {
-            limit: listenersMax,
-          });
-          return;
-        }
-        const open: Open = {
-          frontend,
-          listener: undefined,
-          again: undefined,
-          isClosed: false,
-          isWarned: false,
-        };
-        opened.set(key, open);
-        void listen(key, open);
-      }
-    },
-    state: () => ({ listeners: opened.size, connections, refused }),
-    async close() {
-      await Promise.all([...opened].map(([key, open]) => end(key, open)));
-    },
+    update: (wanted) => frontends.update(wanted),
+    state: () => ({ listeners: frontends.size, connections, refused }),
+    close: () => frontends.close(),
   };
 }
 
@@ -245,10 +179,6 @@ export function reachDirectly(
   { address, port }: Backend,
 ): Promise<PlainConnection> {
   return plainNet.connect({ address: { host: address, port }, timeoutMs: connectWithinMs });
-}
-
-function keyOf({ address }: Frontend): string {
-  return `${address.host}:${address.port}`;
 }
 
 function memoryKey({ namespace, name }: KnownService, portName: string, client: string): string {
