@@ -5,8 +5,6 @@
  *
  * The agent alone is measured: the pods are processes of their own. Each form is
  * started anew in every round, in turn, and adopts the pods that run.
- *
- * Options: --rounds N (5), --settle S (15), --seconds S (30).
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -20,7 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import { buildBundles } from '../tools/build/bundles.ts';
 import { buildExecutable } from '../tools/build/executable.ts';
 import { agentEnvironment, agentNodeFlags } from '../src/apps/main/agent-node-flags.ts';
@@ -126,15 +124,13 @@ async function podsAre(server: RunningSelvage, count: number): Promise<void> {
   });
 }
 
-export const benchmark: Benchmark = async (commandLine) => {
-  const { values } = parseArgs({
-    args: [...commandLine],
-    options: {
-      rounds: { type: 'string', default: '5' },
-      settle: { type: 'string', default: '15' },
-      seconds: { type: 'string', default: '30' },
-    },
-  });
+const options = {
+  rounds: { value: 'N', fallback: 5, least: 1, meaning: 'each starts every form anew' },
+  settle: { value: 'S', fallback: 15, least: 0, meaning: 'seconds of rest before it is measured' },
+  seconds: { value: 'S', fallback: 30, least: 1, meaning: 'how long it is measured' },
+} as const satisfies OptionTable;
+
+async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
   const environment = environmentFacts();
   const folder = mkdtempSync(join(tmpdir(), 'selvage-agent-bench-'));
   const state = join(folder, 'agent');
@@ -170,20 +166,20 @@ export const benchmark: Benchmark = async (commandLine) => {
     await runPods(server);
     await joining.agent.stop();
     running.pop();
-    for (let round = 0; round < Number(values.rounds); round += 1) {
+    for (let round = 0; round < values.rounds; round += 1) {
       for (const form of forms) {
         const { agent, startMs } = await startAgent(form);
         await podsAre(server, podNames.length);
-        await pause(Number(values.settle) * 1_000);
+        await pause(values.settle * 1_000);
         const before = costOf(agent.pid);
-        await pause(Number(values.seconds) * 1_000);
+        await pause(values.seconds * 1_000);
         const { cpuMs } = costBetween(before, costOf(agent.pid));
         measurements.push({
           form: form.name,
           startMs,
           rssBytes: rssBytesOf(agent.pid),
           pssBytes: pssBytesOf(agent.pid),
-          cpuMsPerSecond: cpuMs / Number(values.seconds),
+          cpuMsPerSecond: cpuMs / values.seconds,
         });
         await agent.stop();
         running.pop();
@@ -216,6 +212,12 @@ export const benchmark: Benchmark = async (commandLine) => {
     killPods(state);
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+export const benchmark: Benchmark<typeof options> = {
+  summary: 'What the agent of one node takes, from its sources, its bundle and as one executable.',
+  options,
+  run: runBenchmark,
 };
 
 /** An agent leaves its pods running; so does one that could not be measured to the end. */

@@ -3,13 +3,12 @@
  * a kube-apiserver where one is on PATH: lists of 5,000 pods, get, create and patch,
  * watches from the write to the last watcher, single-object calls at 200 a second beside
  * 100 watchers, and memory. Ours and the peers in turn, the same load generator outside
- * of all. `npm run bench -- api [--rounds 5] [--seconds 3] [--only TEXT] [--pods 5000]
- * [--objects 10000] [--server-options='--api-fronts 1']`
+ * of all. Run: `npm run bench -- api`; `--help` tells its options.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { ApiLoadInput, ApiLoadResult, ApiScenario } from './api-load.ts';
 import type { ApiMemoryInput, ApiMemoryResult } from './api-memory.ts';
 import { type ApiSystem, callsOf, type PodSample } from './support/api-calls.ts';
@@ -286,23 +285,25 @@ function printMemory(systems: readonly ApiSystem[], runs: readonly MeasuredMemor
   printTable(rows);
 }
 
-export const benchmark: Benchmark = async (commandLine) => {
-  const { values } = parseArgs({
-    args: [...commandLine],
-    options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: '3' },
-      only: { type: 'string', default: '' },
-      pods: { type: 'string', default: '5000' },
-      objects: { type: 'string', default: '10000' },
-      'server-options': { type: 'string', default: '' },
-    },
-  });
+const options = {
+  rounds: { value: 'N', fallback: 5, least: 1, meaning: 'each with all systems empty' },
+  seconds: { value: 'S', fallback: 3, least: 1, meaning: 'how long each is measured' },
+  only: { value: 'TEXT', fallback: '', meaning: 'those alone whose name begins with it' },
+  pods: { value: 'N', fallback: 5_000, least: 1, meaning: 'that are listed' },
+  objects: { value: 'N', fallback: 10_000, least: 1, meaning: 'whose memory is measured' },
+  'server-options': {
+    value: 'WORDS',
+    fallback: '',
+    meaning: "of our server, e.g. '--api-fronts 1'",
+  },
+} as const satisfies OptionTable;
+
+async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
   const settings: Settings = {
-    rounds: Number(values.rounds),
-    measureMs: Number(values.seconds) * 1_000,
-    pods: Number(values.pods),
-    objects: Number(values.objects),
+    rounds: values.rounds,
+    measureMs: values.seconds * 1_000,
+    pods: values.pods,
+    objects: values.objects,
     serverOptions: values['server-options'].split(' ').filter((word) => word !== ''),
   };
   const etcd = requireEtcd();
@@ -336,4 +337,11 @@ export const benchmark: Benchmark = async (commandLine) => {
     printMemory(systems, memory);
   }
   console.log(`raw results: ${path}`);
+}
+
+export const benchmark: Benchmark<typeof options> = {
+  summary:
+    'The Kubernetes API beside etcd over TLS, and beside a kube-apiserver where one is on PATH.',
+  options,
+  run: runBenchmark,
 };

@@ -2,7 +2,7 @@
  * How long nobody answers when a node dies: from `kill -9` of its agent and of all
  * that it runs to the first answer of the pod that replaces the one it ran.
  *
- *   npm run bench -- failover [--runs 50] [--heartbeat 500] [--port 18443]
+ *   npm run bench -- failover [--help]
  *
  * A fleet of four nodes as `selvage up` starts it, a Deployment of one replica, no
  * readiness probe. After each run the node is started again and the fleet comes
@@ -14,7 +14,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import {
   type Benchmark,
   environmentFacts,
@@ -150,19 +150,24 @@ async function failOver(endpoint: Endpoint, stateFolder: string): Promise<Run> {
   }
 }
 
-export const benchmark: Benchmark = async (commandLine) => {
-  const { values } = parseArgs({
-    args: [...commandLine],
-    options: {
-      runs: { type: 'string', default: '50' },
-      heartbeat: { type: 'string', default: '500' },
-      port: { type: 'string', default: '18443' },
-    },
-  });
-  const [runs, heartbeatMs, port] = [values.runs, values.heartbeat, values.port].map(Number);
-  if (!(runs && runs > 0) || !(heartbeatMs && heartbeatMs >= 200) || !port) {
-    throw new Error('--runs, --heartbeat (ms, from 200) and --port take numbers');
-  }
+const options = {
+  runs: { value: 'N', fallback: 50, least: 1, meaning: 'nodes that die, one after the other' },
+  heartbeat: {
+    value: 'MS',
+    fallback: 500,
+    least: 200,
+    meaning: 'milliseconds between two of a node',
+  },
+  port: {
+    value: 'PORT',
+    fallback: 18_443,
+    least: 1,
+    meaning: 'of the API; the next one is for links',
+  },
+} as const satisfies OptionTable;
+
+async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
+  const { runs, heartbeat: heartbeatMs, port } = values;
   const environment = environmentFacts();
   const folder = mkdtempSync(join(tmpdir(), 'selvage-failover-'));
   const stateFolder = join(folder, 'state');
@@ -229,4 +234,10 @@ export const benchmark: Benchmark = async (commandLine) => {
   console.log(
     `raw: ${writeResults('failover', { environment, heartbeatMs, nodesCount, results })}`,
   );
+}
+
+export const benchmark: Benchmark<typeof options> = {
+  summary: 'How long nobody answers when a node dies, until the pod in its place does.',
+  options,
+  run: runBenchmark,
 };

@@ -6,15 +6,13 @@
  *   3. memory of a real agent with two pods;
  *   4. the same of bytes, CPU and memory for a fleet too large for this machine's sockets,
  *      of whole agents in simulated time.
- *
- * Options: --nodes N (1000), --seconds S (60), --simulated N (10000; 0 for none).
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { IdleNodesInput, IdleNodesResult } from './idle-nodes.ts';
 import type { IdleSimulatedInput, IdleSimulatedResult } from './idle-simulated.ts';
 import {
@@ -170,17 +168,20 @@ function rowsOf(nodes: number, simulated: IdleSimulatedResult | undefined): stri
   ];
 }
 
-export const benchmark: Benchmark = async (commandLine) => {
-  const { values } = parseArgs({
-    args: [...commandLine],
-    options: {
-      nodes: { type: 'string', default: '1000' },
-      seconds: { type: 'string', default: '60' },
-      simulated: { type: 'string', default: '10000' },
-    },
-  });
-  const measureMs = Number(values.seconds) * 1_000;
-  const nodes = Number(values.nodes);
+const options = {
+  nodes: { value: 'N', fallback: 1_000, least: 1, meaning: 'idle ones on real sockets' },
+  seconds: { value: 'S', fallback: 60, least: 1, meaning: 'how long each is measured' },
+  simulated: {
+    value: 'N',
+    fallback: 10_000,
+    least: 0,
+    meaning: 'nodes in simulated time; 0: none',
+  },
+} as const satisfies OptionTable;
+
+async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
+  const measureMs = values.seconds * 1_000;
+  const nodes = values.nodes;
   const environment = environmentFacts();
   const folder = mkdtempSync(join(tmpdir(), 'selvage-idle-'));
   const running: Started[] = [];
@@ -226,7 +227,7 @@ export const benchmark: Benchmark = async (commandLine) => {
     await second.stop();
     running.length = 0;
 
-    const simulatedNodes = Number(values.simulated);
+    const simulatedNodes = values.simulated;
     const simulated = await simulate(simulatedNodes);
 
     const perThousand = 1_000 / nodes;
@@ -258,4 +259,10 @@ export const benchmark: Benchmark = async (commandLine) => {
     for (const started of running) await started.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+export const benchmark: Benchmark<typeof options> = {
+  summary: 'What a fleet costs while nothing happens: bytes, CPU and memory.',
+  options,
+  run: runBenchmark,
 };

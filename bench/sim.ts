@@ -4,12 +4,12 @@
  * fleets have pods and heartbeats, and all checkers but those that are clients of the API
  * look on. Each measurement is a process of its own; with several processes, each
  * simulates a fleet of its own at the same time, and what they do is added up.
- * Run: `npm run bench -- sim [--rounds N] [--processes N] [--only TEXT]`.
+ * Run: `npm run bench -- sim`; `--help` tells its options.
  */
 import { fork } from 'node:child_process';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { FleetMeasure, FleetTask } from './sim-fleet.ts';
 import { environmentFacts, printTable, writeResults, type Benchmark } from './support/benchmark.ts';
 
@@ -30,7 +30,6 @@ const fleets: readonly { readonly name: string; readonly task: Omit<FleetTask, '
     task: { nodes: 4, minutes: 60, heartbeatIntervalMs: 2_000, isQuiet: false },
   },
 ];
-const roundsDefault = '5';
 
 function simulate(task: FleetTask): Promise<FleetMeasure> {
   return new Promise((resolve, reject) => {
@@ -87,23 +86,19 @@ async function runRound(
 const median = (values: readonly number[]): number =>
   values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number`);
-  return value;
-}
+const options = {
+  rounds: { value: 'N', fallback: 5, least: 1, meaning: 'of all fleets in turn' },
+  processes: {
+    value: 'N',
+    fallback: cpus().length,
+    least: 1,
+    meaning: 'that simulate at once, beside one alone',
+  },
+  only: { value: 'TEXT', fallback: '', meaning: 'those alone whose name has it' },
+} as const satisfies OptionTable;
 
-export const benchmark: Benchmark = async (commandLine) => {
-  const { values } = parseArgs({
-    args: [...commandLine],
-    options: {
-      rounds: { type: 'string', default: roundsDefault },
-      processes: { type: 'string', default: String(cpus().length) },
-      only: { type: 'string', default: '' },
-    },
-  });
-  const rounds = wholeNumber('rounds', values.rounds);
-  const processes = wholeNumber('processes', values.processes);
+async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
+  const { rounds, processes } = values;
   const chosen = fleets.filter(({ name }) => name.includes(values.only));
   const environment = environmentFacts();
   const lanes = processes === 1 ? [1] : [1, processes];
@@ -139,4 +134,10 @@ export const benchmark: Benchmark = async (commandLine) => {
   printTable(rows);
   const results = { environment, rounds: Object.fromEntries(measured) };
   console.log(`results in ${writeResults('sim', results)}`);
+}
+
+export const benchmark: Benchmark<typeof options> = {
+  summary: "How many node-hours of a fleet's life are simulated in a second.",
+  options,
+  run: runBenchmark,
 };

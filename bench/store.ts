@@ -2,14 +2,13 @@
  * Durable writes of 1 KB objects through the whole HTTPS API, and batched status
  * reports from agents, against Debian's etcd over TLS through its JSON gateway
  * with its fsync on: ours and the peer in turn, the same load generator outside
- * both. `npm run bench -- store [--rounds 5] [--seconds 3] [--only TEXT]
- * [--server-flags='FLAGS OF NODE FOR OURS'] [--server-options='--api-fronts 1']`
+ * both. Run: `npm run bench -- store`; `--help` tells its options.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { LoadInput, LoadResult, Mode } from './store-load.ts';
 import type { ReportsInput, ReportsResult } from './store-reports.ts';
 import { type Benchmark, environmentFacts, printTable, writeResults } from './support/benchmark.ts';
@@ -350,19 +349,21 @@ function printRatios(pairs: readonly (readonly Summary[])[], runs: readonly Meas
   printTable(rows);
 }
 
-export const benchmark: Benchmark = async (commandLine) => {
-  const { values } = parseArgs({
-    args: [...commandLine],
-    options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: '3' },
-      only: { type: 'string', default: '' },
-      'server-flags': { type: 'string', default: '' },
-      'server-options': { type: 'string', default: '' },
-    },
-  });
-  const rounds = Number(values.rounds);
-  const timing: Timing = { measureMs: Number(values.seconds) * 1000 };
+const options = {
+  rounds: { value: 'N', fallback: 5, least: 1, meaning: 'each with both systems empty' },
+  seconds: { value: 'S', fallback: 3, least: 1, meaning: 'how long each is measured' },
+  only: { value: 'TEXT', fallback: '', meaning: 'those alone whose name begins with it' },
+  'server-flags': { value: 'WORDS', fallback: '', meaning: 'of Node.js, for our server' },
+  'server-options': {
+    value: 'WORDS',
+    fallback: '',
+    meaning: "of our server, e.g. '--api-fronts 1'",
+  },
+} as const satisfies OptionTable;
+
+async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
+  const { rounds } = values;
+  const timing: Timing = { measureMs: values.seconds * 1000 };
   const etcd = requireEtcd();
   const serverFlags = values['server-flags'].split(' ').filter((flag) => flag !== '');
   const serverOptions = values['server-options'].split(' ').filter((word) => word !== '');
@@ -436,6 +437,12 @@ export const benchmark: Benchmark = async (commandLine) => {
   );
   const path = keep(syncsPerWrite);
   console.log(`raw results: ${path}`);
+}
+
+export const benchmark: Benchmark<typeof options> = {
+  summary: 'Durable writes through the whole API, and reports of agents, beside etcd over TLS.',
+  options,
+  run: runBenchmark,
 };
 
 function hasStrace(): boolean {

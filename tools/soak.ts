@@ -9,17 +9,15 @@
  * - `api`: 5,000 objects, 100 watchers and 200 writes a second against a real server that
  *   is killed twice; every watcher holds what the list has.
  *
- * Options: `--seeds N` (5,000 short lives), `--long N` (100 long ones), `--restored N` (200
- * whose server is replaced), `--from A` (the first seed; the time of day where absent,
- * printed), `--jobs J` (one for each core); `--minutes M` (5) and `--api-fronts N` (0) of `api`.
+ * `npm run test:soak -- --help` tells the options.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { invariantText, sabotages, Totals, type Sabotage } from '#apps/simulator/mod.ts';
 import { parseRequest, type Request } from '../src/apps/main/simulation/request.ts';
 import { failureLines, runSeeds } from '../src/apps/main/simulation/run-seeds.ts';
 import { checkDamage } from '../test/e2e/helpers/damaged-log.ts';
 import { sweep, watchCalls } from '../test/e2e/helpers/disk-sweep.ts';
+import { type OptionTable, readCommandLine } from './command-options.ts';
 import { soakApi } from './soak/api.ts';
 
 const apiPort = 25_443;
@@ -43,40 +41,54 @@ function refuse(why: string): never {
   process.exit(exitUsage);
 }
 
-function numberOf(name: string, text: string | undefined, fallback: number, least: number): number {
-  if (text === undefined) return fallback;
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  return refuse(`--${name} takes a whole number from ${least}, not '${text}'`);
-}
+const options = {
+  seeds: { value: 'N', fallback: 5_000, least: 0, meaning: 'short lives, of sim' },
+  long: { value: 'N', fallback: 100, least: 0, meaning: 'long lives, of sim' },
+  restored: {
+    value: 'N',
+    fallback: 200,
+    least: 0,
+    meaning: 'lives whose server is replaced, of sim',
+  },
+  from: {
+    value: 'A',
+    fallback: Math.floor(Date.now() / 1_000),
+    otherwise: 'the time of day, which is printed',
+    least: 0,
+    meaning: 'first seed',
+  },
+  jobs: {
+    value: 'J',
+    fallback: availableParallelism(),
+    otherwise: 'one for each core',
+    least: 1,
+    meaning: 'seeds at the same time',
+  },
+  minutes: { value: 'M', fallback: 5, least: 1, meaning: 'how long api takes' },
+  'api-fronts': { value: 'N', fallback: 0, least: 0, meaning: 'fronts of the server, of api' },
+} as const satisfies OptionTable;
 
-function wordsOf() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        seeds: { type: 'string' },
-        long: { type: 'string' },
-        restored: { type: 'string' },
-        from: { type: 'string' },
-        jobs: { type: 'string' },
-        minutes: { type: 'string' },
-        'api-fronts': { type: 'string' },
-      },
-    });
-  } catch (thrown) {
-    return refuse(thrown instanceof Error ? thrown.message : String(thrown));
-  }
-}
+const summary = `What takes too long for the test line; without a PART all of them:
 
-const { values, positionals: wanted } = wordsOf();
-const firstSeed = numberOf('from', values.from, Math.floor(Date.now() / 1_000), 0);
-const shortLives = numberOf('seeds', values.seeds, 5_000, 0);
-const longLives = numberOf('long', values.long, 100, 0);
-const restoredLives = numberOf('restored', values.restored, 200, 0);
-const jobs = numberOf('jobs', values.jobs, availableParallelism(), 1);
-const minutes = numberOf('minutes', values.minutes, 5, 1);
-const fronts = numberOf('api-fronts', values['api-fronts'], 0, 0);
+  sim       fresh seeds of simulated fleets, short lives and some long ones
+  sabotage  every planted bug over fresh seeds, beside a clean run of them
+  disk      a real server killed at each of its first calls to the disk, and a damaged log
+  api       objects, watchers and writes against a real server that is killed twice`;
+
+const line = readCommandLine(
+  process.argv.slice(2),
+  'npm run test:soak --',
+  { summary, options },
+  '[PART ...]',
+);
+if ('exitCode' in line) {
+  if (line.exitCode !== 0) refuse(line.text);
+  print(line.text);
+  process.exit(0);
+}
+const { words: wanted } = line;
+const { from: firstSeed, jobs, minutes, 'api-fronts': fronts } = line.values;
+const { seeds: shortLives, long: longLives, restored: restoredLives } = line.values;
 
 function requestFor(words: readonly string[], count: number): Request {
   const seeds = `${firstSeed}..${firstSeed + count - 1}`;

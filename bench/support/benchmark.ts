@@ -2,9 +2,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, relative } from 'node:path';
+import type { CommandDescription, OptionTable, ValuesOf } from '../../tools/command-options.ts';
 
-/** Runs to its end and prints its table. Throws where it could not measure. */
-export type Benchmark = (commandLine: readonly string[]) => Promise<void>;
+export interface Benchmark<
+  Options extends OptionTable = OptionTable,
+> extends CommandDescription<Options> {
+  /** Runs to its end and prints its table. Throws where it could not measure. */
+  run(values: ValuesOf<Options>): Promise<void>;
+}
 
 export const repositoryFolder = join(import.meta.dirname, '..', '..');
 
