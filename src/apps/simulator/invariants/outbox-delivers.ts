@@ -114,6 +114,8 @@ export class OutboxDelivers {
       if (found === undefined || found.isDeleted) continue;
       const { nodeName, text } = puts[lastDurable] as Put;
       const { object } = found;
+      // Put again word for word, as an agent does that starts again: the store had it already.
+      if (JSON.stringify(facetOf(object, 'report')) === text) continue;
       const isOwn =
         object.key.resource === 'nodes' || facetOf(object, 'assignment')?.['nodeName'] === nodeName;
       if (isOwn) {
