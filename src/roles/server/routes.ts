@@ -3,6 +3,7 @@ import { utf8 } from '#base/mod.ts';
 import {
   apiVersionOf,
   type ResourceDefinition,
+  resourceName,
   type ServedChange,
   StatusError,
   type Subresource,
@@ -129,14 +130,13 @@ function kindRows(parts: ServerParts, definition: ResourceDefinition): readonly 
   const collection = namespaced ? `${root}/namespaces/{namespace}/${plural}` : `${root}/${plural}`;
   const object = `${collection}/{name}`;
   const rows: RouteRow[] = [];
-  function add(
+  function addAny(
     method: Method,
     pattern: string,
     verb: Verb,
     handler: RouteHandler,
     subresource?: Subresource,
   ): void {
-    if (subresource === undefined && !definition.verbs.includes(verb)) return;
     const { group } = definition;
     rows.push({
       method,
@@ -146,6 +146,11 @@ function kindRows(parts: ServerParts, definition: ResourceDefinition): readonly 
       handler,
     });
   }
+  /** For the verbs of the kind; its subresources have what they have. */
+  const add: typeof addAny = (method, pattern, verb, handler, subresource) => {
+    if (subresource === undefined && !definition.verbs.includes(verb)) return;
+    addAny(method, pattern, verb, handler, subresource);
+  };
   if (definition.storage === 'answered') {
     add('POST', collection, 'create', reviewHandler(parts, definition));
     return rows;
@@ -153,14 +158,10 @@ function kindRows(parts: ServerParts, definition: ResourceDefinition): readonly 
   const everywhere = namespaced ? [collection, `${root}/${plural}`] : [collection];
   for (const pattern of everywhere) {
     add('GET', pattern, 'list', listHandler(parts, definition));
-    add(
-      'GET',
-      pattern,
-      'watch',
-      definition.storage === 'synthesized'
-        ? refuseWatch(definition)
-        : watchHandler(parts, definition),
-    );
+    // Whoever asks to watch what cannot be watched must not take a list for an answer.
+    const isWatched = definition.verbs.includes('watch');
+    const handler = isWatched ? watchHandler(parts, definition) : refuseWatch(definition);
+    addAny('GET', pattern, 'watch', handler);
   }
   add('GET', object, 'get', getHandler(parts, definition));
   if (definition.storage === 'synthesized') return rows;
@@ -217,9 +218,15 @@ function kindRows(parts: ServerParts, definition: ResourceDefinition): readonly 
 }
 
 /** What is made on read has no history that could be watched. */
-function refuseWatch({ plural }: ResourceDefinition): RouteHandler {
+function refuseWatch(definition: ResourceDefinition): RouteHandler {
+  const { group, plural } = definition;
+  const kind = JSON.stringify(resourceName(definition));
   return async () => {
-    throw new StatusError('MethodNotAllowed', `${plural} are made when they are read: list them`);
+    throw new StatusError(
+      'MethodNotAllowed',
+      `watch is not supported on resources of kind ${kind}: they are made when they are read, list them again`,
+      { kind: plural, group },
+    );
   };
 }
 

@@ -156,3 +156,39 @@ test('a watch of one name is told of no other, and of sets of labels of those wi
     one.close();
     some.close();
   }));
+
+test('what is made on read is listed, and asked to be watched it says that it cannot be', () =>
+  withServer(async (server) => {
+    const unwatched = server.server.registry.definitions.filter(
+      ({ verbs }) => verbs.includes('list') && !verbs.includes('watch'),
+    );
+    assert.deepEqual(unwatched.map(({ plural }) => plural).toSorted(), [
+      'endpoints',
+      'nodes',
+      'persistentvolumes',
+      'pods',
+    ]);
+    for (const { group, version, plural } of unwatched) {
+      const target = `${group === '' ? '/api' : `/apis/${group}`}/${version}/${plural}`;
+      const list = await server.call('GET', target);
+      assert.deepEqual([list.status, Array.isArray(list.json['items'])], [200, true]);
+      const watch = await server.call('GET', `${target}?watch=true`);
+      const { kind, reason, message, code, details } = watch.json;
+      assert.deepEqual(
+        [watch.status, kind, reason, code],
+        [405, 'Status', 'MethodNotAllowed', 405],
+      );
+      assert.deepEqual(details, group === '' ? { kind: plural } : { kind: plural, group });
+      const name = group === '' ? plural : `${plural}.${group}`;
+      assert.match(JSON.stringify(message), new RegExp(`^"watch is not .* of kind ."${name}.":`));
+      // Who may not watch is told just that.
+      const refused = await server.call('GET', `${target}?watch=true`, { as: 'stranger' });
+      assert.match(refused.text, /cannot watch resource/);
+    }
+    const inNamespace = '/api/v1/namespaces/default/endpoints?watch=1&allowWatchBookmarks=true';
+    assert.equal((await server.call('GET', inNamespace)).status, 405);
+    // Beside one name the word is not heard, as in Kubernetes.
+    await put(server, 'a', '1');
+    const one = await server.call('GET', `${configMaps}/a?watch=true`);
+    assert.deepEqual([one.status, one.json['kind']], [200, 'ConfigMap']);
+  }));
