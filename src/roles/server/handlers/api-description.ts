@@ -10,20 +10,15 @@ import {
   openApiDocumentsOf,
   StatusError,
 } from '#platform/api/mod.ts';
-import { bytesAnswer, isPretty, jsonAnswer, textAnswer } from '../answers.ts';
+import { bytesAnswer, isPretty, jsonAnswer } from '../answers.ts';
 import type { ServerParts, VersionInfo } from '../dependencies.ts';
 import { openApiTwoContentType, openApiTwoDocument } from '../openapi-two.ts';
 import type { RequestContext, RouteHandler, RouteRow } from '../route-table.ts';
+import { healthRows } from './health.ts';
 
 /** The version of the Kubernetes API whose clients fit. */
 const kubernetesMajor = '1';
 const kubernetesMinor = '32';
-
-const divergedText =
-  "nodes have another history than this server, as after a restore: no changes are taken until an administrator runs 'selvage restore adopt' or 'selvage restore impose'";
-
-const auditFailingText =
-  'ok, but the audit log cannot be written: see selvage_audit_lost_total of /metrics and docs/operations/audit.md';
 
 export function descriptionRows(parts: ServerParts, version: VersionInfo): readonly RouteRow[] {
   const { registry } = parts;
@@ -70,27 +65,11 @@ export function descriptionRows(parts: ServerParts, version: VersionInfo): reado
     path('/version', 'version', async ({ query }) =>
       jsonAnswer(200, versionOf(version), { pretty: isPretty(query) }),
     ),
-    ...['/healthz', '/livez'].map((pattern) =>
-      path(pattern, 'health', async () => textAnswer(200, 'ok')),
-    ),
-    path('/readyz', 'health', async () => {
-      if (parts.store.isLatched || parts.eventStore.isLatched) {
-        const words = 'the store has stopped after a failure of the disk: restart the server';
-        return textAnswer(503, words);
-      }
-      // Anybody may ask: who and what is told to those who may write.
-      if (parts.divergence?.words() !== undefined) return textAnswer(503, divergedText);
-      // Requests go on without it, so this server is ready; whoever looks shall know.
-      return textAnswer(200, parts.isAuditFailing() ? auditFailingText : 'ok');
-    }),
+    ...healthRows(parts),
   ];
 }
 
-function path(
-  pattern: string,
-  area: 'discovery' | 'version' | 'health',
-  handler: RouteHandler,
-): RouteRow {
+function path(pattern: string, area: 'discovery' | 'version', handler: RouteHandler): RouteRow {
   return {
     method: 'GET',
     pattern,
