@@ -2,8 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '#base/mod.ts';
-import { type Answer, type TestServer, withServer } from './harness.contract.ts';
-import { concurrentWatchesMax } from './limits.ts';
+import {
+  type Answer,
+  type Person,
+  type TestServer,
+  type TestWatch,
+  withServer,
+} from './harness.contract.ts';
+import {
+  concurrentWatchesMax,
+  concurrentWatchesOfUserMax,
+  listSessionsMax,
+  listSessionsOfUserMax,
+} from './limits.ts';
 
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
 const apiVersion = 'rbac.authorization.k8s.io/v1';
@@ -148,19 +159,59 @@ test('nobody sends more owners of fields than an object can have', () =>
     assert.equal((await put({ managedFields: managedFields.slice(1) })).status, 200);
   }));
 
-test('readers who open every watch there may be do not keep the server’s own parts from watching', () =>
+const reader = (name: string): Person => ({ name, groups: ['selvage:viewers'] });
+
+test('who opens every watch that one user may have keeps nobody else from watching', () =>
   withServer(async (server) => {
     const target = `${configMaps}?watch=true`;
-    const open = await Promise.all(
-      Array.from({ length: concurrentWatchesMax }, () => server.watch(target, { as: 'viewer' })),
+    const openAll = (as: Person): Promise<TestWatch[]> =>
+      Promise.all(
+        Array.from({ length: concurrentWatchesOfUserMax }, () => server.watch(target, { as })),
+      );
+    const refusal = async (as: Person): Promise<string> =>
+      outcome(await server.call('GET', target, { as }));
+    const open = await openAll(reader('eve'));
+    assert.match(
+      await refusal(reader('eve')),
+      /^429 the user "eve" has 1024 watches open, which is the most for one user/,
     );
-    assert.equal((await server.watch(target, { as: 'viewer' })).status, 429);
-    const own = await server.watch(target, { as: 'controller' });
-    assert.equal(own.status, 200);
-    for (const watch of [own, ...open]) watch.close();
-    const later = await server.watch(target, { as: 'viewer' });
+    // All together they may have no more than the server has.
+    for (const name of ['ann', 'bert', 'carol']) open.push(...(await openAll(reader(name))));
+    assert.equal(open.length, concurrentWatchesMax);
+    assert.match(await refusal(reader('dora')), /^429 the server has 4096 watches open/);
+    // Parts of the server are asked neither.
+    open.push(await server.watch(target, { as: 'controller' }));
+    assert.ok(open.every(({ status }) => status === 200));
+    for (const watch of open) watch.close();
+    const later = await server.watch(target, { as: reader('eve') });
     assert.equal(later.status, 200);
     later.close();
+  }));
+
+test('who begins lists in pieces without end makes nobody else lose theirs', () =>
+  withServer(async (server) => {
+    await putConfigMap(server, { a: 'b' });
+    const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'b' } };
+    assert.equal((await server.call('POST', configMaps, { body })).status, 201);
+    const begin = async (name: string): Promise<string> => {
+      const { json } = await server.call('GET', `${configMaps}?limit=1`, { as: reader(name) });
+      return (json['metadata'] as { continue: string }).continue;
+    };
+    const goOn = async (name: string, text: string): Promise<number> =>
+      (await server.call('GET', `${configMaps}?limit=1&continue=${text}`, { as: reader(name) }))
+        .status;
+    const ofAnn = await begin('ann');
+    const ofEve: string[] = [];
+    for (let count = 0; count < 2 * listSessionsMax; count += 1) ofEve.push(await begin('eve'));
+    assert.deepEqual(
+      [
+        await goOn('ann', ofAnn),
+        await goOn('eve', ofEve.at(-1) ?? ''),
+        await goOn('eve', ofEve.at(-listSessionsOfUserMax) ?? ''),
+        await goOn('eve', ofEve.at(-listSessionsOfUserMax - 1) ?? ''),
+      ],
+      [200, 200, 200, 410],
+    );
   }));
 
 test('what there was for watches that nobody reads is bounded over all of them, and free again with them', () =>
@@ -173,30 +224,38 @@ test('what there was for watches that nobody reads is bounded over all of them, 
         assert.equal((await server.call('POST', configMaps, { body })).status, 201);
       }
       const target = `${configMaps}?watch=true`;
-      const stalled = { as: 'viewer', stalled: true } as const;
-      const reading = await server.watch(target, { as: 'viewer' });
+      const stalled = { as: reader('eve'), stalled: true };
+      const refusal = async (as: Person): Promise<string> =>
+        outcome(await server.call('GET', target, { as }));
+      const reading = await server.watch(target, { as: reader('eve') });
       await reading.lines(4);
       const [first, second] = [
         await server.watch(target, stalled),
         await server.watch(target, stalled),
       ];
-      const third = await server.call('GET', target, { as: 'viewer' });
-      assert.match(outcome(third), /^429 10 objects wait for watches that read too slowly/);
-      assert.equal(third.headers['retry-after'], '5');
-      // Two still fit, and to go on from where one is takes none.
+      assert.match(
+        await refusal(reader('eve')),
+        /^429 more than 10 objects would wait for watches of the user "eve"/,
+      );
+      // One name still fits, to go on from where one is takes none, and others have their own.
       const some = `${target}&fieldSelector=metadata.name%3Da`;
       const later = [
         await server.watch(some, stalled),
         await server.watch(`${target}&resourceVersion=${server.store.revision}`, stalled),
-        await server.watch(target, { as: 'controller', stalled: true }),
+        await server.watch(target, { ...stalled, as: reader('ann') }),
       ];
+      assert.match(
+        await refusal(reader('ann')),
+        /^429 more than 14 objects would wait for watches that read too slowly/,
+      );
+      // Our own parts are counted, and not refused.
+      later.push(await server.watch(target, { as: 'controller', stalled: true }));
       assert.deepEqual(
         later.map(({ status }) => status),
-        [200, 200, 200],
+        [200, 200, 200, 200],
       );
-      // What our own part took is counted as well.
       first.close();
-      assert.equal((await server.call('GET', target, { as: 'viewer' })).status, 429);
+      assert.match(await refusal(reader('eve')), /^429 more than 14 objects/);
       second.close();
       const last = await server.watch(target, stalled);
       assert.equal(last.status, 200);
@@ -204,5 +263,5 @@ test('what there was for watches that nobody reads is bounded over all of them, 
     },
     [],
     {},
-    { openMax: 100, initialEventsMax: 10 },
+    { openMax: 100, openOfUserMax: 100, initialEventsMax: 14, initialEventsOfUserMax: 10 },
   ));

@@ -8,10 +8,16 @@ export const fieldSelectorLengthMax = 4096;
 export const listLimitMax = 100_000;
 /** Lists that are being read in pieces, all together. */
 export const listSessionsMax = 64;
+/** Of those, one user's: beyond it the user's own oldest is forgotten. */
+export const listSessionsOfUserMax = 16;
 export const listSessionAgeMaxMs = 5 * 60 * 1000;
 export const concurrentWatchesMax = 4096;
+/** Of those, one user's; parts of the server itself have as many as they need. */
+export const concurrentWatchesOfUserMax = 1024;
 /** Objects that were there when watches began and wait to be sent, of all watches together. */
 export const watchInitialEventsMax = 2_000_000;
+/** Of those, for the watches of one user. */
+export const watchInitialEventsOfUserMax = 500_000;
 /** What may wait for one watcher that reads too slowly before it is cut off. */
 export const watchQueuedBytesMax = 8 * 1024 * 1024;
 /** Below this much unsent, a watch goes on writing. */

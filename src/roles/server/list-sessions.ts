@@ -5,11 +5,17 @@
  * Invariants:
  * 1. All pieces of one list are of one revision; a list that is no longer held is
  *    answered with 410, never continued from another revision.
- * 2. At most `listSessionsMax` are held, none beyond `listSessionAgeMaxMs`.
+ * 2. At most `listSessionsMax` are held, none beyond `listSessionAgeMaxMs`, and of one user
+ *    at most `listSessionsOfUserMax`: who begins one too many loses the oldest of their own.
+ * 3. Where all together are too many, the oldest of the user who holds most is let go.
+ * Nobody is refused for it: most lists that are begun in pieces are never read to their
+ * end, so that a client who asks for one piece again and again must not wait for the old
+ * ones to expire. Parts of the server itself have no share and lose none to others.
  */
 import { StatusError } from '#platform/api/mod.ts';
 import type { Clock, Random } from '#platform/io/mod.ts';
-import { listSessionAgeMaxMs, listSessionsMax } from './limits.ts';
+import type { Holder } from './authorship.ts';
+import { listSessionAgeMaxMs, listSessionsMax, listSessionsOfUserMax } from './limits.ts';
 import type { ServedObject } from './served-objects.ts';
 
 export interface ListSession {
@@ -22,7 +28,12 @@ export interface ListSession {
 
 export interface ListSessions {
   /** The text for `metadata.continue`. */
-  keep(session: ListSession, nextIndex: number, continued: string | undefined): string;
+  keep(
+    holder: Holder,
+    session: ListSession,
+    nextIndex: number,
+    continued: string | undefined,
+  ): string;
   /** Throws 410 Expired where the session is not held any more, 400 where the text is none. */
   resume(
     text: string,
@@ -31,28 +42,69 @@ export interface ListSessions {
   forget(text: string): void;
 }
 
-export function createListSessions(clock: Clock, random: Random): ListSessions {
-  const held = new Map<string, { readonly session: ListSession; readonly begunMs: number }>();
+interface Held {
+  readonly holder: Holder;
+  readonly session: ListSession;
+  readonly begunMs: number;
+}
 
-  function dropOld(): void {
+export function createListSessions(clock: Clock, random: Random): ListSessions {
+  /** The oldest first. */
+  const held = new Map<string, Held>();
+
+  function dropExpired(): void {
     const nowMs = clock.monotonicMs();
     for (const [id, { begunMs }] of held) {
-      if (nowMs - begunMs <= listSessionAgeMaxMs && held.size <= listSessionsMax) return;
+      if (nowMs - begunMs <= listSessionAgeMaxMs) return;
       held.delete(id);
     }
   }
 
+  /** After one of the holder's was added. */
+  function dropBeyond(holder: Holder): void {
+    if (holder !== undefined && countOf(holder) > listSessionsOfUserMax) dropOldestOf(holder);
+    if (held.size > listSessionsMax) dropOldestOf(holderOfMost());
+  }
+
+  function countOf(holder: Holder): number {
+    let count = 0;
+    for (const one of held.values()) if (one.holder === holder) count += 1;
+    return count;
+  }
+
+  function dropOldestOf(holder: Holder): void {
+    for (const [id, one] of held) {
+      if (one.holder !== holder) continue;
+      held.delete(id);
+      return;
+    }
+  }
+
+  /** Of several the one with the oldest; undefined where only parts of the server hold any. */
+  function holderOfMost(): Holder {
+    let most: Holder;
+    let mostCount = 0;
+    const holders = new Set([...held.values()].map(({ holder }) => holder));
+    for (const holder of holders) {
+      if (holder === undefined) continue;
+      const count = countOf(holder);
+      if (count > mostCount) [most, mostCount] = [holder, count];
+    }
+    return most;
+  }
+
   return {
-    keep(session, nextIndex, continued) {
+    keep(holder, session, nextIndex, continued) {
       const known = continued === undefined ? undefined : parse(continued).id;
       if (known !== undefined && held.has(known)) return `${known}.${nextIndex}`;
       const id = random.uuid();
-      held.set(id, { session, begunMs: clock.monotonicMs() });
-      dropOld();
+      dropExpired();
+      held.set(id, { holder, session, begunMs: clock.monotonicMs() });
+      dropBeyond(holder);
       return `${id}.${nextIndex}`;
     },
     resume(text, fingerprint) {
-      dropOld();
+      dropExpired();
       const { id, index } = parse(text);
       const found = held.get(id);
       if (found === undefined) {

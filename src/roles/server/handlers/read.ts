@@ -11,7 +11,7 @@ import {
 } from '#platform/api/mod.ts';
 import type { HttpResponse } from '#platform/io/mod.ts';
 import { bytesAnswer, isPretty, jsonAnswer, jsonContentType, jsonTextAnswer } from '../answers.ts';
-import { isOwnPart } from '../authorship.ts';
+import { holderOf, isOwnPart } from '../authorship.ts';
 import { type ServerParts, storeOf } from '../dependencies.ts';
 import { listLimitMax } from '../limits.ts';
 import type { ListSession } from '../list-sessions.ts';
@@ -90,6 +90,7 @@ export function listHandler(parts: ServerParts, definition: ResourceDefinition):
     const metadata: ListMetadata = { resourceVersion: session.resourceVersion };
     if (left > 0) {
       metadata.continue = parts.listSessions.keep(
+        holderOf(context),
         session,
         nextIndex,
         continued === '' ? undefined : continued,
