@@ -40,9 +40,18 @@ export interface AnsweredRequest {
 }
 
 /** What is looked at of it for a line. */
-interface RecordedRequest extends Omit<AnsweredRequest, 'request' | 'response'> {
-  readonly request: Pick<HttpRequest, 'method' | 'path' | 'query' | 'headers' | 'remoteAddress'>;
+interface Recordable extends Omit<AnsweredRequest, 'request' | 'response'> {
+  readonly request: Omit<RefusedRequest, 'why'>;
   readonly response: Pick<HttpResponse, 'status'>;
+}
+
+/** The same alone, as a watch keeps it until it ends: without the request and its headers. */
+interface RecordedRequest
+  extends
+    Omit<Recordable, 'request' | 'response'>,
+    Pick<HttpRequest, 'method' | 'path' | 'query' | 'remoteAddress'> {
+  readonly userAgent: string | undefined;
+  readonly status: number;
 }
 
 /** Records the request, now or when its answer has ended; gives the answer to send. */
@@ -57,21 +66,40 @@ export function auditAnswer(
     sink.omit();
     return response;
   }
-  const record = (stage: AuditEvent['stage']): void =>
-    sink.record(eventOf(answered, stage, clock.wallMs()));
+  const recorded = recordedOf(answered);
   const isStream = typeof body === 'function' || upgrade !== undefined;
   if (!isStream) {
-    record('ResponseComplete');
+    sink.record(eventOf(recorded, 'ResponseComplete', clock.wallMs()));
     return response;
   }
-  if (isLong(note)) record('ResponseStarted');
-  const complete = onceOnly(() => record('ResponseComplete'));
+  if (isLong(note)) sink.record(eventOf(recorded, 'ResponseStarted', clock.wallMs()));
+  const complete = completionOf(sink, clock, recorded);
   return {
     ...response,
     body: typeof body === 'function' ? (to) => body(toldOfEnd(to, complete)) : body,
     ...(upgrade === undefined
       ? {}
       : { upgrade: (connection) => upgrade(toldOfClose(connection, complete)) }),
+  };
+}
+
+function recordedOf({
+  requestId,
+  request,
+  note,
+  response,
+  receivedWallMs,
+}: Recordable): RecordedRequest {
+  return {
+    requestId,
+    method: request.method,
+    path: request.path,
+    query: request.query,
+    remoteAddress: request.remoteAddress,
+    userAgent: request.headers['user-agent'],
+    note,
+    status: response.status,
+    receivedWallMs,
   };
 }
 
@@ -86,15 +114,16 @@ export function auditRefused(
   const { why, ...request } = refused;
   const note: RequestNote = { ...newRequestNote(), decision: { isAllowed: false, reason: why } };
   const answered = { requestId, request, note, response: { status: 401 }, receivedWallMs: nowMs };
-  sink.record(eventOf(answered, 'ResponseComplete', nowMs));
+  sink.record(eventOf(recordedOf(answered), 'ResponseComplete', nowMs));
 }
 
-function onceOnly(run: () => void): () => void {
-  let isDone = false;
+/** Records the end, once. Of its own, so that nothing else of the request is held with it. */
+function completionOf(sink: AuditSink, clock: Clock, recorded: RecordedRequest): () => void {
+  let open: RecordedRequest | undefined = recorded;
   return () => {
-    if (isDone) return;
-    isDone = true;
-    run();
+    if (open === undefined) return;
+    sink.record(eventOf(open, 'ResponseComplete', clock.wallMs()));
+    open = undefined;
   };
 }
 
@@ -133,11 +162,11 @@ export function isAudited({
 }
 
 function eventOf(
-  { requestId, request, note, response, receivedWallMs }: RecordedRequest,
+  recorded: RecordedRequest,
   stage: AuditEvent['stage'],
   nowWallMs: number,
 ): AuditEvent {
-  const userAgent = request.headers['user-agent'];
+  const { requestId, method, path, query, userAgent, remoteAddress, note } = recorded;
   const objectRef = objectRefOf(note);
   const { user, impersonated, decision } = note;
   return {
@@ -146,17 +175,17 @@ function eventOf(
     level: 'Metadata',
     auditID: requestId,
     stage,
-    requestURI: auditedAddress(request.path, request.query),
-    verb: note.row?.subject.verb ?? bounded(request.method.toLowerCase(), 16),
+    requestURI: auditedAddress(path, query),
+    verb: note.row?.subject.verb ?? bounded(method.toLowerCase(), 16),
     user: auditUserOf(user ?? anonymousUser),
     ...(impersonated === undefined ? {} : { impersonatedUser: auditUserOf(impersonated) }),
-    sourceIPs: [request.remoteAddress],
+    sourceIPs: [remoteAddress],
     ...(userAgent === undefined
       ? {}
       : { userAgent: bounded(userAgent, auditedUserAgentLengthMax) }),
     ...(objectRef === undefined ? {} : { objectRef }),
-    responseStatus: { metadata: {}, code: response.status },
-    requestReceivedTimestamp: microTimestampOf(receivedWallMs),
+    responseStatus: { metadata: {}, code: recorded.status },
+    requestReceivedTimestamp: microTimestampOf(recorded.receivedWallMs),
     stageTimestamp: microTimestampOf(nowWallMs),
     annotations:
       decision === undefined

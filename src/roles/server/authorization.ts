@@ -111,9 +111,12 @@ export function isUnlimited({ groups }: User): boolean {
 }
 
 function unlimitedReason({ groups }: User): string {
-  const group = groups.includes(groupAdmins) ? groupAdmins : groupControllers;
-  return `the group ${group} may do everything`;
+  return groups.includes(groupAdmins) ? adminsReason : controllersReason;
 }
+
+// Made once: an open watch keeps its reason for the audit log.
+const adminsReason = `the group ${groupAdmins} may do everything`;
+const controllersReason = `the group ${groupControllers} may do everything`;
 
 /**
  * All that a user holds in a namespace, in the terms of rules; what a node may do with

@@ -18,20 +18,22 @@ export interface Selection {
   matches(object: ApiObject): boolean;
 }
 
+/** Of most requests, and shared by them. */
+const everything: Selection = { isEverything: true, onlyName: undefined, matches: () => true };
+
 /** Throws 400 for a selector that is too long, malformed or by a field that is not offered. */
 export function selectionOf(query: URLSearchParams, definition: ResourceDefinition): Selection {
   const labelText = query.get('labelSelector') ?? '';
   refuseLong('labelSelector', labelText, labelSelectorLengthMax);
   const labels = parseLabelSelector(labelText);
   const fields = fieldSelectorOf(query, definition);
-  const isEverything = labels.length === 0 && fields.length === 0;
+  if (labels.length === 0 && fields.length === 0) return everything;
   const byName = fields.find(({ field, equal }) => field === 'metadata.name' && equal);
   return {
-    isEverything,
+    isEverything: false,
     onlyName: byName?.value,
     matches: (object) =>
-      isEverything ||
-      (matchesLabels(labels, object.metadata.labels) && matchesFields(fields, definition, object)),
+      matchesLabels(labels, object.metadata.labels) && matchesFields(fields, definition, object),
   };
 }
 

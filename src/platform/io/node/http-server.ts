@@ -121,7 +121,8 @@ class ResponseSink implements ByteSink {
 
   constructor(response: ServerResponse) {
     this.#response = response;
-    response.once('close', () => this.#close());
+    // It comes once; what `once` would add to see to that is held as long as the answer.
+    response.on('close', () => this.#close());
   }
 
   write(bytes: Uint8Array): void {
@@ -301,7 +302,7 @@ class Front {
     }
     let aborts = nobody;
     let isAborted = false;
-    response.once('close', () => {
+    response.on('close', () => {
       isAborted = !response.writableFinished;
       if (isAborted) for (const listener of aborts) listener();
     });

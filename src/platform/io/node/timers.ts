@@ -5,7 +5,7 @@
  * now, which Node calls an immediate: its shortest timer is a millisecond.
  */
 import { assert } from '#base/mod.ts';
-import type { Timers } from '../clock.ts';
+import type { Timer, Timers } from '../clock.ts';
 
 const pieceMaxMs = 2 ** 31 - 2;
 
@@ -17,19 +17,27 @@ export function createNodeTimers(): Timers {
         const immediate = setImmediate(run);
         return { cancel: () => clearImmediate(immediate) };
       }
-      let remainingMs = Math.ceil(delayMs) + 1;
-      let handle: NodeJS.Timeout;
-      const step = (): void => {
-        const pieceMs = Math.min(remainingMs, pieceMaxMs);
-        remainingMs -= pieceMs;
-        handle = setTimeout(remainingMs > 0 ? step : run, pieceMs);
-      };
-      step();
-      return {
-        cancel: () => {
-          clearTimeout(handle);
-        },
-      };
+      return new NodeTimer(Math.ceil(delayMs) + 1, run);
     },
   };
+}
+
+/** A server holds one for every watch: no closure where one piece is enough. */
+class NodeTimer implements Timer {
+  #handle: NodeJS.Timeout;
+
+  constructor(delayMs: number, run: () => void) {
+    this.#handle = this.#begin(delayMs, run);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+
+  #begin(delayMs: number, run: () => void): NodeJS.Timeout {
+    if (delayMs <= pieceMaxMs) return setTimeout(run, delayMs);
+    return setTimeout(() => {
+      this.#handle = this.#begin(delayMs - pieceMaxMs, run);
+    }, pieceMaxMs);
+  }
 }

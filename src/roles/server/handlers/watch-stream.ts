@@ -11,6 +11,7 @@
  */
 import { assert } from '#base/mod.ts';
 import type { ByteSink, Timer } from '#platform/io/mod.ts';
+import type { ObjectEvent, StoreView } from '#platform/store/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { watchBookmarkIntervalMs, watchQueuedBytesMax, watchUnsentBytesHigh } from '../limits.ts';
 import type { WatchLine } from '../served-objects.ts';
@@ -31,7 +32,7 @@ export class WatchStream {
   #queue: WatchLine[] = [];
   #queueHead = 0;
   #queuedBytes = 0;
-  readonly #revisionNow: () => number;
+  readonly #store: StoreView;
   #sink: ByteSink | undefined;
   #closed = false;
   #finishing = false;
@@ -48,8 +49,8 @@ export class WatchStream {
       /** Called once, when none of them waits any more. */
       readonly onInitialOver: () => void;
       readonly from: number;
-      /** Everything up to it has been pushed, whenever this is asked between two transactions. */
-      readonly revisionNow: () => number;
+      /** Everything up to its revision has been pushed, between two transactions. */
+      readonly store: StoreView;
       readonly bookmarks: boolean;
       readonly markInitialEnd: boolean;
       readonly timeoutMs: number;
@@ -60,7 +61,7 @@ export class WatchStream {
     this.#initial = options.initial;
     this.#onInitialOver = options.onInitialOver;
     this.#initialRevision = options.from;
-    this.#revisionNow = options.revisionNow;
+    this.#store = options.store;
     this.#bookmarks = options.bookmarks;
     // At once, as the first line of a watch of tables is the one that has the columns.
     this.#first = this.#nextInitial();
@@ -105,10 +106,15 @@ export class WatchStream {
     this.#pump();
   }
 
+  pushEvent(event: ObjectEvent): void {
+    const line = this.#encoder.event(event);
+    if (line !== undefined) this.push(line);
+  }
+
   /** Sends what is queued, then ends the answer: the client begins again where it was. */
   finish(): void {
     if (this.#closed || this.#finishing) return;
-    if (this.#bookmarks) this.push(this.#encoder.bookmark(this.#revisionNow(), false));
+    if (this.#bookmarks) this.push(this.#encoder.bookmark(this.#store.revision, false));
     this.#finishing = true;
     this.#pump();
   }
@@ -181,7 +187,7 @@ export class WatchStream {
 
   #planBookmark(): void {
     this.#bookmarkTimer = this.#parts.timers.after(watchBookmarkIntervalMs, () => {
-      this.push(this.#encoder.bookmark(this.#revisionNow(), false));
+      this.push(this.#encoder.bookmark(this.#store.revision, false));
       if (!this.#closed) this.#planBookmark();
     });
   }

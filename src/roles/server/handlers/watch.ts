@@ -41,7 +41,7 @@ export function watchHandler(parts: ServerParts, definition: ResourceDefinition)
     });
     const isFromNow = asked === undefined || asked === 0 || sendInitial === true;
     const from = isFromNow ? store.revision : (asked as Revision);
-    const initial: (() => WatchLine | undefined)[] = [];
+    let initial: (() => WatchLine | undefined)[] = [];
     if (isFromNow && sendInitial !== false) {
       for (const item of listObjects(parts, definition, namespace, selection).items) {
         initial.push(() => encoder.line('ADDED', item()));
@@ -49,50 +49,68 @@ export function watchHandler(parts: ServerParts, definition: ResourceDefinition)
     }
     const waiting = initial.length;
     watchBudget.requireRoom(holder, waiting);
-    const resource = resourceName(definition);
-    const concerns = ({ object: { key } }: ObjectEvent): boolean =>
-      key.resource === resource &&
-      (namespace === '' || key.namespace === namespace) &&
-      (selection.onlyName === undefined || key.name === selection.onlyName);
-    let take = (event: ObjectEvent): void => void initial.push(() => encoder.event(event));
+    const about = { resource: resourceName(definition), namespace, name: selection.onlyName };
+    let stream: WatchStream | undefined = undefined;
     let watch: Watch;
     try {
       watch = store.watch(
         from,
         (batch) => {
-          for (const event of batch.events) if (concerns(event)) take(event);
+          for (const event of batch.events) {
+            if (!concerns(event, about)) continue;
+            if (stream === undefined) initial.push(() => encoder.event(event));
+            else stream.pushEvent(event);
+          }
         },
-        resource,
+        about.resource,
       );
     } catch (error) {
       if (error instanceof CompactedError) return expiredAnswer(from, error.oldestWatchable);
       throw error;
     }
     watchBudget.enter(holder, waiting);
-    const stream = new WatchStream(parts, encoder, {
+    const opened = new WatchStream(parts, encoder, {
       initial,
       onInitialOver: () => watchBudget.sent(holder, waiting),
       from,
-      revisionNow: () => store.revision,
+      store,
       bookmarks,
       markInitialEnd: sendInitial === true,
       timeoutMs: Math.min(timeoutSeconds, watchTimeoutSecondsMax) * 1000,
     });
-    take = (event) => {
-      const line = encoder.event(event);
-      if (line !== undefined) stream.push(line);
-    };
-    const forgetClosing = parts.onClosing(() => stream.finish());
-    const forgetRetired = onRetired(parts, definition, () => stream.finish());
-    stream.onClosed(() => {
+    stream = opened;
+    // The stream lets go of what it has sent; what is held here lasts as long as the watch.
+    initial = [];
+    const forgetClosing = parts.onClosing(() => opened.finish());
+    const forgetRetired = onRetired(parts, definition, () => opened.finish());
+    opened.onClosed(() => {
       watchBudget.leave(holder);
       forgetClosing();
       forgetRetired();
       watch.close();
     });
-    request.onAbort(() => stream.destroy());
-    return { status: 200, headers: streamHeaders, body: (sink) => stream.attach(sink) };
+    request.onAbort(() => opened.destroy());
+    return { status: 200, headers: streamHeaders, body: (sink) => opened.attach(sink) };
   };
+}
+
+interface Watched {
+  readonly resource: string;
+  /** Empty: all. */
+  readonly namespace: string;
+  /** The one that can match, where there is one. */
+  readonly name: string | undefined;
+}
+
+function concerns(
+  { object: { key } }: ObjectEvent,
+  { resource, namespace, name }: Watched,
+): boolean {
+  return (
+    key.resource === resource &&
+    (namespace === '' || key.namespace === namespace) &&
+    (name === undefined || key.name === name)
+  );
 }
 
 const streamHeaders = {
@@ -114,13 +132,15 @@ function expiredAnswer(from: number, oldest: number): HttpResponse {
   };
 }
 
+const nothingToForget = (): void => undefined;
+
 /** Who watches a declared kind asks again when it changes, and gets what it has become. */
 function onRetired(
   { registry }: ServerParts,
   definition: ResourceDefinition,
   listener: () => void,
 ): () => void {
-  if (definition.declared === undefined) return () => undefined;
+  if (definition.declared === undefined) return nothingToForget;
   return registry.onChange(({ removed }) => {
     if (removed.includes(definition)) listener();
   });
