@@ -315,6 +315,18 @@ test('a pod whose image is nowhere says how to push it, and runs once that is do
   const says =
     /FailedScheduling .*the registry of this fleet has no image not-yet:1; push it with: selvage image push <folder> not-yet:1/u;
   await untilDescribed('absent', says);
+  await untilDescribed(
+    'absent',
+    /Warning +Failed .*Failed to pull image "not-yet:1": the registry/u,
+  );
+  const { state } = (await podOf('absent')).status.containerStatuses?.[0] ?? {};
+  assert.match(state?.waiting?.reason ?? '', /^(?:ErrImagePull|ImagePullBackOff)$/u);
+  assert.match(
+    state?.waiting?.message ?? '',
+    /no image not-yet:1; push it with: selvage image push/u,
+  );
+  const shown = await fleet.kubectl.ok(['get', 'pod', 'absent']);
+  assert.match(shown, /absent +0\/1 +(?:ErrImagePull|ImagePullBackOff) +0 /u);
   assert.equal((await podOf('absent')).status.phase, 'Pending');
   await pushImage('not-yet:1');
   await untilReady('absent');

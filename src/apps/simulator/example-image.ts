@@ -5,7 +5,7 @@ import { imageName } from './constants.ts';
 import type { Operator } from './operator.ts';
 
 /** Safe to repeat: blobs are named by content. */
-export async function pushExampleImage(operator: Operator): Promise<void> {
+export async function pushExampleImage(operator: Operator, name = imageName): Promise<void> {
   const packed = packScriptImage({
     files: [{ path: 'server.mjs', bytes: utf8('// runs as a simulated service\n'), mode: 0o644 }],
     entrypoint: ['server.mjs'],
@@ -14,7 +14,7 @@ export async function pushExampleImage(operator: Operator): Promise<void> {
   });
   const { index, manifest } = packed;
   const send = (method: string, target: string, contentType: string, body: Uint8Array) =>
-    operator.send(method, `/v2/${imageName}/${target}`, contentType, body);
+    operator.send(method, `/v2/${name}/${target}`, contentType, body);
   for (const [digest, bytes] of packed.blobs) {
     if (digest === index.digest || digest === manifest.digest) continue;
     await send('POST', `blobs/uploads/?digest=${digest}`, 'application/octet-stream', bytes);

@@ -151,7 +151,7 @@ async function describeImage(blobs: BlobStore, digest: Digest): Promise<Resolved
     return { digest, mediaType, platforms: [...new Set(platforms)], byPlatform };
   }
   const configBytes = await blobs.readAll(parsed.manifest.config.digest, configBytesMax);
-  const config: unknown = JSON.parse(strictTextOf(configBytes));
+  const config = parseConfig(configBytes);
   const os = isJsonObject(config) ? config['os'] : undefined;
   const architecture = isJsonObject(config) ? config['architecture'] : undefined;
   const platforms =
@@ -160,6 +160,18 @@ async function describeImage(blobs: BlobStore, digest: Digest): Promise<Resolved
       : [];
   const byPlatform = Object.fromEntries(platforms.map((platform) => [platform, digest]));
   return { digest, mediaType: parsed.mediaType, platforms, byPlatform };
+}
+
+function parseConfig(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(strictTextOf(bytes));
+  } catch (error) {
+    throw new BlobError(
+      'IMAGE_MANIFEST_INVALID',
+      "the image's configuration is not JSON in UTF-8",
+      error,
+    );
+  }
 }
 
 function keyOf(repository: string, tag: string): ObjectKey {

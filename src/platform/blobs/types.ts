@@ -51,7 +51,11 @@ export interface ResolvedImage {
 
 /** Names to digests: the tags of the built-in registry. */
 export interface ImageCatalog {
-  /** `edge-service-image:latest`, `team/app@sha256:…`; undefined where nothing has that name. */
+  /**
+   * `edge-service-image:latest`, `team/app@sha256:…`; undefined where nothing has that name.
+   * Rejects with BlobError IMAGE_REFERENCE_INVALID where it is no name, and with others
+   * where what it names is no image that can be read.
+   */
   resolve(reference: string): Promise<ResolvedImage | undefined>;
   /** Called when a name was added or moved, so that pods waiting for it are tried again. */
   onChange(listener: () => void): void;

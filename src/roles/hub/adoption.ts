@@ -295,10 +295,11 @@ function requireValid(definition: ResourceDefinition, offered: StoredObject): vo
 
 /** What the fold of a verdict does not show is looked at here. */
 function isVerdict(verdict: JsonObject | undefined): boolean {
-  const { lost, status, conditions } = verdict ?? {};
+  const { lost, status, conditions, waiting } = verdict ?? {};
   return (
     (lost === undefined || (isJsonObject(lost) && typeof lost['id'] === 'string')) &&
     (status === undefined || isJsonObject(status)) &&
+    (waiting === undefined || isJsonObject(waiting)) &&
     (conditions === undefined || (Array.isArray(conditions) && conditions.every(isJsonObject)))
   );
 }

@@ -1,7 +1,12 @@
-/** What scheduling says of a pod in its verdict: the PodScheduled condition, and where room is made. */
+/**
+ * What scheduling says of a pod in its verdict: the PodScheduled condition, where room is
+ * made, and what is wrong with its images.
+ */
 import type { JsonObject } from '#base/mod.ts';
 import type { Nomination } from '#engines/scheduler/mod.ts';
+import { equalJson } from '#platform/api/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
+import { type ImageProblem, waitingFor } from './image-waiting.ts';
 import { listIn, objectIn } from './json-fields.ts';
 import { nominatedNodeOf } from './scheduler-input.ts';
 import { readFacet } from './stored-facets.ts';
@@ -13,14 +18,22 @@ type Outcome =
       readonly reason: string;
       readonly message: string;
       readonly nomination?: Nomination;
+      readonly problems?: ReadonlyMap<string, ImageProblem>;
     };
 
-/** The whole verdict; undefined where it says that already. */
+export interface ScheduledVerdict {
+  /** Whole. */
+  readonly verdict: JsonObject;
+  /** Whether the condition or the nomination says something else than before. */
+  readonly isNews: boolean;
+}
+
+/** Undefined where the pod's verdict says all of it already. */
 export function scheduledVerdict(
   pod: StoredObject,
   outcome: Outcome,
   nowText: string,
-): JsonObject | undefined {
+): ScheduledVerdict | undefined {
   const before = readFacet(pod, 'verdict') ?? {};
   const known = conditionIn(before, 'PodScheduled');
   const status = outcome.type === 'assign' ? 'True' : 'False';
@@ -28,11 +41,16 @@ export function scheduledVerdict(
     outcome.type === 'assign' ? {} : { reason: outcome.reason, message: outcome.message };
   const nominated = outcome.type === 'assign' ? undefined : outcome.nomination?.nodeName;
   const isSaid = known?.['status'] === status && known['message'] === words['message'];
-  if (isSaid && nominated === nominatedNodeOf(pod)) return undefined;
+  const isNews = !isSaid || nominated !== nominatedNodeOf(pod);
+  const { waiting: waitedFor, ...rest } = before;
+  const problems = outcome.type === 'assign' ? undefined : outcome.problems;
+  const waiting = waitingFor(pod, problems, objectIn(before, 'waiting'));
+  if (!isNews && equalJson(waiting, waitedFor)) return undefined;
   const lastTransitionTime =
     known?.['status'] === status ? (known['lastTransitionTime'] ?? nowText) : nowText;
   const condition = { type: 'PodScheduled', status, ...words, lastTransitionTime };
-  return withNomination(withCondition(before, condition), nominated);
+  const verdict = withNomination(withCondition(rest, condition), nominated);
+  return { verdict: waiting === undefined ? verdict : { ...verdict, waiting }, isNews };
 }
 
 /** The verdict with this condition in place of the one of its type. */

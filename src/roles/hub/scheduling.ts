@@ -8,7 +8,8 @@
  * 2. The transaction looks at each pod again: one that was deleted, replaced or
  *    assigned meanwhile is left alone.
  * 3. An assignment pins each image to the digest that its name stood for.
- * 4. A pod that must wait says why, once for each reason.
+ * 4. A pod that must wait says why, once for each reason; what is wrong with its images
+ *    it says of its containers too (image-waiting.ts).
  * 5. A pod goes where the data of its claims is; a claim without a node gets the pod's in
  *    the same transaction.
  * 6. A pod is tried again only after something changed that may help it, so pods
@@ -24,7 +25,7 @@ import {
   type SchedulerPod,
 } from '#engines/scheduler/mod.ts';
 import type { ResourceDefinition } from '#platform/api/mod.ts';
-import type { ImageCatalog, ResolvedImage } from '#platform/blobs/mod.ts';
+import { BlobError, type ImageCatalog } from '#platform/blobs/mod.ts';
 import { type Clock, type Logger, timestampOf, type Timer, type Timers } from '#platform/io/mod.ts';
 import type {
   Change,
@@ -35,7 +36,9 @@ import type {
 } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
 import { bindClaims, type ClaimsOfPod, claimsOfPod, type ClaimsTaken } from './claims.ts';
-import { type ChosenImages, chooseImages } from './image-choice.ts';
+import { type ChosenImages, chooseImages, type Resolution } from './image-choice.ts';
+import { type ImageProblem, type WaitingEvent, waitingEvents } from './image-waiting.ts';
+import { objectIn } from './json-fields.ts';
 import { sayPreempted, victimChanges } from './preempting.ts';
 import { scheduledVerdict } from './scheduled-verdict.ts';
 import {
@@ -58,6 +61,7 @@ import {
   podsByNode,
   podsUnplaced,
   putFacet,
+  readFacet,
 } from './stored-facets.ts';
 
 export interface SchedulingDependencies {
@@ -87,6 +91,8 @@ type Decision =
       readonly reason: string;
       readonly message: string;
       readonly nomination?: Nomination;
+      /** Of its images, by reference. */
+      readonly problems?: ReadonlyMap<string, ImageProblem>;
     };
 
 /** A pod to be planned, with what is known of it already. */
@@ -95,11 +101,20 @@ interface ToPlan extends ChosenImages {
   readonly dataNode: string | undefined;
 }
 
+/** Of a pod, what its events are to tell. */
+interface News {
+  readonly pod: StoredObject;
+  readonly decision: Decision;
+  /** Whether why it waits is other than before. */
+  readonly isNews: boolean;
+  readonly ofImages: readonly WaitingEvent[];
+}
+
 /** What a transaction has made of the decisions. */
 interface Said {
   /** A claim of theirs went elsewhere meanwhile. */
   readonly overtaken: readonly StoredObject[];
-  readonly decisions: readonly (readonly [StoredObject, Decision])[];
+  readonly news: readonly News[];
   readonly preempted: readonly (readonly [victim: StoredObject, by: StoredObject])[];
 }
 
@@ -224,17 +239,25 @@ export class Scheduling {
     for (const uid of this.#triedAt.keys()) if (!uids.has(uid)) this.#triedAt.delete(uid);
   }
 
-  async #resolveImages(
-    pods: readonly StoredObject[],
-  ): Promise<ReadonlyMap<string, ResolvedImage | undefined>> {
-    const resolved = new Map<string, ResolvedImage | undefined>();
+  async #resolveImages(pods: readonly StoredObject[]): Promise<ReadonlyMap<string, Resolution>> {
+    const resolved = new Map<string, Resolution>();
     for (const pod of pods) {
       for (const image of imagesOf(pod)) {
         if (resolved.has(image)) continue;
-        resolved.set(image, await this.#dependencies.images.resolve(image));
+        resolved.set(image, await this.#resolveImage(image));
       }
     }
     return resolved;
+  }
+
+  /** What is wrong with one image holds up nobody but those who ask for it. */
+  async #resolveImage(reference: string): Promise<Resolution> {
+    try {
+      return await this.#dependencies.images.resolve(reference);
+    } catch (error) {
+      if (error instanceof BlobError) return error;
+      throw error;
+    }
   }
 
   /** For a pod that was created with a node name: nothing is left but its images. */
@@ -284,7 +307,7 @@ export class Scheduling {
     const nowMs = clock.wallMs();
     const { result } = await store.transact<Said>((view) => {
       const changes: Change[] = [];
-      const said: [StoredObject, Decision][] = [];
+      const news: News[] = [];
       const preempted: [StoredObject, StoredObject][] = [];
       const overtaken: StoredObject[] = [];
       const taken: ClaimsTaken = { nodes: new Map(), single: new Set() };
@@ -298,33 +321,40 @@ export class Scheduling {
           overtaken.push(now);
           continue;
         }
-        const verdict = scheduledVerdict(now, decision, timestampOf(nowMs));
-        if (verdict !== undefined) changes.push(putFacet(now, 'verdict', verdict));
+        const said = scheduledVerdict(now, decision, timestampOf(nowMs));
+        if (said !== undefined) changes.push(putFacet(now, 'verdict', said.verdict));
         if (decision.type === 'assign') {
           const { nodeName, images } = decision;
           if (view.get(nodeKey(nodeName)) === undefined) continue;
           if (claims?.type === 'ready') changes.push(...bindClaims(claims.claims, nodeName, taken));
           changes.push(putFacet(now, 'assignment', { nodeName, images }));
-          said.push([now, decision]);
+          news.push({ pod: now, decision, isNews: true, ofImages: [] });
           continue;
         }
-        if (verdict !== undefined) said.push([now, decision]);
+        if (said !== undefined) {
+          const before = objectIn(readFacet(now, 'verdict'), 'waiting');
+          const ofImages = waitingEvents(before, objectIn(said.verdict, 'waiting'));
+          news.push({ pod: now, decision, isNews: said.isNews, ofImages });
+        }
         for (const victim of victimChanges(store, view, decision.nomination, nowMs)) {
           changes.push(...victim.changes);
           preempted.push([victim.pod, now]);
         }
       }
-      return { changes, result: { decisions: said, preempted, overtaken } };
+      return { changes, result: { news, preempted, overtaken } };
     });
     // These are planned again.
     for (const { uid } of result.overtaken) this.#triedAt.delete(uid);
     if (result.overtaken.length > 0) this.#isAskedAgain = true;
-    for (const [pod, decision] of result.decisions) {
+    for (const { pod, decision, isNews, ofImages } of result.news) {
       if (decision.type === 'assign') {
         const message = `Successfully assigned ${pod.key.namespace}/${pod.key.name} to ${decision.nodeName}`;
         events.record('scheduler', pod, 'Normal', 'Scheduled', message);
-      } else {
+      } else if (isNews) {
         events.record('scheduler', pod, 'Warning', 'FailedScheduling', decision.message);
+      }
+      for (const { severity, reason, message } of ofImages) {
+        events.record('scheduler', pod, severity, reason, message);
       }
     }
     for (const [victim, by] of result.preempted) sayPreempted(events, victim, by);

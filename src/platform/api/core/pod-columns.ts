@@ -46,11 +46,14 @@ function statusesOf({ status }: Pod): readonly ContainerStatus[] {
 /** How far the init containers are; undefined where they have done their work. */
 function initWord({ spec, status }: Pod): string | undefined {
   const containers = spec.initContainers ?? [];
+  const known = status?.initContainerStatuses ?? [];
   for (const [position, container] of containers.entries()) {
-    const found = status?.initContainerStatuses?.find(({ name }) => name === container.name);
+    const found = known.find(({ name }) => name === container.name);
     if (found?.state?.terminated?.exitCode === 0) continue;
     if (isSidecar(container) && found?.started === true) continue;
-    const word = found === undefined ? undefined : containerWord(found);
+    // Without a node there is something only of those that none could start.
+    const telling = found ?? known[0];
+    const word = telling === undefined ? undefined : containerWord(telling);
     const isTelling = word !== undefined && word !== 'PodInitializing';
     return isTelling ? `Init:${word}` : `Init:${position}/${containers.length}`;
   }

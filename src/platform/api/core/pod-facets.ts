@@ -6,7 +6,8 @@
  *    assignment. Once assigned, only the hub writes that facet: a later write by
  *    a user must not touch it (validation refuses another node name).
  * 2. The agent alone writes the report, the hub alone the verdict.
- * 3. What the verdict says lies over what the report says.
+ * 3. What the verdict says lies over what the report says, but for `waiting`, which lies
+ *    under it: that is said as long as no node says anything.
  */
 import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import type { FacetLayout } from '../definition.ts';
@@ -33,6 +34,8 @@ export type PodReport = {
 export type PodVerdict = {
   status?: { phase?: PodPhase; reason?: string; message?: string; nominatedNodeName?: string };
   conditions?: PodCondition[];
+  /** Why containers wait that have no node yet. */
+  waiting?: Pick<PodStatus, 'initContainerStatuses' | 'containerStatuses'>;
   /**
    * Given up with its node and replaced: the node starts nothing of it, and
    * answers whether it still runs.
@@ -72,8 +75,8 @@ export const podFacets: FacetLayout = {
 
 function foldStatus(report: JsonObject | undefined, verdict: JsonObject | undefined): PodStatus {
   const observed = (report as PodReport | undefined)?.status ?? {};
-  const { status: concluded = {}, conditions = [] } = (verdict ?? {}) as PodVerdict;
-  const status: PodStatus = { ...observed, ...concluded };
+  const { status: concluded = {}, conditions = [], waiting } = (verdict ?? {}) as PodVerdict;
+  const status: PodStatus = { ...waiting, ...observed, ...concluded };
   status.phase ??= 'Pending';
   const overruled = new Set(conditions.map((condition) => condition.type));
   const all = [

@@ -271,6 +271,10 @@ export class ContainerLife {
     let platform: string;
     try {
       const prepared = await preparer.prepare(desired, container, this.#pod.record.ip);
+      if (prepared.status === 'undecided') {
+        this.waiting = { reason: 'ContainerCreating' };
+        return;
+      }
       if (prepared.status === 'pulling') {
         await this.#pulls(desired, container.image, prepared.progress);
         return;

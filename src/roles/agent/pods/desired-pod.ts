@@ -19,6 +19,8 @@ export interface DesiredPod {
   readonly isDeleting: boolean;
   /** From image reference to the digest of its index. */
   readonly images: Readonly<Record<string, string>>;
+  /** Why the hub cannot say what its images are; undefined where it has not said so. */
+  readonly imagesUnknownWhy: string | undefined;
   /** The hub has given the pod up with this node, and waits to hear what became of it. */
   readonly lossId: string | undefined;
   /** Without the hub for so long, the pod stops; undefined where it goes on. */
@@ -44,6 +46,8 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     : spec.terminationGracePeriodSeconds;
   const images = assignment['images'];
   const { annotations } = metadata;
+  const verdict = facetOf(object, 'verdict') as PodVerdict | undefined;
+  const scheduled = verdict?.conditions?.find(({ type }) => type === 'PodScheduled');
   return {
     key: object.key,
     uid: object.uid,
@@ -54,7 +58,8 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     graceMs: typeof asked === 'number' ? Math.min(asked * 1000, graceMsMax) : graceMsDefault,
     isDeleting,
     images: isJsonObject(images) ? (images as Record<string, string>) : {},
-    lossId: (facetOf(object, 'verdict') as PodVerdict | undefined)?.lost?.id,
+    imagesUnknownWhy: scheduled?.status === 'False' ? scheduled.message : undefined,
+    lossId: verdict?.lost?.id,
     stopAfterMs: stopAfterMsOf(isJsonObject(annotations) ? annotations : undefined),
     report: facetOf(object, 'report') as unknown as PodReport | undefined,
   };

@@ -205,7 +205,13 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
         stored(node, 'node-1', { assignment: { podCIDR: `${podNetwork}.0/24` } }),
       );
     },
-    podOf(name: string, uid: string, spec: Partial<PodSpec> = {}, metadata: JsonObject = {}) {
+    podOf(
+      name: string,
+      uid: string,
+      spec: Partial<PodSpec> = {},
+      metadata: JsonObject = {},
+      verdict?: JsonObject,
+    ) {
       return stored(key(name), uid, {
         intent: {
           metadata: { name, namespace: 'default', uid, ...metadata },
@@ -218,6 +224,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
             'absent:1': `sha256:${'0'.repeat(64)}`,
           },
         },
+        ...(verdict === undefined ? {} : { verdict }),
       });
     },
     /** First three numbers of its pods' addresses. */

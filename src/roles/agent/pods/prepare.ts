@@ -25,6 +25,8 @@ export type Preparation =
       /** What was left out though somebody asked for it, one sentence each. */
       readonly warnings: readonly string[];
     }
+  /** The hub has yet to say what its image is. */
+  | { readonly status: 'undecided' }
   | { readonly status: 'pulling'; readonly progress: PullProgress | undefined }
   | { readonly status: 'unavailable'; readonly why: string };
 
@@ -78,7 +80,8 @@ export function createPreparer({
     async prepare(pod, container, ip) {
       const digest = pod.images[container.image];
       if (digest === undefined) {
-        return { status: 'unavailable', why: 'the hub has not said what it is' };
+        const why = pod.imagesUnknownWhy;
+        return why === undefined ? { status: 'undecided' } : { status: 'unavailable', why };
       }
       const state = images.want(digest);
       if (state.status === 'pulling') return { status: 'pulling', progress: state.progress };

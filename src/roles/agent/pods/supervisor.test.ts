@@ -167,7 +167,17 @@ test('what cannot start says why, and absence from an incomplete slice stops not
       .filter((reason) => reason !== undefined && reason !== 'ContainerCreating');
   await node.until('both pull states', () => reasons('uid-a').includes('ImagePullBackOff'));
   assert.deepEqual(reasons('uid-a'), ['ErrImagePull', 'ImagePullBackOff']);
-  await node.until('unknown', () => reasons('uid-b').includes('ErrImagePull'));
+  // The hub has not said what it is, and then that it cannot.
+  await node.until('undecided', () => node.reports('uid-b').length > 0);
+  assert.deepEqual([reasons('uid-b'), node.events('uid-b')], [[], []]);
+  const message = 'the registry of this fleet has no image unknown:1';
+  const verdict = {
+    conditions: [{ type: 'PodScheduled', status: 'False', reason: 'ImageUnknown', message }],
+  };
+  node.replica.change('put', node.podOf('b', 'uid-b', failing('unknown:1'), {}, verdict));
+  await node.until('unknown', () => reasons('uid-b').includes('ImagePullBackOff'));
+  assert.deepEqual(reasons('uid-b'), ['ErrImagePull', 'ImagePullBackOff']);
+  assert.deepEqual(node.messages('uid-b'), [`Failed to pull image "unknown:1": ${message}`]);
   await node.until('refused', () => reasons('uid-c').includes('CreateContainerConfigError'));
   assert.equal(node.reports('uid-a').at(-1)?.status.phase, 'Pending');
   await node.until('runs', () => node.reports('uid-d').at(-1)?.status.phase === 'Running');
