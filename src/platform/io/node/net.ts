@@ -1,10 +1,8 @@
 /**
  * The link's transport: TLS 1.3 over TCP.
  *
- * Invariants:
- * 1. A connection reaches `onConnection` only after its certificate was judged here,
- *    whatever TLS says of it; this side keeps no sessions to resume.
- * 2. `bufferedBytes` counts what the system has not taken yet.
+ * Invariant: a connection reaches `onConnection` only after its certificate was judged
+ * here, whatever TLS says of it; this side keeps no sessions to resume.
  */
 import { isIP } from 'node:net';
 import { checkServerIdentity, connect, createServer, type TLSSocket } from 'node:tls';
@@ -28,77 +26,18 @@ import {
 } from './certificates.ts';
 import { handshakeTimeoutMs, listenOn } from './listening.ts';
 import { netErrorOf } from './net-errors.ts';
+import { SocketStream } from './socket-stream.ts';
 
 const textOfAddress = (address: Address): string => `${address.host}:${address.port}`;
 
-class TlsConnection implements Connection {
+class TlsConnection extends SocketStream implements Connection {
   readonly peer: PeerIdentity | undefined;
   readonly remoteAddress: string;
-  readonly #socket: TLSSocket;
-  readonly #onDrain: (() => void)[] = [];
-  readonly #onClose: ((error: Error | undefined) => void)[] = [];
-  #bufferedBytes = 0;
-  #closed = false;
-  #error: Error | undefined;
 
   constructor(socket: TLSSocket, peer: PeerIdentity | undefined) {
-    this.#socket = socket;
+    super(socket);
     this.peer = peer;
     this.remoteAddress = socket.remoteAddress ?? '';
-    socket.setNoDelay(true);
-    socket.on('error', (error) => {
-      this.#error ??= netErrorOf(error, 'the connection failed');
-    });
-    socket.once('close', () => {
-      this.#closed = true;
-      this.#bufferedBytes = 0;
-      for (const listener of this.#onClose.splice(0)) listener(this.#error);
-    });
-  }
-
-  write(bytes: Uint8Array): void {
-    if (bytes.length === 0 || this.#closed || !this.#socket.writable) return;
-    this.#bufferedBytes += bytes.length;
-    this.#socket.write(bytes, (error) => {
-      if (this.#closed || (error !== undefined && error !== null)) return;
-      this.#bufferedBytes -= bytes.length;
-      assert(this.#bufferedBytes >= 0, 'no more leaves than was written');
-      if (this.#bufferedBytes > 0) return;
-      for (const listener of this.#onDrain) listener();
-    });
-  }
-
-  bufferedBytes(): number {
-    return this.#bufferedBytes;
-  }
-
-  onData(listener: (bytes: Uint8Array) => void): void {
-    this.#socket.on('data', listener);
-  }
-
-  onDrain(listener: () => void): void {
-    this.#onDrain.push(listener);
-  }
-
-  onClose(listener: (error: Error | undefined) => void): void {
-    if (this.#closed) queueMicrotask(() => listener(this.#error));
-    else this.#onClose.push(listener);
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  end(): void {
-    this.#socket.end();
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
   }
 }
 
