@@ -9,7 +9,13 @@ import type { StorePart } from '#apps/assembly/mod.ts';
 import { joinTokenResource, nodeIdentityResource } from '#platform/identity/mod.ts';
 import { readBody, type Disk, type HttpServer, type Spawn, type Timers } from '#platform/io/mod.ts';
 import type { Host } from '#platform/sim/mod.ts';
-import type { CommittedBatch, Store, StoredObject } from '#platform/store/mod.ts';
+import type {
+  Change,
+  CommittedBatch,
+  Store,
+  StoredObject,
+  StoreView,
+} from '#platform/store/mod.ts';
 import type { Outbox, Replica } from '#platform/sync/mod.ts';
 import { diskWithSync } from './disk-seam.ts';
 import { invariants, type Invariant } from './invariants/invariants.ts';
@@ -98,6 +104,23 @@ function swapped(
     });
   };
   return take;
+}
+
+/** One part of the server commits other changes than it has decided; without those that become undefined. */
+function withChanges(
+  of: StorePart,
+  falsified: (change: Change, view: StoreView) => Change | undefined,
+): (store: Store, part: StorePart) => Store {
+  return (store, part) =>
+    part !== of
+      ? store
+      : delegatingStore(store, {
+          transact: (decide) =>
+            store.transact((view) => {
+              const { changes, result } = decide(view);
+              return { changes: changes.flatMap((one) => falsified(one, view) ?? []), result };
+            }),
+        });
 }
 
 /** Takes the end of the newest file of a folder away. */
@@ -240,43 +263,25 @@ export const sabotages: readonly Sabotage[] = [
     name: 'reuse-a-join-token',
     invariant: invariants.tokenWorksOnce,
     what: 'does not write down that a join token was used',
-    store: (store, part) =>
-      part !== 'identity'
-        ? store
-        : delegatingStore(store, {
-            transact: (decide) =>
-              store.transact((view) => {
-                const { changes, result } = decide(view);
-                const kept = changes.filter(
-                  ({ key, type }) =>
-                    type !== 'put' ||
-                    key.resource !== joinTokenResource ||
-                    view.get(key) === undefined,
-                );
-                return { changes: kept, result };
-              }),
-          }),
+    store: withChanges('identity', (change, view) => {
+      const isUse =
+        change.type === 'put' &&
+        change.key.resource === joinTokenResource &&
+        view.get(change.key) !== undefined;
+      return isUse ? undefined : change;
+    }),
   },
   {
     name: 'forget-a-revocation',
     invariant: invariants.revokedIsRefused,
     what: 'answers that a key is revoked and does not write it down',
-    store: (store, part) =>
-      part !== 'identity'
-        ? store
-        : delegatingStore(store, {
-            transact: (decide) =>
-              store.transact((view) => {
-                const { changes, result } = decide(view);
-                const kept = changes.filter(
-                  (change) =>
-                    change.type !== 'put' ||
-                    change.key.resource !== nodeIdentityResource ||
-                    !strictTextOf(change.bytes).includes('"revoked":'),
-                );
-                return { changes: kept, result };
-              }),
-          }),
+    store: withChanges('identity', (change) => {
+      const isRevocation =
+        change.type === 'put' &&
+        change.key.resource === nodeIdentityResource &&
+        strictTextOf(change.bytes).includes('"revoked":');
+      return isRevocation ? undefined : change;
+    }),
   },
   {
     name: 'forget-to-renew',
@@ -328,45 +333,24 @@ export const sabotages: readonly Sabotage[] = [
     name: 'write-anothers-facet',
     invariant: invariants.oneWriter,
     what: 'writes a report of a node into what people declare',
-    store: (store, part) =>
-      part !== 'hub'
-        ? store
-        : delegatingStore(store, {
-            transact: (decide) =>
-              store.transact((view) => {
-                const { changes, result } = decide(view);
-                const falsified = changes.map((change) =>
-                  change.type === 'put' &&
-                  change.key.resource === 'nodes' &&
-                  change.facet === 'report'
-                    ? { ...change, facet: 'intent' as const }
-                    : change,
-                );
-                return { changes: falsified, result };
-              }),
-          }),
+    store: withChanges('hub', (change) => {
+      const isReport =
+        change.type === 'put' && change.key.resource === 'nodes' && change.facet === 'report';
+      return isReport ? { ...change, facet: 'intent' } : change;
+    }),
   },
   {
     name: 'forget-an-assignment',
     invariant: invariants.fleetConverges,
     what: 'leaves some pods without a node for ever',
-    store: (store, part) =>
-      part !== 'hub'
-        ? store
-        : delegatingStore(store, {
-            transact: (decide) =>
-              store.transact((view) => {
-                const { changes, result } = decide(view);
-                const kept = changes.filter(
-                  ({ key, uid, ...change }) =>
-                    change.type !== 'put' ||
-                    change.facet !== 'assignment' ||
-                    key.resource !== 'pods' ||
-                    uid >= unplacedBelow,
-                );
-                return { changes: kept, result };
-              }),
-          }),
+    store: withChanges('hub', (change) => {
+      const isForgotten =
+        change.type === 'put' &&
+        change.facet === 'assignment' &&
+        change.key.resource === 'pods' &&
+        change.uid < unplacedBelow;
+      return isForgotten ? undefined : change;
+    }),
   },
   {
     name: 'remember-an-earlier-run',
