@@ -1,16 +1,14 @@
 /** ClusterRole: what its holders may do everywhere, or in the namespace where it is bound. */
 import type { ResourceDefinition } from '../definition.ts';
-import { defaultFacetLayout } from '../facets.ts';
 import { type LabelSelector, validateLabelSelector } from '../meta/label-selector.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
-import { allVerbs } from '../meta/resources.ts';
 import type { ApiObject } from '../object.ts';
 import {
   aggregationRuleSchema,
   freelyNamedSchema,
   type PolicyRule,
   policyRulesSchema,
-  rbacGroup,
+  rbacTraits,
   validateRules,
 } from './policy-rule.ts';
 import { createdAtColumn } from './role.ts';
@@ -21,18 +19,11 @@ export interface ClusterRole extends ApiObject {
 }
 
 export const clusterRoleDefinition: ResourceDefinition = {
-  group: rbacGroup,
-  version: 'v1',
+  ...rbacTraits,
   kind: 'ClusterRole',
   plural: 'clusterroles',
   singular: 'clusterrole',
-  shortNames: [],
-  categories: [],
   namespaced: false,
-  nameForm: 'path-segment',
-  verbs: allVerbs,
-  subresources: [],
-  storage: 'main',
   schema: freelyNamedSchema(
     objectSchema(
       'What its holders may do: everywhere where a ClusterRoleBinding gives it, in one namespace where a RoleBinding does.',
@@ -40,8 +31,6 @@ export const clusterRoleDefinition: ResourceDefinition = {
     ),
   ),
   columns: [createdAtColumn],
-  selectableFields: {},
-  facets: defaultFacetLayout(),
   applyDefaults: dropIgnoredMetadata,
   validate(object) {
     const { rules = [], aggregationRule } = object as ClusterRole;

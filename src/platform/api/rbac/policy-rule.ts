@@ -1,12 +1,28 @@
 /** What a role lets people do: verbs on resources, or on paths beside them. */
-import type { FieldError } from '../definition.ts';
+import type { FieldError, ResourceDefinition } from '../definition.ts';
+import { defaultFacetLayout } from '../facets.ts';
 import { fieldInvalid, fieldRequired, indexPath } from '../field-errors.ts';
 import { atomicList, record, text } from '../meta/build.ts';
 import { labelSelectorSchema } from '../meta/label-selector.ts';
 import { metadataSchema } from '../meta/metadata.ts';
+import { allVerbs } from '../meta/resources.ts';
 import type { Schema } from '../schema.ts';
 
 export const rbacGroup = 'rbac.authorization.k8s.io';
+
+/** What all kinds of this group have in common. */
+export const rbacTraits = {
+  group: rbacGroup,
+  version: 'v1',
+  shortNames: [],
+  categories: [],
+  nameForm: 'path-segment',
+  verbs: allVerbs,
+  subresources: [],
+  storage: 'main',
+  selectableFields: {},
+  facets: defaultFacetLayout(),
+} satisfies Partial<ResourceDefinition>;
 
 /** Absent lists count as empty. `*` stands for all. */
 export type PolicyRule = {

@@ -1,14 +1,13 @@
 /** RoleBinding: who holds a role in one namespace. */
-import type { Column, ResourceDefinition } from '../definition.ts';
-import { defaultFacetLayout } from '../facets.ts';
+import type { Column, FieldError, ResourceDefinition } from '../definition.ts';
 import { ageColumn, column, wideColumn } from '../meta/columns.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
-import { allVerbs } from '../meta/resources.ts';
 import type { ApiObject } from '../object.ts';
 import {
   defaultSubjects,
   freelyNamedSchema,
   rbacGroup,
+  rbacTraits,
   type RoleRef,
   roleRefSchema,
   type Subject,
@@ -52,19 +51,23 @@ export function defaultBinding(object: ApiObject): void {
   defaultSubjects(subjects);
 }
 
+/** `kinds`: of roles that the binding may give. */
+export function validateBinding(
+  object: ApiObject,
+  previous: ApiObject | undefined,
+  kinds: readonly string[],
+): readonly FieldError[] {
+  const { subjects = [], roleRef } = object as RoleBinding;
+  const before = (previous as RoleBinding | undefined)?.roleRef;
+  return [...validateRoleRef(roleRef, before, kinds), ...validateSubjects(subjects)];
+}
+
 export const roleBindingDefinition: ResourceDefinition = {
-  group: rbacGroup,
-  version: 'v1',
+  ...rbacTraits,
   kind: 'RoleBinding',
   plural: 'rolebindings',
   singular: 'rolebinding',
-  shortNames: [],
-  categories: [],
   namespaced: true,
-  nameForm: 'path-segment',
-  verbs: allVerbs,
-  subresources: [],
-  storage: 'main',
   schema: freelyNamedSchema(
     objectSchema(
       'Gives a role to people, groups or ServiceAccounts, in one namespace.',
@@ -73,15 +76,6 @@ export const roleBindingDefinition: ResourceDefinition = {
     ),
   ),
   columns: bindingColumns,
-  selectableFields: {},
-  facets: defaultFacetLayout(),
   applyDefaults: defaultBinding,
-  validate(object, { previous }) {
-    const { subjects = [], roleRef } = object as RoleBinding;
-    const before = (previous as RoleBinding | undefined)?.roleRef;
-    return [
-      ...validateRoleRef(roleRef, before, ['Role', 'ClusterRole']),
-      ...validateSubjects(subjects),
-    ];
-  },
+  validate: (object, { previous }) => validateBinding(object, previous, ['Role', 'ClusterRole']),
 };

@@ -1,15 +1,13 @@
 /** Role: what its holders may do in one namespace. */
 import type { ResourceDefinition } from '../definition.ts';
-import { defaultFacetLayout } from '../facets.ts';
 import { column } from '../meta/columns.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
-import { allVerbs } from '../meta/resources.ts';
 import type { ApiObject } from '../object.ts';
 import {
   freelyNamedSchema,
   type PolicyRule,
   policyRulesSchema,
-  rbacGroup,
+  rbacTraits,
   validateRules,
 } from './policy-rule.ts';
 
@@ -26,26 +24,17 @@ export const createdAtColumn = column(
 );
 
 export const roleDefinition: ResourceDefinition = {
-  group: rbacGroup,
-  version: 'v1',
+  ...rbacTraits,
   kind: 'Role',
   plural: 'roles',
   singular: 'role',
-  shortNames: [],
-  categories: [],
   namespaced: true,
-  nameForm: 'path-segment',
-  verbs: allVerbs,
-  subresources: [],
-  storage: 'main',
   schema: freelyNamedSchema(
     objectSchema('What its holders may do in one namespace. A RoleBinding says who holds it.', {
       rules: policyRulesSchema,
     }),
   ),
   columns: [createdAtColumn],
-  selectableFields: {},
-  facets: defaultFacetLayout(),
   applyDefaults: dropIgnoredMetadata,
   validate: (object) => validateRules((object as Role).rules ?? [], true),
 };
