@@ -270,7 +270,12 @@ export {
 export { type Condition, conditionOf, type ConditionStatus } from './meta/condition.ts';
 export { type LabelSelector, selectsLabels } from './meta/label-selector.ts';
 export { resources } from './meta/resources.ts';
-export { type NodeMetrics, type PodMetrics, type UsageAmounts } from './metrics/usage-metrics.ts';
+export {
+  type NodeMetrics,
+  type NodeUsage,
+  type PodMetrics,
+  type UsageAmounts,
+} from './metrics/usage-metrics.ts';
 export { runtimePlatforms } from './node/runtime-handlers.ts';
 export { type RuntimeClass } from './node/runtime-class.ts';
 export {

@@ -1,5 +1,5 @@
 /** What a hub is given and what it offers to the process around it. */
-import type { ResourceDefinition } from '#platform/api/mod.ts';
+import type { NodeUsage, ResourceDefinition } from '#platform/api/mod.ts';
 import type { BlobStore, ImageCatalog } from '#platform/blobs/mod.ts';
 import type { Client } from '#platform/client/mod.ts';
 import type { Clock, Connection, Logger, Random, Timers } from '#platform/io/mod.ts';
@@ -93,21 +93,6 @@ export interface PodStreams {
     method: 'pod.exec' | 'pod.forward',
     parameters: Readonly<Record<string, unknown>>,
   ): PodStream;
-}
-
-/** What one node uses: the machine, and each container on it. */
-export interface NodeUsage {
-  readonly atWallMs: number;
-  /** Over how long the use of processors was measured. */
-  readonly windowMs: number;
-  readonly cpuNanoCores: number;
-  readonly memoryBytes: number;
-  readonly containers: readonly {
-    readonly podUid: string;
-    readonly container: string;
-    readonly cpuNanoCores: number;
-    readonly memoryBytes: number;
-  }[];
 }
 
 export interface HubUsage {

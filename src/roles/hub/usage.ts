@@ -3,9 +3,10 @@
  * Soft state: none of it is ever written down.
  */
 import { isJsonObject, textOf } from '#base/mod.ts';
+import type { NodeUsage } from '#platform/api/mod.ts';
 import type { Clock, Timers } from '#platform/io/mod.ts';
 import type { LinkSession } from '#platform/wire/mod.ts';
-import type { HubUsage, NodeUsage } from './types.ts';
+import type { HubUsage } from './types.ts';
 
 /** An answer is good for so long: readers come close together. */
 const freshMs = 10_000;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, textOf, utf8 } from '#base/mod.ts';
-import { builtInDefinitions } from '#platform/api/mod.ts';
+import { builtInDefinitions, type NodeUsage } from '#platform/api/mod.ts';
 import type { AuditEvent } from '#platform/audit/mod.ts';
 import {
   createImageCatalog,
@@ -31,7 +31,6 @@ import { openStore, type OwnedStore, type StoreOptions } from '#platform/store/m
 import type { Admitter } from './admission/types.ts';
 import type { PodLogListener, PodLogRequest, PodLogSource } from './pod-logs.ts';
 import { createServer, type Server } from './server.ts';
-import type { NodeUsage } from './usage-metrics.ts';
 import type { WatchLimits } from './watch-budget.ts';
 
 export type Identity = 'admin' | 'viewer' | 'controller' | 'node-1' | 'stranger' | 'nobody';

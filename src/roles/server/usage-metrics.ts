@@ -2,24 +2,17 @@
  * NodeMetrics and PodMetrics, made on read from what the nodes answer: first they are
  * asked (`prepare…`), then everything that they said is put together in one go.
  */
-import type { ApiObject, NodeMetrics, Pod, PodMetrics, UsageAmounts } from '#platform/api/mod.ts';
+import type {
+  ApiObject,
+  NodeMetrics,
+  NodeUsage,
+  Pod,
+  PodMetrics,
+  UsageAmounts,
+} from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { StoredObject } from '#platform/store/mod.ts';
 import type { ServerParts } from './dependencies.ts';
-
-/** What a node uses, as the hub knows it. */
-export interface NodeUsage {
-  readonly atWallMs: number;
-  readonly windowMs: number;
-  readonly cpuNanoCores: number;
-  readonly memoryBytes: number;
-  readonly containers: readonly {
-    readonly podUid: string;
-    readonly container: string;
-    readonly cpuNanoCores: number;
-    readonly memoryBytes: number;
-  }[];
-}
 
 /** Implemented by the hub. */
 export interface UsageSource {

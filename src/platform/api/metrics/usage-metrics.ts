@@ -9,6 +9,21 @@ import { instant, keyedList, mapOf, quantity, record, text } from '../meta/build
 import { ageColumn, column } from '../meta/columns.ts';
 import { objectSchema } from '../meta/metadata.ts';
 
+/** What one node uses, as it answers: the machine, and each container on it. */
+export interface NodeUsage {
+  readonly atWallMs: number;
+  /** Over how long the use of processors was measured. */
+  readonly windowMs: number;
+  readonly cpuNanoCores: number;
+  readonly memoryBytes: number;
+  readonly containers: readonly {
+    readonly podUid: string;
+    readonly container: string;
+    readonly cpuNanoCores: number;
+    readonly memoryBytes: number;
+  }[];
+}
+
 /** Such as `12345678n` and `20480Ki`. */
 export type UsageAmounts = { cpu: string; memory: string };
 
