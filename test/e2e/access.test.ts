@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { blocksOf } from './helpers/documents.ts';
-import { projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
+import { startFleet, type TestFleet } from './helpers/fleet.ts';
 import { run } from './helpers/kubectl.ts';
 
 let fleet: TestFleet;
@@ -215,9 +215,7 @@ test('a pod uses the token of its ServiceAccount against the API, and default po
   writeFileSync(join(folder, 'main.mjs'), program);
   const description = { name: 'asks:1', entrypoint: ['main.mjs'], include: ['main.mjs'] };
   writeFileSync(join(folder, 'image.json'), JSON.stringify(description));
-  const push = ['image', 'push', folder, '--kubeconfig', fleet.kubeconfig];
-  const pushed = await run(join(projectFolder, 'selvage'), push);
-  assert.equal(pushed.status, 0, pushed.stderr);
+  await fleet.pushImage(folder);
   await kubectl.ok(['create', 'serviceaccount', 'asks', '-n', 'shop']);
   const give = ['create', 'rolebinding', 'asks-views', '--clusterrole=view'];
   await kubectl.ok([...give, '--serviceaccount=shop:asks', '-n', 'shop']);

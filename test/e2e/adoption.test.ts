@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { run } from './helpers/kubectl.ts';
+import { eventually, startFleet, type TestFleet } from './helpers/fleet.ts';
 
 const node = 'harbour-1';
 const image = 'adoption-image:1';
@@ -37,9 +36,7 @@ before(async () => {
     join(imageFolder, 'image.json'),
     JSON.stringify({ ...description, include: ['src/service.mjs'], labels: {} }),
   );
-  const push = ['image', 'push', imageFolder, '--kubeconfig', fleet.kubeconfig];
-  const pushed = await run(join(projectFolder, 'selvage'), push);
-  assert.equal(pushed.status, 0, pushed.stderr);
+  await fleet.pushImage(imageFolder);
 });
 
 after(async () => {

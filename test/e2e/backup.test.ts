@@ -45,7 +45,7 @@ before(async () => {
       labels: {},
     }),
   );
-  await ok(['image', 'push', folder, '--kubeconfig', fleet.kubeconfig]);
+  await fleet.pushImage(folder);
 });
 
 after(async () => {

@@ -16,8 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { run } from './helpers/kubectl.ts';
+import { eventually, startFleet, type TestFleet } from './helpers/fleet.ts';
 
 const node = 'harbour-1';
 const serve = `
@@ -65,11 +64,7 @@ async function pushImage(name: string): Promise<void> {
   }
   const description = { name, entrypoint: ['serve.mjs'], include: Object.keys(programs) };
   writeFileSync(join(folder, 'image.json'), JSON.stringify(description));
-  const { status, stderr } = await run(join(projectFolder, 'selvage'), ['image', 'push', folder], {
-    cwd: projectFolder,
-    env: { ...process.env, KUBECONFIG: fleet.kubeconfig },
-  });
-  assert.equal(status, 0, stderr);
+  await fleet.pushImage(folder);
 }
 
 async function apply(name: string, container: object, spec: object = {}): Promise<void> {

@@ -20,7 +20,7 @@ let neighbour: { readonly uid: string; readonly startTicks: number };
 
 before(async () => {
   fleet = await startFleet(['--nodes', '1', '--heartbeat', '500ms']);
-  await push(join(projectFolder, 'test/e2e/images/escape'));
+  await fleet.pushImage(join(projectFolder, 'test/e2e/images/escape'));
   const joinFile = join(folder, 'join.json');
   const token = [
     'join-token',
@@ -61,12 +61,6 @@ after(async () => {
   await fleet.remove();
   rmSync(folder, { recursive: true, force: true });
 });
-
-async function push(source: string): Promise<void> {
-  const words = ['image', 'push', source, '--kubeconfig', fleet.kubeconfig];
-  const { status, stderr } = await run(program, words);
-  assert.equal(status, 0, stderr);
-}
 
 async function neighbourNow(): Promise<typeof neighbour> {
   const { stdout } = await fleet.selvage(['status', '-o', 'json']);
@@ -268,7 +262,7 @@ async function pushModule(name: string, text: string): Promise<void> {
     labels: {},
   };
   writeFileSync(join(source, 'image.json'), JSON.stringify(image));
-  await push(source);
+  await fleet.pushImage(source);
 }
 
 test('a module gets out in none of the ways that it tries', async () => {

@@ -7,8 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { run } from './helpers/kubectl.ts';
+import { eventually, startFleet, type TestFleet } from './helpers/fleet.ts';
 import { failFromNowOn } from './helpers/traced-server.ts';
 
 const heartbeatMs = 500;
@@ -82,9 +81,7 @@ before(async () => {
     join(imageFolder, 'image.json'),
     JSON.stringify({ ...description, include: ['src/service.mjs'], labels: {} }),
   );
-  const push = ['image', 'push', imageFolder, '--kubeconfig', fleet.kubeconfig];
-  const pushed = await run(join(projectFolder, 'selvage'), push);
-  assert.equal(pushed.status, 0, pushed.stderr);
+  await fleet.pushImage(imageFolder);
   await fleet.kubectl.ok(['apply', '-f', '-'], deployment('web', replicas));
   await atRest();
 });

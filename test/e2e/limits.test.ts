@@ -43,9 +43,7 @@ before(async () => {
   writeFileSync(join(folder, 'image/main.mjs'), program);
   const image = { name: 'limits:1', entrypoint: ['main.mjs'], include: ['main.mjs'], labels: {} };
   writeFileSync(join(folder, 'image/image.json'), JSON.stringify(image));
-  const words = ['image', 'push', join(folder, 'image'), '--kubeconfig', fleet.kubeconfig];
-  const { status, stderr } = await run(join(projectFolder, 'selvage'), words);
-  assert.equal(status, 0, stderr);
+  await fleet.pushImage(join(folder, 'image'));
 });
 
 after(async () => {

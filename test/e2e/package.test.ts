@@ -21,6 +21,7 @@ import { blocksOf } from './helpers/documents.ts';
 import { eventually, projectFolder } from './helpers/fleet.ts';
 import { startMachine } from './helpers/installed-machine.ts';
 import { type Kubectl, kubectlFor, run } from './helpers/kubectl.ts';
+import { processesIn } from './helpers/processes.ts';
 
 const apiPort = 21_443 + (process.pid % 500) * 4;
 const installTimeoutMs = 300_000;
@@ -105,21 +106,6 @@ function start(program: string, words: readonly string[]): Running {
       return await ended;
     },
   };
-}
-
-/** The words of every process whose command line names the folder. */
-function processesIn(place: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
-      } catch {
-        // It has ended meanwhile.
-        return [];
-      }
-    })
-    .filter((words) => words.includes(place));
 }
 
 interface Pods {

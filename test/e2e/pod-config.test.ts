@@ -15,8 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { run } from './helpers/kubectl.ts';
+import { eventually, startFleet, type TestFleet } from './helpers/fleet.ts';
 
 const image = 'pod-config:1';
 const node = 'harbour-1';
@@ -70,9 +69,7 @@ before(async () => {
   writeFileSync(join(folder, 'image/main.mjs'), program);
   const description = { name: image, entrypoint: ['main.mjs'], include: ['main.mjs'] };
   writeFileSync(join(folder, 'image/image.json'), JSON.stringify(description));
-  const push = ['image', 'push', join(folder, 'image'), '--kubeconfig', fleet.kubeconfig];
-  const pushed = await run(join(projectFolder, 'selvage'), push);
-  assert.equal(pushed.status, 0, pushed.stderr);
+  await fleet.pushImage(join(folder, 'image'));
 });
 
 after(async () => {

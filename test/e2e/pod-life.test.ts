@@ -18,7 +18,7 @@ import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
+import { eventually, startFleet, type TestFleet } from './helpers/fleet.ts';
 import { kubectlPath, run } from './helpers/kubectl.ts';
 
 const image = 'pod-life:1';
@@ -79,11 +79,7 @@ before(async () => {
   for (const [name, text] of Object.entries(programs)) writeFileSync(join(folder, name), text);
   const description = { name: image, entrypoint: ['serve.mjs'], include: Object.keys(programs) };
   writeFileSync(join(folder, 'image.json'), JSON.stringify(description));
-  const pushed = await run(join(projectFolder, 'selvage'), ['image', 'push', folder], {
-    cwd: projectFolder,
-    env: { ...process.env, KUBECONFIG: fleet.kubeconfig },
-  });
-  assert.equal(pushed.status, 0, pushed.stderr);
+  await fleet.pushImage(folder);
 });
 
 after(async () => {

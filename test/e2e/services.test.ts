@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, projectFolder, startFleet, type TestFleet } from './helpers/fleet.ts';
-import { run } from './helpers/kubectl.ts';
 
 interface Pod {
   metadata: { name: string; labels: Record<string, string> };
@@ -180,12 +179,8 @@ test('datagrams reach a pod by its service, at its address and on the node port'
   );
   const image = { name: 'udp-echo:1', entrypoint: ['main.mjs'], include: ['main.mjs'] };
   writeFileSync(join(folder, 'image.json'), JSON.stringify(image));
-  const pushed = await run(join(projectFolder, 'selvage'), [
-    ...['image', 'push', folder],
-    ...['--kubeconfig', fleet.kubeconfig],
-  ]);
+  await fleet.pushImage(folder);
   rmSync(folder, { recursive: true });
-  assert.equal(pushed.status, 0, pushed.stderr);
   const udpPort = nodePort + 1;
   const labels = { app: 'udp-echo' };
   const pod = {

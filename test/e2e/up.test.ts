@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually, projectFolder } from './helpers/fleet.ts';
 import { type CommandResult, type Kubectl, kubectlFor, run } from './helpers/kubectl.ts';
+import { processesIn } from './helpers/processes.ts';
 
 const selvage = join(projectFolder, 'selvage');
 const apiPort = 23_443 + (process.pid % 500) * 4;
@@ -77,27 +78,12 @@ async function start(words: readonly string[]): Promise<Up> {
 async function stop(up: Up, signal: NodeJS.Signals): Promise<void> {
   up.child.kill(signal);
   assert.equal(await up.ended, 0, up.output());
-  assert.deepEqual(processesOf(state), [], `${signal} leaves nothing behind`);
+  assert.deepEqual(processesIn(state), [], `${signal} leaves nothing behind`);
 }
 
 /** A command that is to end by itself. */
 function attempt(words: readonly string[]): Promise<CommandResult> {
   return run(selvage, words);
-}
-
-/** The command lines that name the folder, of this machine's processes. */
-function processesOf(place: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
-      } catch {
-        // It has ended meanwhile.
-        return [];
-      }
-    })
-    .filter((words) => words.includes(place));
 }
 
 async function nodeNames(): Promise<string> {
@@ -155,7 +141,7 @@ test('a port that is taken is named, and nothing is left running', async () => {
   const up = begin([...ports, ...network, '--nodes', '1']);
   assert.equal(await up.ended, 1);
   assert.match(up.output(), new RegExp(`the server ended while starting[^]*${apiPort}`));
-  assert.deepEqual(processesOf(state), []);
+  assert.deepEqual(processesIn(state), []);
   await new Promise((resolve) => {
     other.close(resolve);
   });
@@ -214,12 +200,12 @@ test('started again it is the same fleet; --nodes adds nodes, and takes none awa
   // No warning at all: the next one finds what it has left behind.
   again.child.kill('SIGKILL');
   await again.ended;
-  assert.ok(processesOf(state).length > 0);
+  assert.ok(processesIn(state).length > 0);
 });
 
 test('--fresh --dry-run names what would end and be deleted, and changes nothing', async () => {
   // The agents and the server that the killed `up` has left.
-  const before = processesOf(state).length;
+  const before = processesIn(state).length;
   const { status, stdout } = await attempt(['up', '--state', state, '--fresh', '--dry-run']);
   assert.equal(status, 0);
   assert.match(stdout, /end {4}the agent of mill-1 \(pid \d+\)[^]*end {4}the server \(pid \d+\)/);
@@ -232,7 +218,7 @@ test('--fresh --dry-run names what would end and be deleted, and changes nothing
   );
   const stopped = await attempt(['lab', 'stop', 'server', '--state', state, '--dry-run']);
   assert.match(stopped.stdout, /^would stop the server \(pid \d+\)\. Nothing was changed\.\n$/);
-  assert.equal(processesOf(state).length, before);
+  assert.equal(processesIn(state).length, before);
 
   const alone = await attempt(['up', '--state', state, '--dry-run']);
   assert.equal(alone.status, 2);

@@ -23,6 +23,8 @@ export interface TestFleet {
   /** All that `up` has printed so far. */
   output(): string;
   selvage(words: readonly string[]): Promise<CommandResult>;
+  /** Of the folder with its `image.json`. Throws where it is refused. */
+  pushImage(folder: string): Promise<void>;
   /** Ctrl-C, and wait; answers the exit code. */
   interrupt(): Promise<number | null>;
   /** Starts `up` again on the same state. */
@@ -91,6 +93,11 @@ export async function startFleet(
     kubectl: kubectlFor(kubeconfig),
     output: () => printed,
     selvage: (more) => run(selvagePath, [...more, '--state', stateFolder], { cwd: projectFolder }),
+    async pushImage(folder) {
+      const words = ['image', 'push', folder, '--kubeconfig', kubeconfig];
+      const { status, stderr } = await run(selvagePath, words, { cwd: projectFolder });
+      if (status !== 0) throw new Error(`${folder} was not pushed: ${stderr}`);
+    },
     interrupt,
     again: (more = []) => start(more),
     async remove() {
