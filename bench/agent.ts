@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import { buildBundles } from '../tools/build/bundles.ts';
 import { buildExecutable } from '../tools/build/executable.ts';
@@ -56,11 +57,6 @@ interface Measurement {
   /** Of one second, while nothing happens. */
   readonly cpuMsPerSecond: number;
 }
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 async function buildForms(folder: string): Promise<readonly Form[]> {
   await buildBundles(repositoryFolder, folder);

@@ -3,11 +3,12 @@
  * of its own, so that no server pays for it.
  */
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type ApiSystem, type Call, callsOf, type PodSample } from './support/api-calls.ts';
 import type { Endpoint } from './support/endpoint.ts';
+import { type Measured, Measurement } from './support/measurement.ts';
 import { costBetween, costOf, readInput } from './support/processes.ts';
 import { CallClient, forEachOf, openConnections, type RawWatch } from './support/raw-connection.ts';
-import { quantile } from './support/statistics.ts';
 
 export type ApiScenario =
   /** Lists of all pods, one after the other. */
@@ -36,15 +37,9 @@ export interface ApiLoadInput {
   readonly label: string;
 }
 
-export interface ApiLoadResult {
-  readonly count: number;
-  readonly seconds: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
+export interface ApiLoadResult extends Omit<Measured, 'serverCost'> {
   /** Of the server in the measured time. */
   readonly serverCpuMs: number;
-  readonly generatorCpuMs: number;
   /** Of the answer to a list; 0 for other scenarios. */
   readonly answerBytes: number;
   /** Of `rated`: lines that the watchers got, each of every write. 0 for other scenarios. */
@@ -60,11 +55,6 @@ const input = await readInput<ApiLoadInput>();
 const { endpoint, scenario, label } = input;
 const calls = callsOf(input.system, input.objectBytes, input.podSample);
 
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-
 const clientsOf = (count: number): CallClient[] =>
   Array.from({ length: count }, () => new CallClient(endpoint));
 
@@ -76,49 +66,12 @@ async function sendAll(clients: readonly CallClient[], all: readonly Call[]): Pr
   await Promise.all(clients.map(worker));
 }
 
-/** What is measured: begins after the warm-up, ends with its time. */
-class Measurement {
-  readonly latencies: number[] = [];
-  isMeasured = false;
-  isOver = false;
-  readonly #began = { atMs: 0, cpu: process.cpuUsage(), server: costOf(input.serverPid) };
+const measurement = new Measurement(input, { countsLate: true });
 
-  take(tookMs: number): void {
-    if (this.isMeasured) this.latencies.push(tookMs);
-  }
-
-  /** Runs `load` until it sees `isOver`. */
-  async over(load: () => Promise<unknown>): Promise<ApiLoadResult> {
-    const running = load();
-    await Promise.race([running, pause(input.warmupMs)]);
-    Object.assign(this.#began, {
-      atMs: performance.now(),
-      cpu: process.cpuUsage(),
-      server: costOf(input.serverPid),
-    });
-    this.isMeasured = true;
-    await Promise.race([running, pause(input.measureMs)]);
-    const seconds = (performance.now() - this.#began.atMs) / 1_000;
-    const cpu = process.cpuUsage(this.#began.cpu);
-    const server = costBetween(this.#began.server, costOf(input.serverPid));
-    this.isOver = true;
-    await running;
-    const sorted = Float64Array.from(this.latencies).sort();
-    return {
-      count: sorted.length,
-      seconds,
-      p50Ms: quantile(sorted, 0.5),
-      p99Ms: quantile(sorted, 0.99),
-      maxMs: sorted.at(-1) ?? Number.NaN,
-      serverCpuMs: server.cpuMs,
-      generatorCpuMs: (cpu.user + cpu.system) / 1_000,
-      answerBytes: 0,
-      watchedLines: 0,
-    };
-  }
+async function measuredOver(load: () => Promise<unknown>): Promise<ApiLoadResult> {
+  const { serverCost, ...measured } = await measurement.over(load);
+  return { ...measured, serverCpuMs: serverCost.cpuMs, answerBytes: 0, watchedLines: 0 };
 }
-
-const measurement = new Measurement();
 
 async function timed(client: CallClient, call: Call): Promise<Buffer> {
   const began = performance.now();
@@ -145,7 +98,7 @@ async function runList(pods: number): Promise<ApiLoadResult> {
   if (found !== pods) throw new Error(`${found} pods are listed, not ${pods}`);
   await settle();
   let answerBytes = 0;
-  const result = await measurement.over(async () => {
+  const result = await measuredOver(async () => {
     while (!measurement.isOver) answerBytes = (await timed(reader, list)).length;
   });
   for (const client of clients) client.close();
@@ -179,7 +132,7 @@ async function runCalls(verb: 'get' | 'create' | 'patch', count: number): Promis
     const name = names[(client + turn * count) % names.length] ?? '';
     return verb === 'get' ? calls.get(name) : calls.patch(name, turn);
   };
-  const result = await measurement.over(() =>
+  const result = await measuredOver(() =>
     Promise.all(
       clients.map(async (client, number) => {
         for (let turn = 0; !measurement.isOver; turn += 1)
@@ -214,7 +167,7 @@ async function runFanOut(count: number): Promise<ApiLoadResult> {
       if (waiting === 0) allHaveIt();
     };
   }
-  const result = await measurement.over(async () => {
+  const result = await measuredOver(async () => {
     for (let turn = 0; !measurement.isOver; turn += 1) {
       waiting = count;
       const told = new Promise<void>((resolve, reject) => {
@@ -267,7 +220,7 @@ async function runRated(perSecond: number, watchers: number): Promise<ApiLoadRes
     }
     free.push(client);
   };
-  const result = await measurement.over(async () => {
+  const result = await measuredOver(async () => {
     const began = performance.now();
     for (let turn = 0; !measurement.isOver;) {
       const dueMs = began + (turn * 1_000) / perSecond;

@@ -3,6 +3,7 @@
  * watches on them add to a server's memory. Ours tells its heap after a garbage collection;
  * of other systems there is what the kernel says.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { type ApiSystem, callsOf, type PodSample } from './support/api-calls.ts';
 import type { Endpoint } from './support/endpoint.ts';
 import { collectedHeapOf, type HeapUsage } from './support/inspector.ts';
@@ -41,11 +42,6 @@ const settleLooksMax = 60;
 const input = await readInput<ApiMemoryInput>();
 const { endpoint, serverPid: pid } = input;
 const calls = callsOf(input.system, input.objectBytes, input.podSample);
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 async function usage(): Promise<HeapUsage> {
   for (let look = 0; look < settleLooksMax; look += 1) {

@@ -14,6 +14,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import {
   type Benchmark,
@@ -52,11 +53,6 @@ interface Run {
   readonly placedMs: number;
   readonly answeredMs: number;
 }
-
-const pause = (durationMs: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, durationMs);
-  });
 
 async function listOf<Item>(endpoint: Endpoint, path: string): Promise<readonly Item[]> {
   const { status, text } = await ask(endpoint, 'GET', path);

@@ -4,6 +4,7 @@
  * does besides (pods, disk) is left out: the server is what is measured.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { NodeIdentity } from '#platform/identity/mod.ts';
 import { createNodeDisk } from '#platform/io/node/mod.ts';
 import type { Endpoint } from './support/endpoint.ts';
@@ -32,11 +33,6 @@ const site = 'idle';
 
 const input = await readInput<IdleNodesInput>();
 const nodes = benchNodes(input.endpoint);
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 await nodes.makeSite(site);
 const folder = mkdtempSync('/dev/shm/selvage-idle-');

@@ -12,6 +12,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { IdleNodesInput, IdleNodesResult } from './idle-nodes.ts';
 import type { IdleSimulatedInput, IdleSimulatedResult } from './idle-simulated.ts';
@@ -33,11 +34,6 @@ const simulatedMinutes = 10;
 /** Every simulated node is a whole agent with its disk. */
 const simulatedHeapMiB = 12_288;
 const selvage = join(repositoryFolder, 'src/apps/main/selvage.ts');
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 interface Relay {
   readonly port: number;

@@ -6,9 +6,10 @@
 import { Agent, request } from 'node:https';
 import { performance } from 'node:perf_hooks';
 import type { TLSSocket } from 'node:tls';
+import { configMapText } from './support/api-calls.ts';
 import type { Endpoint } from './support/endpoint.ts';
-import { type Cost, costBetween, costOf, readInput } from './support/processes.ts';
-import { quantile } from './support/statistics.ts';
+import { type Measured, Measurement } from './support/measurement.ts';
+import { readInput } from './support/processes.ts';
 
 export type Mode = 'create' | 'update' | 'batch';
 
@@ -29,22 +30,13 @@ export interface LoadInput {
   readonly label: string;
 }
 
-export interface LoadResult {
+/** Latencies are those of requests. */
+export interface LoadResult extends Omit<Measured, 'count'> {
   /** Objects whose write was acknowledged within the measured time. */
   readonly written: number;
-  readonly seconds: number;
   readonly writesPerSecond: number;
-  /** Of requests. */
-  readonly p50Ms: number;
-  readonly p90Ms: number;
-  readonly p99Ms: number;
-  readonly p999Ms: number;
-  readonly maxMs: number;
   /** Everything that was acknowledged, preparation and warm-up too. */
   readonly writtenInAll: number;
-  /** In the measured time, of the server and of this process. */
-  readonly serverCost: Cost;
-  readonly generatorCpuMs: number;
   readonly generatorCpuMsInAll: number;
   readonly tls: string;
 }
@@ -59,20 +51,8 @@ interface Outgoing {
 const collection = '/api/v1/namespaces/default/configmaps';
 const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
-/** A ConfigMap of exactly `sizeBytes` as JSON. */
-function configMap(name: string, sizeBytes: number, turn: number): string {
-  const make = (filling: string): string =>
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { name },
-      data: { turn: String(turn), filling },
-    });
-  return make('x'.repeat(Math.max(0, sizeBytes - make('').length)));
-}
-
 function selvageRequest(mode: Mode, name: string, sizeBytes: number, turn: number): Outgoing {
-  const body = Buffer.from(configMap(name, sizeBytes, turn));
+  const body = Buffer.from(configMapText(name, sizeBytes, turn));
   return mode === 'create'
     ? { method: 'POST', path: collection, body, expect: 201 }
     : { method: 'PUT', path: `${collection}/${name}`, body, expect: 200 };
@@ -81,7 +61,7 @@ function selvageRequest(mode: Mode, name: string, sizeBytes: number, turn: numbe
 /** The same bytes as ours stores, under a key as Kubernetes makes them. */
 function etcdPut(name: string, sizeBytes: number, turn: number): { key: string; value: string } {
   const key = base64(`/registry/configmaps/default/${name}`);
-  return { key, value: base64(configMap(name, sizeBytes, turn)) };
+  return { key, value: base64(configMapText(name, sizeBytes, turn)) };
 }
 
 function etcdRequest(names: readonly string[], sizeBytes: number, turn: number): Outgoing {
@@ -187,54 +167,30 @@ async function prepare(client: number): Promise<void> {
 }
 if (mode !== 'create') await Promise.all(clients.map((_, client) => prepare(client)));
 
-const latencies: number[] = [];
+const measurement = new Measurement(input, { countsLate: false });
 let requestsInAll = 0;
-const phase = { isOver: false, isMeasured: false };
 
 async function run(client: Client, number: number): Promise<void> {
-  for (let turn = 0; !phase.isOver; turn += 1) {
+  for (let turn = 0; !measurement.isOver; turn += 1) {
     const outgoing = requestFor(number, turn);
     const began = performance.now();
     await client.send(outgoing);
     requestsInAll += 1;
-    if (phase.isMeasured) latencies.push(performance.now() - began);
+    measurement.take(performance.now() - began);
   }
 }
 
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-const running = Promise.all(clients.map((client, number) => run(client, number)));
-await Promise.race([running, pause(input.warmupMs)]);
-phase.isMeasured = true;
-const cpuBefore = process.cpuUsage();
-const costBefore = costOf(input.serverPid);
-const began = performance.now();
-await Promise.race([running, pause(input.measureMs)]);
-phase.isMeasured = false;
-const seconds = (performance.now() - began) / 1000;
-const cpu = process.cpuUsage(cpuBefore);
-const serverCost = costBetween(costBefore, costOf(input.serverPid));
-phase.isOver = true;
-await running;
-
-const sorted = Float64Array.from(latencies).sort();
-const written = sorted.length * (mode === 'batch' ? input.perRequest : 1);
+const { count, ...measured } = await measurement.over(() =>
+  Promise.all(clients.map((client, number) => run(client, number))),
+);
+const written = count * (mode === 'batch' ? input.perRequest : 1);
 const result: LoadResult = {
+  ...measured,
   written,
-  seconds,
-  writesPerSecond: written / seconds,
-  p50Ms: quantile(sorted, 0.5),
-  p90Ms: quantile(sorted, 0.9),
-  p99Ms: quantile(sorted, 0.99),
-  p999Ms: quantile(sorted, 0.999),
-  maxMs: sorted.at(-1) ?? Number.NaN,
+  writesPerSecond: written / measured.seconds,
   writtenInAll:
     requestsInAll * (mode === 'batch' ? input.perRequest : 1) +
     (mode === 'create' ? 0 : objectsPerClient * clients.length),
-  serverCost,
-  generatorCpuMs: (cpu.user + cpu.system) / 1000,
   generatorCpuMsInAll: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
   tls: clients[0]?.tls ?? '',
 };

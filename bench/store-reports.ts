@@ -8,16 +8,17 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Disk } from '#platform/io/mod.ts';
 import { createNodeDisk } from '#platform/io/node/mod.ts';
 import { openOutbox, type Outbox } from '#platform/sync/mod.ts';
 import type { LoadResult } from './store-load.ts';
 import { repositoryFolder } from './support/benchmark.ts';
 import { ask, type Endpoint } from './support/endpoint.ts';
+import { Measurement } from './support/measurement.ts';
 import { benchNodes, ports } from './support/nodes.ts';
-import { costBetween, costOf, readInput, until } from './support/processes.ts';
+import { readInput, until } from './support/processes.ts';
 import { runSelvage } from './support/selvage.ts';
-import { quantile } from './support/statistics.ts';
 
 export interface ReportsInput {
   readonly endpoint: Endpoint;
@@ -115,24 +116,21 @@ function reportOf(turn: number): { status: { phase: string; message: string } } 
   return make('x'.repeat(input.reportBytes - JSON.stringify(make('')).length));
 }
 
-const latencies: number[] = [];
-const phase = { isOver: false, isMeasured: false };
+const measurement = new Measurement(input, { countsLate: false });
 let roundsInAll = 0;
 
 async function drained(outbox: Outbox): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (outbox.pendingCount > 0) {
     assert.ok(performance.now() < deadline, 'the server takes what is delivered');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1);
-    });
+    await pause(1);
   }
 }
 
 /** Reports on every pod, waits until the server has all of it, and again. */
 async function report(agent: Agent): Promise<void> {
   let turn = 0;
-  for (; !phase.isOver; turn += 1) {
+  for (; !measurement.isOver; turn += 1) {
     const began = performance.now();
     const body = reportOf(turn);
     await Promise.all(
@@ -143,18 +141,13 @@ async function report(agent: Agent): Promise<void> {
     );
     await drained(agent.outbox);
     roundsInAll += 1;
-    if (phase.isMeasured) latencies.push(performance.now() - began);
+    measurement.take(performance.now() - began);
   }
   const path = `/api/v1/namespaces/default/pods/${agent.pods.at(-1)?.name ?? ''}`;
   const { text } = await ask(endpoint, 'GET', path);
   const { status } = JSON.parse(text) as { status: { message: string } };
   assert.equal(status.message, reportOf(turn - 1).status.message, 'the last report is served');
 }
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 
 await nodes.makeSite(input.label);
 
@@ -182,36 +175,16 @@ try {
     agents.push(await startAgent(disk, name));
   }
   await until('all pods are assigned', 30_000, allScheduled);
-  const running = Promise.all(agents.map((agent) => report(agent)));
-  await Promise.race([running, pause(input.warmupMs)]);
-  phase.isMeasured = true;
-  const cpuBefore = process.cpuUsage();
-  const costBefore = costOf(input.serverPid);
-  const began = performance.now();
-  await Promise.race([running, pause(input.measureMs)]);
-  phase.isMeasured = false;
-  const seconds = (performance.now() - began) / 1000;
-  const cpu = process.cpuUsage(cpuBefore);
-  const serverCost = costBetween(costBefore, costOf(input.serverPid));
-  phase.isOver = true;
-  await running;
+  const { count, ...measured } = await measurement.over(() => Promise.all(agents.map(report)));
   for (const agent of agents) await agent.close();
 
-  const sorted = Float64Array.from(latencies).sort();
-  const written = sorted.length * input.podsPerNode;
+  const written = count * input.podsPerNode;
   const inAll = process.cpuUsage();
   const result: ReportsResult = {
+    ...measured,
     written,
-    seconds,
-    writesPerSecond: written / seconds,
-    p50Ms: quantile(sorted, 0.5),
-    p90Ms: quantile(sorted, 0.9),
-    p99Ms: quantile(sorted, 0.99),
-    p999Ms: quantile(sorted, 0.999),
-    maxMs: sorted.at(-1) ?? Number.NaN,
+    writesPerSecond: written / measured.seconds,
     writtenInAll: roundsInAll * input.podsPerNode,
-    serverCost,
-    generatorCpuMs: (cpu.user + cpu.system) / 1000,
     generatorCpuMsInAll: (inAll.user + inAll.system) / 1000,
     tls: 'TLSv1.3',
   };

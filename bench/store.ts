@@ -8,6 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { LoadInput, LoadResult, Mode } from './store-load.ts';
 import type { ReportsInput, ReportsResult } from './store-reports.ts';
@@ -149,9 +150,7 @@ async function quiet(): Promise<void> {
   for (let look = 0; look < quietLooksMax; look += 1) {
     const before = machineCpuMs();
     const began = performance.now();
-    await new Promise((resolve) => {
-      setTimeout(resolve, 500);
-    });
+    await pause(500);
     const machineMs = (performance.now() - began) * cpuCount;
     if ((machineCpuMs().busyMs - before.busyMs) / machineMs < disturbedShare) return;
   }

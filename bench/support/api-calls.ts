@@ -31,8 +31,8 @@ const configMaps = '/api/v1/namespaces/default/configmaps';
 const pods = '/api/v1/namespaces/default/pods';
 const json = 'application/json';
 
-/** Of exactly `sizeBytes` as JSON. */
-function configMap(name: string, sizeBytes: number, turn: number): string {
+/** A ConfigMap of exactly `sizeBytes` as JSON. */
+export function configMapText(name: string, sizeBytes: number, turn: number): string {
   const make = (filling: string): string =>
     JSON.stringify({
       apiVersion: 'v1',
@@ -74,7 +74,7 @@ function kubernetesCalls(objectBytes: number): Calls {
     ...{ method: 'POST', path, body: Buffer.from(text), contentType: json, expect: 201 },
   });
   return {
-    create: (name, turn) => post(configMaps, configMap(name, objectBytes, turn)),
+    create: (name, turn) => post(configMaps, configMapText(name, objectBytes, turn)),
     get: (name) => read(`${configMaps}/${name}`),
     patch: (name, turn) => ({
       method: 'PATCH',
@@ -112,7 +112,7 @@ function etcdCalls(objectBytes: number, podText: string, podName: string): Calls
     post('/v3/kv/put', { key: keyOf(kind, name), value: base64(value) });
   const range = (kind: string): object => ({ key: keyOf(kind, ''), range_end: endOf(kind) });
   const write = (name: string, turn: number): Call =>
-    put('configmaps', name, configMap(name, objectBytes, turn));
+    put('configmaps', name, configMapText(name, objectBytes, turn));
   return {
     create: write,
     get: (name) => post('/v3/kv/range', { key: keyOf('configmaps', name) }),

@@ -74,6 +74,18 @@ export function makeCertificates(folder: string, clientSubject = '/CN=client'): 
   }
 }
 
+/** The access of the client whose certificate is in the folder. */
+export function clientOf(folder: string, port: number): Endpoint {
+  const pem = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  return {
+    host: '127.0.0.1',
+    port,
+    trustPem: pem('ca.pem'),
+    certificatePem: pem('client.pem'),
+    privateKeyPem: pem('client.key'),
+  };
+}
+
 /** Starts an empty one in the folder and waits until it answers. */
 export async function startEtcd(
   folder: string,
@@ -102,14 +114,7 @@ export async function startEtcd(
     ],
     path('etcd.log'),
   );
-  const pem = (name: string): string => readFileSync(path(name), 'utf8');
-  const endpoint: Endpoint = {
-    host: '127.0.0.1',
-    port,
-    trustPem: pem('ca.pem'),
-    certificatePem: pem('client.pem'),
-    privateKeyPem: pem('client.key'),
-  };
+  const endpoint = clientOf(folder, port);
   await until('etcd answers a put', 20_000, () =>
     ask(endpoint, 'POST', '/v3/kv/put', { key: 'cmVhZHk=', value: 'MQ==' }).then(
       ({ status }) => status === 200,

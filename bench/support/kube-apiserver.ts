@@ -3,10 +3,10 @@
  * `api` benchmark. Nothing is installed for it.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask, type Endpoint } from './endpoint.ts';
-import { makeCertificates, startEtcd } from './etcd.ts';
+import { clientOf, makeCertificates, startEtcd } from './etcd.ts';
 import { type Started, startProcess, until } from './processes.ts';
 
 export interface RunningKubeApiserver extends Started {
@@ -55,14 +55,7 @@ export async function startKubeApiserver(
     ],
     own('kube-apiserver.log'),
   );
-  const pem = (name: string): string => readFileSync(own(name), 'utf8');
-  const endpoint: Endpoint = {
-    host: '127.0.0.1',
-    port,
-    trustPem: pem('ca.pem'),
-    certificatePem: pem('client.pem'),
-    privateKeyPem: pem('client.key'),
-  };
+  const endpoint = clientOf(folder, port);
   const stop = async (): Promise<void> => {
     await started.stop();
     await etcd.stop();
