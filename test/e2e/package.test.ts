@@ -139,7 +139,7 @@ test('installed into an empty folder, npx starts a fleet that runs the example',
   assert.match(version.stdout, new RegExp(`"${process.version}"`), version.stderr);
 
   const up = start('npx', [
-    ...['selvage', 'up', '--nodes', '2'],
+    ...['selvage', 'up', '--nodes', '2', '--api-fronts', '1'],
     ...['--api-port', String(apiPort), '--link-port', String(apiPort + 1)],
     ...['--pod-network', `127.${160 + (process.pid % 50)}`],
   ]);
@@ -165,6 +165,7 @@ test('installed into an empty folder, npx starts a fleet that runs the example',
   const roles = processesIn(home);
   assert.equal(roles.filter((words) => words.includes('/dist/agent.cjs ')).length, 2);
   assert.equal(roles.filter((words) => words.includes('/dist/selvage.mjs server ')).length, 1);
+  assert.equal(roles.filter((words) => words.includes('/dist/selvage.mjs api-front')).length, 1);
   assert.deepEqual(
     roles.filter((words) => words.includes('.ts ')),
     [],

@@ -74,6 +74,7 @@ test('the server runs as a user without any capability, and is reached as it adv
   assert.match(text, /^User=selvage$/m);
   assert.match(text, /^CapabilityBoundingSet=$/m);
   assert.match(text, /^NoNewPrivileges=yes$/m);
+  assert.match(text, /^KillMode=mixed$/m);
   const [, words = ''] = /^ExecStart=\S+ (.*) \$SELVAGE_SERVER_OPTIONS$/m.exec(text) ?? [];
   assert.equal(words, 'server --state /var/lib/selvage-server');
 
@@ -90,7 +91,7 @@ test('the server runs as a user without any capability, and is reached as it adv
       join(projectFolder, 'selvage'),
       ...words.replace('/var/lib/selvage-server', state).split(' '),
       ...['--api', `0.0.0.0:${port}`, '--link', `0.0.0.0:${port + 1}`],
-      ...['--advertise', '127.0.0.9'],
+      ...['--advertise', '127.0.0.9', '--api-fronts', '1'],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
@@ -119,6 +120,9 @@ test('the server runs as a user without any capability, and is reached as it adv
   );
   // kubectl holds the certificate against that address.
   assert.match(await kubectlFor(kubeconfig).ok(['get', 'namespaces']), /default/);
+  const front = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8'));
+  assert.match(readFileSync(`/proc/${front}/cmdline`, 'utf8'), /\0api-front\0$/);
   child.kill('SIGTERM');
   assert.equal(await ended, 0, printed);
+  assert.equal(existsSync(`/proc/${front}`), false, 'a front ends with its server');
 });
