@@ -126,7 +126,7 @@ test('a server restored from an older backup disturbs nothing until an operator 
   const kubeconfig = ['--kubeconfig', fleet.kubeconfig];
   await fleet.kubectl.ok(['apply', '-f', '-'], deployment(2));
   const first = await atRest(2);
-  await ok(['backup', '--output', file, ...kubeconfig]);
+  await ok(['backup', '--file', file, ...kubeconfig]);
   assert.equal(statSync(file).mode & 0o777, 0o600);
 
   await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=5']);
@@ -235,7 +235,7 @@ test('adopt takes over what nodes hold: pods go on, and a node that joined after
   const second = join(folder, 'second.backup');
   await fleet.kubectl.ok(['apply', '-f', '-'], deployment(3));
   await atRest(3);
-  await ok(['backup', '--output', second, ...kubeconfig]);
+  await ok(['backup', '--file', second, ...kubeconfig]);
 
   // All of this the backup does not have.
   const late = await startNode('late-1');
@@ -318,7 +318,7 @@ test('up on a server that waits for its operator says so, and goes on when he ha
   const third = join(folder, 'third.backup');
   const kubeconfig = ['--kubeconfig', fleet.kubeconfig];
   await fleet.kubectl.ok(['apply', '-f', '-'], deployment(1));
-  await ok(['backup', '--output', third, ...kubeconfig]);
+  await ok(['backup', '--file', third, ...kubeconfig]);
   await fleet.kubectl.ok(['scale', 'deployment/web', '--replicas=2']);
   await eventually('both run', 30_000, async () =>
     /2\/2/.test(await fleet.kubectl.ok(['get', 'deployment', 'web'])) ? true : undefined,

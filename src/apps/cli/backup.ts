@@ -1,5 +1,5 @@
 /**
- * `selvage backup --output FILE`: has the running server write down all that it
+ * `selvage backup --file FILE`: has the running server write down all that it
  * holds, and keeps that in one file. The file has its name only when it is whole:
  * everything in it was read back against its digests on the way.
  */
@@ -19,16 +19,16 @@ const target = '/apis/selvage.dev/v1/backups';
 export async function backup(
   context: CliContext,
   options: {
-    readonly outputPath: string;
+    readonly filePath: string;
     readonly kubeconfigPath: string;
     readonly format: OutputFormat;
   },
 ): Promise<ExitCode> {
-  const { outputPath } = options;
-  const { folder, name } = splitPath(outputPath);
+  const { filePath } = options;
+  const { folder, name } = splitPath(filePath);
   const disk = context.diskAt(folder);
   if ((await disk.list('')).some((entry) => entry.name === name)) {
-    throw new CommandFailure(`${outputPath} is there already: name another file with --output.`);
+    throw new CommandFailure(`${filePath} is there already: name another file with --file.`);
   }
   const access = await openApi(context, options.kubeconfigPath);
   const response = await access
@@ -73,10 +73,10 @@ export async function backup(
     await disk.rename(partName, name);
     await disk.syncDirectory('');
     progress.done();
-    const result = { file: outputPath, sizeBytes, files: fileCount };
+    const result = { file: filePath, sizeBytes, files: fileCount };
     if (options.format === 'text') {
       context.standardOutput.write(
-        `wrote ${outputPath} (${sizeBytes} bytes, ${fileCount} files). It is a secret: the keys of the fleet are in it.\n`,
+        `wrote ${filePath} (${sizeBytes} bytes, ${fileCount} files). It is a secret: the keys of the fleet are in it.\n`,
       );
     } else {
       printStructured(context.standardOutput, options.format, result);

@@ -332,19 +332,15 @@ function buildProgram(context: CliContext, done: (code: ExitCode) => void): Comm
   program
     .command('backup')
     .description('write all that the running server holds into one file, keys included')
-    .requiredOption('--output <file>', 'where to write it')
+    .requiredOption('--file <file>', 'where to write it')
     .addOption(kubeconfigOption())
-    .addOption(
-      new Option('--format <format>', 'how to print the result')
-        .choices(['text', 'json', 'yaml'])
-        .default('text'),
-    )
+    .addOption(outputOption())
     .action(async (options) => {
       done(
         await backup(context, {
-          outputPath: folder(options.output),
+          filePath: folder(options.file),
           kubeconfigPath: folder(options.kubeconfig),
-          format: options.format as OutputFormat,
+          format: options.output as OutputFormat,
         }),
       );
     });
