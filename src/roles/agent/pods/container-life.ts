@@ -15,6 +15,7 @@ import type { Container, ContainerStatus } from '#platform/api/mod.ts';
 import { backOffDelayMs, restartBackOff, restartForgivenAfterMs } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
 import type { PullProgress } from '../images/image-pull.ts';
+import { pullNews, type PullTold, pullToldEveryMs } from '../images/pull-news.ts';
 import { performAction, type ActionResult } from '../probes/actions.ts';
 import { startCare, type CareDependencies, type RunCare } from '../probes/run-care.ts';
 import type { RuntimeSet } from '../runtimes/runtime-set.ts';
@@ -39,8 +40,6 @@ interface Stopping {
 }
 
 const killAgainAfterMs = 2_000;
-const pullToldEveryMs = 10_000;
-const pullToldMax = 30;
 /** A sidecar is asked when the rest has ended, which may have taken all the time there was. */
 const lastWordsMs = 2_000;
 
@@ -57,9 +56,8 @@ export class ContainerLife {
   #stopping: Stopping | undefined;
   /** Of the run that lives. */
   #care: RunCare | undefined;
-  #hasToldPulling = false;
-  /** What was said last of a pull that goes on. */
-  #pulling = { toldAtMs: 0, toldBytes: 0, told: 0 };
+  /** What was said last of a pull that goes on; undefined while none is known of. */
+  #pulling: PullTold | undefined;
   /** The last failure that was told as an event. */
   #toldFailure: string | undefined;
 
@@ -283,9 +281,10 @@ export class ContainerLife {
         await this.#cannotPull(desired, container.image, prepared.why);
         return;
       }
-      const mustTell = before === undefined || this.#hasToldPulling;
+      const hasToldPulling = this.#pulling !== undefined;
+      const mustTell = before === undefined || hasToldPulling;
       if (mustTell && this.#toldFailure === undefined) {
-        const text = this.#hasToldPulling
+        const text = hasToldPulling
           ? `Successfully pulled image "${container.image}"`
           : `Container image "${container.image}" already present on machine`;
         await this.#pod.event(desired, 'Normal', 'Pulled', text);
@@ -312,7 +311,7 @@ export class ContainerLife {
     }
     this.waiting = undefined;
     this.#toldFailure = undefined;
-    this.#hasToldPulling = false;
+    this.#pulling = undefined;
     const chosenFor = `as ${platform}, the first of ${runtime.platforms.join(', ')} on this node that the image has`;
     const created = `Created container ${container.name} ${chosenFor}`;
     await this.#pod.event(desired, 'Normal', 'Created', created);
@@ -346,32 +345,18 @@ export class ContainerLife {
     progress: PullProgress | undefined,
   ): Promise<void> {
     this.#pod.lookAgainIn(pullToldEveryMs);
-    const nowMs = this.#dependencies.clock.monotonicMs();
-    const isFirst = !this.#hasToldPulling;
-    if (isFirst) this.#pulling = { toldAtMs: nowMs, toldBytes: 0, told: 0 };
-    const { toldAtMs, toldBytes, told } = this.#pulling;
-    const { receivedBytes = 0, totalBytes = 0 } = progress ?? {};
-    const isNews =
-      nowMs - toldAtMs >= pullToldEveryMs && receivedBytes > toldBytes && told < pullToldMax;
-    if (!isFirst && !isNews) {
-      this.waiting ??= { reason: 'ContainerCreating' };
-      return;
-    }
-    this.#hasToldPulling = true;
-    const text = `Pulling image "${reference}"`;
-    if (isFirst) {
-      this.waiting ??= { reason: 'ContainerCreating' };
-      await this.#pod.event(desired, 'Normal', 'Pulling', text);
-      return;
-    }
-    this.#pulling = { toldAtMs: nowMs, toldBytes: receivedBytes, told: told + 1 };
-    const [received, all] = [receivedBytes, totalBytes].map((bytes) =>
-      (bytes / 1024 / 1024).toFixed(1),
+    const isFirst = this.#pulling === undefined;
+    const news = pullNews(
+      this.#pulling,
+      reference,
+      progress,
+      this.#dependencies.clock.monotonicMs(),
     );
-    const part = Math.floor((100 * receivedBytes) / totalBytes);
-    const message = `${text}: ${received} of ${all} MiB, ${part} %`;
-    this.waiting = { reason: 'ContainerCreating', message };
-    await this.#pod.event(desired, 'Normal', 'Pulling', message);
+    this.waiting ??= { reason: 'ContainerCreating' };
+    if (news === undefined) return;
+    this.#pulling = news.told;
+    if (!isFirst) this.waiting = { reason: 'ContainerCreating', message: news.message };
+    await this.#pod.event(desired, 'Normal', 'Pulling', news.message);
   }
 
   async #cannotPull(desired: DesiredPod, reference: string, why: string): Promise<void> {

@@ -50,6 +50,10 @@ test('a pod of the slice runs, answers, is adopted, ends on deletion and is forg
   );
   assert.match(status?.containerStatuses?.[0]?.imageID ?? '', /^app@sha256:/);
   assert.deepEqual(node.events('uid-1'), ['Pulling', 'Pulled', 'Created', 'Started']);
+  assert.deepEqual(node.messages('uid-1').slice(0, 2), [
+    'Pulling image "app:1"',
+    'Successfully pulled image "app:1"',
+  ]);
   const before = runtime.get({ podUid: 'uid-1', container: 'main' });
   let answer: Record<string, string> = {};
   for (let attempt = 0; attempt < 50 && answer['POD_IP'] === undefined; attempt += 1) {
