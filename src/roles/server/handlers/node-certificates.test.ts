@@ -99,6 +99,16 @@ test('a node renews without credentials; revoking is a matter of administrators,
       ],
       [401, 403, 403, 400, 400, 400, 404],
     );
+    const tried = await server.call('POST', `${group}/noderevocations?dryRun=All`, {
+      body: revocation,
+    });
+    assert.deepEqual(
+      [tried.status, tried.json['message']],
+      [
+        400,
+        'dryRun in the query is not supported by this request, which would take effect: leave it out',
+      ],
+    );
     assert.equal((await renew()).status, 201);
     const done = await revoke('admin', revocation);
     assert.deepEqual([done.status, done.json['reason']], [201, 'stolen']);

@@ -6,11 +6,20 @@ import { requireParsed } from '../body.ts';
 
 const shownNameLengthMax = 64;
 
-/** The body with these fields and no others. Throws 400. */
+/**
+ * The body with these fields and no others. Throws 400, also where the query asks for a
+ * trial: none of these requests has one, and what only tries must never take effect.
+ */
 export async function fieldsOf(
   request: HttpRequest,
   fields: readonly string[],
 ): Promise<JsonObject> {
+  if (new URLSearchParams(request.query).has('dryRun')) {
+    throw new StatusError(
+      'BadRequest',
+      'dryRun in the query is not supported by this request, which would take effect: leave it out',
+    );
+  }
   const { value, duplicates } = await requireParsed(request);
   if (!isJsonObject(value) || duplicates.length > 0) {
     throw new StatusError('BadRequest', 'the body must be an object that names each field once');
