@@ -29,11 +29,30 @@ function sample(
   };
 }
 
-function pod(uid: string, memory?: string): RunningPod {
+function pod(uid: string, memory?: string, priority?: number): RunningPod {
   const requests = { memory: memory ?? '0', 'ephemeral-storage': memory ?? '0' };
   const resources = memory === undefined ? {} : { resources: { requests } };
   const container = { name: 'main', image: 'x', ...resources };
-  return { uid, spec: { containers: [container] } };
+  return {
+    uid,
+    spec: { containers: [container], ...(priority === undefined ? {} : { priority }) },
+  };
+}
+
+/** In which order they would go if each gave back nothing. */
+function orderOf(
+  what: 'memory' | 'disk',
+  use: Readonly<Record<string, number>>,
+  pods: readonly RunningPod[],
+): string[] {
+  const order: string[] = [];
+  let left = pods;
+  for (;;) {
+    const next = evictionFor(what, sample(0, use).podMemoryBytes, left);
+    if (next === undefined) return order;
+    order.push(next.uid);
+    left = left.filter(({ uid }) => uid !== next.uid);
+  }
 }
 
 function holding(state: ReturnType<typeof noPressure>): string[] {
@@ -66,7 +85,7 @@ test('disk and processes count in parts of what there is', () => {
   ]);
 });
 
-test('who promised nothing goes first, then who takes most above its word, one at a time', () => {
+test('who takes most above its word goes first, who keeps it last, one at a time', () => {
   const use = { free: 20, small: 30, greedy: 300, modest: 400 };
   const usage = sample(0, use).podMemoryBytes;
   for (const what of ['memory', 'disk'] as const) {
@@ -97,8 +116,41 @@ test('who promised nothing goes first, then who takes most above its word, one a
       now += 20;
     }
     // Who has nothing of it would give nothing back.
-    assert.deepEqual(order, ['small', 'free', 'greedy', 'modest']);
+    assert.deepEqual(order, ['greedy', 'small', 'free', 'modest']);
   }
+});
+
+test('among those above their word, and then among the others, those of less priority go first', () => {
+  const use = { vital: 500, usual: 60, batch: 20, steady: 300, spare: 90, idle: 80 };
+  const pods = [
+    pod('vital', '100Mi', 1_000_000),
+    pod('usual', '50Mi'),
+    pod('batch', undefined, -10),
+    pod('steady', '400Mi', -1000),
+    pod('spare', '100Mi', 5),
+    pod('idle', '100Mi', 5),
+  ];
+  const expected = ['batch', 'usual', 'vital', 'steady', 'spare', 'idle'];
+  for (const what of ['memory', 'disk'] as const) {
+    assert.deepEqual(orderOf(what, use, pods), expected);
+    assert.deepEqual(orderOf(what, use, pods.toReversed()), expected);
+  }
+});
+
+test('who uses exactly what it asked for keeps to its word, and equals go by their uid', () => {
+  const use = { exact: 100, above: 101, a: 50, b: 50 };
+  const pods = [pod('exact', '100Mi', -5), pod('above', '100Mi', 5), pod('b'), pod('a')];
+  assert.deepEqual(orderOf('memory', use, pods), ['a', 'b', 'above', 'exact']);
+  const [container] = pod('x', '100Mi').spec.containers;
+  assert.ok(container !== undefined);
+  const sidecar = { ...container, name: 'side', restartPolicy: 'Always' } as const;
+  const task = { ...container, name: 'task' };
+  const withSidecar = { uid: 'pair', spec: { containers: [container], initContainers: [sidecar] } };
+  const withTask = { uid: 'once', spec: { containers: [container], initContainers: [task] } };
+  assert.deepEqual(orderOf('memory', { pair: 150, once: 110 }, [withSidecar, withTask]), [
+    'once',
+    'pair',
+  ]);
 });
 
 test('nobody goes while there is enough, for memory before disk, and for processes never', () => {

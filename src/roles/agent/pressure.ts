@@ -7,10 +7,18 @@
  *    machine at the edge does not take pods and lose them in turn.
  * 2. For want of memory or disk at most one pod goes in `evictionPauseMs`, so that what
  *    it gave back is seen before another goes; for memory first, which runs out sooner.
- * 3. First goes who promised nothing, then who takes more than it asked for, by how
- *    much; who keeps to its word goes last.
+ * 3. First go those that use more than they asked for, which is all that asked for
+ *    nothing; among them, and among the others after them, those of less priority; then
+ *    those that are furthest above what they asked for. The same pods in any order give
+ *    the same answer.
  */
-import { type Condition, type PodSpec, tryParseQuantity, milliUnitsOf } from '#platform/api/mod.ts';
+import {
+  type Condition,
+  isSidecar,
+  milliUnitsOf,
+  type PodSpec,
+  tryParseQuantity,
+} from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { MachineSample } from './machine.ts';
 
@@ -108,7 +116,7 @@ export function conditionsOf({ holds, since }: PressureState): readonly Conditio
 
 export interface RunningPod {
   readonly uid: string;
-  readonly spec: Pick<PodSpec, 'containers'>;
+  readonly spec: Pick<PodSpec, 'containers' | 'initContainers' | 'priority'>;
 }
 
 /** What a pod can give back by going: by its uid, in bytes. */
@@ -133,13 +141,21 @@ export function evictionFor(
     .map(({ uid, spec }) => {
       const usedBytes = usage.get(uid) ?? 0;
       const askedBytes = requestedBytes(spec, requestOf[what]);
-      return { uid, usedBytes, askedBytes, overBytes: usedBytes - askedBytes };
+      return {
+        uid,
+        usedBytes,
+        askedBytes,
+        overBytes: usedBytes - askedBytes,
+        priority: spec.priority ?? 0,
+      };
     })
     .filter(({ usedBytes }) => usedBytes > 0)
     .toSorted(
       (left, right) =>
-        Number(right.askedBytes === 0) - Number(left.askedBytes === 0) ||
-        right.overBytes - left.overBytes,
+        Number(right.overBytes > 0) - Number(left.overBytes > 0) ||
+        left.priority - right.priority ||
+        right.overBytes - left.overBytes ||
+        (left.uid < right.uid ? -1 : 1),
     );
   const [first] = ranked;
   if (first === undefined) return undefined;
@@ -155,11 +171,12 @@ export function evicted(state: PressureState, now: Moment): PressureState {
   return { ...state, lastEvictionMs: now.monotonicMs };
 }
 
+/** Of containers and sidecars: what runs as long as the pod does. */
 function requestedBytes(
-  { containers }: Pick<PodSpec, 'containers'>,
+  { containers, initContainers = [] }: RunningPod['spec'],
   resource: 'memory' | 'ephemeral-storage',
 ): number {
-  return containers.reduce((sum, { resources }) => {
+  return [...initContainers.filter(isSidecar), ...containers].reduce((sum, { resources }) => {
     const text = resources?.requests?.[resource];
     const quantity = text === undefined ? undefined : tryParseQuantity(text);
     return sum + (quantity === undefined ? 0 : milliUnitsOf(quantity) / 1000);
