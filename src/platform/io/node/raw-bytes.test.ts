@@ -57,7 +57,7 @@ async function answerOf(socket: TLSSocket): Promise<string> {
 
 test('large answers wait for clients that do not read up to a limit, and not for ever', async () => {
   const body = new Uint8Array(24 << 20).fill(97);
-  const limits = { sizeBytesMin: 1 << 20, unsentBytesMax: 2 * body.length, stalledMs: 1_000 };
+  const limits = { sizeBytesMin: 1 << 20, unsentBytesMax: 2 * body.length, stalledMs: 3_000 };
   const { listener, dial } = await serve(
     async ({ path }) => ({ status: 200, headers: {}, body: path === '/large' ? body : 'small' }),
     createHttpServer(silentLogger, limits),

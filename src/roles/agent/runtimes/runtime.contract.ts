@@ -322,7 +322,7 @@ export function runtimeContract(name: string, open: () => Promise<RuntimeHarness
   });
 
   check('a deadline ends a container with nobody there', async (harness, first) => {
-    const dueMs = harness.bootMs() + 1_500;
+    const dueMs = harness.bootMs() + 3_000;
     const ends = startOf(harness.programs.stubborn, { deadlineBootMs: dueMs });
     const told = startOf(harness.programs.stubborn, { podUid: 'uid-2', ip: '127.1.9.2' });
     const lives = startOf(harness.programs.stubborn, { podUid: 'uid-3', ip: '127.1.9.3' });
