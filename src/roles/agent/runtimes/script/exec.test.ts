@@ -51,14 +51,21 @@ const images = {
     console.log(JSON.stringify(found));`,
 };
 
-function outputOf(child: Child): Promise<{ code: number | undefined; text: string }> {
-  let text = '';
-  child.onOutput((_, bytes) => {
-    text += textOf(bytes);
+interface Output {
+  readonly code: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Each stream by itself: one may come in the middle of a line of the other. */
+function outputOf(child: Child): Promise<Output> {
+  const printed = { stdout: '', stderr: '' };
+  child.onOutput((stream, bytes) => {
+    printed[stream] += textOf(bytes);
   });
   child.endInput();
   return new Promise((resolve) => {
-    child.onExit(({ code }) => resolve({ code, text }));
+    child.onExit(({ code }) => resolve({ code, ...printed }));
   });
 }
 
@@ -111,10 +118,9 @@ test('what is run in a container is confined as its workload is, also for the ne
   await node.until('running', () => node.reports('uid-1').at(-1)?.status.phase === 'Running');
   const { runtime } = await node.open();
   const key = { podUid: 'uid-1', container: 'main' };
-  const { code, text } = await outputOf(await runtime.exec(key, ['look.mjs']));
-  assert.equal(code, 0, text);
-  const line = text.split('\n').find((one) => one.startsWith('{')) ?? '';
-  assert.deepEqual(JSON.parse(line), {
+  const { code, stdout, stderr } = await outputOf(await runtime.exec(key, ['look.mjs']));
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), {
     odd,
     preload: '/app/absent.so',
     user: [true, 1],
@@ -122,7 +128,7 @@ test('what is run in a container is confined as its workload is, also for the ne
     hostname: 'web',
     parts: [],
   });
-  const loads = text
+  const loads = stderr
     .split('\n')
     .filter((one) => one.includes('absent.so') && one.includes('ld.so'));
   assert.equal(loads.length, 1, 'one program has seen the variable: the last, without privileges');
