@@ -50,9 +50,16 @@ export interface Child {
   kill(): void;
 }
 
+export interface RunningProgram {
+  /** Of its file, in the file system that the process sees. */
+  readonly path: string;
+  /** As it was given to the program. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 export interface Children {
   /** Rejects with SelvageError SPAWN_FAILED, also where there is to be a terminal and this machine makes none. */
   start(spec: ChildSpec): Promise<Child>;
-  /** The environment that a process was started with; undefined where that very process is gone. */
-  environmentOf(process: ProcessIdentity): Promise<Readonly<Record<string, string>> | undefined>;
+  /** The program that a process has last become; undefined where that very process is gone. */
+  programOf(process: ProcessIdentity): Promise<RunningProgram | undefined>;
 }

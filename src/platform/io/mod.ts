@@ -4,6 +4,7 @@ export {
   type Children,
   type ChildSpec,
   type TerminalSize,
+  type RunningProgram,
 } from './child.ts';
 export {
   microTimestampOf,

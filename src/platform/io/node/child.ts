@@ -3,7 +3,7 @@
  * machine's own `script` makes and stands between: it dies with what it was started for.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
 import { assert, errorText, SelvageError } from '#base/mod.ts';
 import type { Child, ChildExit, Children, ChildSpec, TerminalSize } from '../child.ts';
 import { readEntry } from './spawn.ts';
@@ -11,6 +11,8 @@ import { readEntry } from './spawn.ts';
 const terminalProgram = '/usr/bin/script';
 const resizeTimeoutMs = 5_000;
 const terminalSizeMax = 10_000;
+/** Programs that a process may become while it is looked at. */
+const programReadsMax = 10;
 
 /**
  * The words that give a program a terminal. The first thing that runs in it says
@@ -105,6 +107,15 @@ function parseEnvironment(text: string): Record<string, string> {
   return environment;
 }
 
+/** Undefined where the process has ended. What has been replaced on the disk since runs on. */
+function programPathOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, '');
+  } catch {
+    return undefined;
+  }
+}
+
 /** Real processes, each in a session of its own. */
 export function createNodeChildren(): Children {
   return {
@@ -155,17 +166,23 @@ export function createNodeChildren(): Children {
         },
       } satisfies Child;
     },
-    environmentOf({ pid, startTicks }) {
-      let text: string;
-      try {
-        text = readFileSync(`/proc/${pid}/environ`, 'utf8');
-      } catch {
-        // It has ended.
-        return Promise.resolve(undefined);
+    programOf({ pid, startTicks }) {
+      // A process may become another program at any moment: path and environment are of one.
+      for (let attempt = 0; attempt < programReadsMax; attempt += 1) {
+        const path = programPathOf(pid);
+        let text: string;
+        try {
+          text = readFileSync(`/proc/${pid}/environ`, 'utf8');
+        } catch {
+          return Promise.resolve(undefined);
+        }
+        // Asked afterwards: then what was read is that process's.
+        if (path === undefined || readEntry(pid)?.startTicks !== startTicks) break;
+        if (programPathOf(pid) === path) {
+          return Promise.resolve({ path, environment: parseEnvironment(text) });
+        }
       }
-      // Asked afterwards: then what was read is that process's.
-      const isSame = readEntry(pid)?.startTicks === startTicks;
-      return Promise.resolve(isSame ? parseEnvironment(text) : undefined);
+      return Promise.resolve(undefined);
     },
   };
 }

@@ -4,14 +4,23 @@
  */
 import { hash } from 'node:crypto';
 import { textOf, utf8 } from '#base/mod.ts';
-import type { Child, Children, Disk, Logger, ProcessIdentity } from '#platform/io/mod.ts';
+import {
+  type Child,
+  type Children,
+  type Disk,
+  type Logger,
+  type ProcessIdentity,
+  type RunningProgram,
+  sleep,
+  type Timers,
+} from '#platform/io/mod.ts';
 import { AgentError } from '../../errors.ts';
 import { readOrSetAside } from '../../set-aside.ts';
 import type { ExecOptions } from '../types.ts';
 import { execSpec, execText, leadingFlags } from './exec.ts';
 import type { Flavour } from './flavour.ts';
 import type { StateFile } from './state-file.ts';
-import { bundleRoot, userIdOf, workloadCommand } from './workload.ts';
+import { bundleRoot, runtimeProgram, userIdOf, workloadCommand } from './workload.ts';
 
 /** A workload that runs now. */
 export interface Present {
@@ -26,6 +35,9 @@ export interface BesideWorkloads {
   attachInput(present: Present): Promise<Child>;
 }
 
+/** For the shim to become the workload, once it has said which process that will be. */
+const becomePollMs = 20;
+const becomePollsMax = 500;
 const keptBytesMax = 256 * 1024;
 const ownerOnlyFile = 0o600;
 /** Workloads, which are users of their own, read it where it is shown to them. */
@@ -50,17 +62,42 @@ export async function keepText(
   return path;
 }
 
+export interface BesideDependencies {
+  readonly disk: Disk;
+  readonly children: Children;
+  readonly timers: Timers;
+  readonly logger: Logger;
+}
+
 /** `toolsText`: the program of tools.ts. */
 export async function besideWorkloads(
-  { disk, children, logger }: { disk: Disk; children: Children; logger: Logger },
+  { disk, children, timers, logger }: BesideDependencies,
   flavours: readonly Flavour[],
   toolsText: string | undefined,
 ): Promise<BesideWorkloads> {
   const scriptPath = await keepText(disk, logger, 'exec', 'sh', execText);
+
+  /**
+   * Until then its process is a shell that leaves the machine's root and has no variables yet:
+   * nobody runs anything beside that. Throws EXEC_NOT_RUNNING where it does not come so far.
+   */
+  async function environmentOf({
+    state,
+    workload,
+  }: Present): Promise<RunningProgram['environment']> {
+    for (let poll = 0; poll < becomePollsMax; poll += 1) {
+      const program = await children.programOf(workload);
+      if (program === undefined) break;
+      if (program.path === runtimeProgram) return program.environment;
+      await sleep(timers, becomePollMs);
+    }
+    throw notRunning(state.container);
+  }
+
   return {
-    async exec({ state, workload }, command, { hasTerminal = false }) {
-      const environment = await children.environmentOf(workload);
-      if (environment === undefined) throw notRunning(state.container);
+    async exec(present, command, { hasTerminal = false }) {
+      const { state, workload } = present;
+      const environment = await environmentOf(present);
       const runtime = state.runtime ?? 'script';
       const flavour = flavours.find(({ name }) => name === runtime);
       const place = {

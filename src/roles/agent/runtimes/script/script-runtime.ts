@@ -131,7 +131,7 @@ export async function openProcessRuntimes(
   const beside =
     children === undefined
       ? undefined
-      : await besideWorkloads({ disk, children, logger }, flavours, options.toolsText);
+      : await besideWorkloads({ disk, children, timers, logger }, flavours, options.toolsText);
 
   function idOf(key: ContainerKey): string {
     return `${key.podUid}/${key.container}`;
