@@ -255,6 +255,7 @@ test('a log is read from its last lines on and followed to the end of its run', 
     hasPod: (uid) => uid !== 'absent',
     keeper: {
       cutOf: () => ({ count: 0, fromOffset: 0 }),
+      settledCutOf: () => Promise.resolve({ count: 0, fromOffset: 0 }),
       offsetSince: () => Promise.resolve(0),
       timesOf: () => Promise.resolve(emptyTimes('1')),
       timesBefore: () => Promise.resolve(undefined),

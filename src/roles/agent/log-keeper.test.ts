@@ -3,8 +3,9 @@ import { appendFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { textOf } from '#base/mod.ts';
-import { silentLogger } from '#platform/io/mod.ts';
+import { type Disk, silentLogger } from '#platform/io/mod.ts';
 import { createNodeClock, createNodeDisk, createNodeTimers } from '#platform/io/node/mod.ts';
 import type { Outbox, UpwardEntry } from '#platform/sync/mod.ts';
 import type { LinkStream } from '#platform/wire/mod.ts';
@@ -18,7 +19,28 @@ const line = (number: number): string => `line ${String(number).padStart(6, '0')
 const numbersIn = (text: string): number[] =>
   [...text.matchAll(/line ([0-9]{6})\n/g)].map(([, digits]) => Number(digits));
 
-function openLogs() {
+/** The same, but whoever reads the log itself waits before each time. */
+function waitingBefore(disk: Disk, wait: () => Promise<void>): Disk {
+  return {
+    ...disk,
+    async open(path, ...words) {
+      const file = await disk.open(path, ...words);
+      if (path !== 'log') return file;
+      return {
+        ...file,
+        sizeBytes: () => file.sizeBytes(),
+        close: () => file.close(),
+        async readAt(...place) {
+          await wait();
+          return await file.readAt(...place);
+        },
+      };
+    },
+  };
+}
+
+/** `beforeRead`: of who shows the log, before each look into it. */
+function openLogs(beforeRead = async (): Promise<void> => {}) {
   const folder = mkdtempSync(join(tmpdir(), 'logs-'));
   const disk = createNodeDisk(folder);
   const [clock, timers] = [createNodeClock(), createNodeTimers()];
@@ -48,13 +70,14 @@ function openLogs() {
     );
   let keeper = open();
   const serve = createPodLogs({
-    disk,
+    disk: waitingBefore(disk, beforeRead),
     timers,
     clock,
     runtime,
     hasPod: () => true,
     keeper: {
       cutOf: (path) => keeper.cutOf(path),
+      settledCutOf: (path) => keeper.settledCutOf(path),
       offsetSince: (...words) => keeper.offsetSince(...words),
       timesOf: (one) => keeper.timesOf(one),
       timesBefore: (one) => keeper.timesBefore(one),
@@ -132,6 +155,31 @@ test('a log that is too long is cut, its newer part is still shown, and an event
     logs.entries.map((entry) => entry.type === 'event' && entry.reason),
     ['LogCut'],
   );
+});
+
+test('a log that is cut between two looks of its reader is read to its end, each line once', async () => {
+  for (const cutBefore of [1, 2, 3]) {
+    let reads = 0;
+    using logs = openLogs(async () => {
+      reads += 1;
+      // All that was there is gone from the log by then.
+      if (reads === cutBefore) while (logs.sizeBytes() > 0) await pause(1);
+    });
+    // A piece and most of what a cut keeps: so nothing of it is missed.
+    const last = 6_200;
+    logs.append(Array.from({ length: last + 1 }, (_, number) => line(number)).join(''));
+    const { text, failure } = await logs.read();
+    assert.equal(failure, undefined);
+    const numbers = numbersIn(text);
+    assert.ok(reads >= cutBefore, 'the log was cut while it was read');
+    assert.equal(numbers.at(-1), last, `the end is there, cut before read ${cutBefore}`);
+    assert.ok(numbers.every((number, at) => at === 0 || number === (numbers[at - 1] ?? 0) + 1));
+    assert.equal(
+      numbers[0] === 0,
+      cutBefore > 1,
+      'only what was cut away before it was read is missing',
+    );
+  }
 });
 
 test('who follows a log sees every line once, whenever it is cut', async () => {

@@ -7,7 +7,8 @@
  * 1. Of each run a log and one earlier part are kept: between one and two times
  *    `logBytesMax`, beside what was written since the last look.
  * 2. The earlier part is whole when it has its name; a reader that has seen the log up
- *    to an offset finds what follows in it (`cutOf`).
+ *    to an offset finds what follows in it (`cutOf`). A cut is counted before it begins,
+ *    so who has read meanwhile knows that it has to look again.
  * 3. What is written in the moment of the cut may be lost, and nothing else of the
  *    newer part.
  * 4. A log that grows is looked at every `lookAgainMs`: so exact are the times of its
@@ -45,15 +46,17 @@ export interface LogKeeperOptions {
 }
 
 export interface LogCut {
-  /** How often the log was cut since the agent started. */
+  /** How often a cut of the log has begun since the agent started. */
   readonly count: number;
   /** Where in the log the earlier part began, at the last cut. */
   readonly fromOffset: number;
 }
 
 export interface LogKeeper {
-  /** Of the log at that path. */
+  /** Of the log at that path, as it is now; what is read while a cut begins may be of either side. */
   cutOf(path: string): LogCut;
+  /** The same once no cut is under way. */
+  settledCutOf(path: string): Promise<LogCut>;
   /**
    * Where what the run has written in the last `ageMs` begins, in its log behind the
    * earlier part of it, if that is there. What was written shortly before may be behind
@@ -91,6 +94,8 @@ export function keepLogs(
   { logBytesMax = logBytesMaxDefault, lookEveryMs = lookEveryMsDefault }: LogKeeperOptions = {},
 ): LogKeeper {
   const cuts = new Map<string, LogCut>();
+  /** Cuts that are under way. */
+  const swaps = new Map<string, Promise<void>>();
   /** Runs of which it was told that their logs are cut. */
   const told = new Set<string>();
   /** By path of the log. */
@@ -213,9 +218,24 @@ export function keepLogs(
     } finally {
       await part.close();
     }
-    await disk.rename(newPath, partPath);
-    await log.truncate(0);
-    cuts.set(path, { count: (cuts.get(path)?.count ?? 0) + 1, fromOffset });
+    const swap = async (): Promise<void> => {
+      await disk.rename(newPath, partPath);
+      await log.truncate(0);
+    };
+    // Counted before anything changes: a reader that had begun by then reads again.
+    const before = cuts.get(path) ?? never;
+    cuts.set(path, { count: before.count + 1, fromOffset });
+    const swapped = swap().catch((error: unknown) => {
+      // The log goes on as it was.
+      cuts.set(path, before);
+      throw error;
+    });
+    swaps.set(path, swapped);
+    try {
+      await swapped;
+    } finally {
+      swaps.delete(path);
+    }
     const known = times.get(path);
     if (known !== undefined) await keepTimes(path, noteCut(known, fromOffset, copied));
     // Of the run before the one before nothing is shown any more.
@@ -239,6 +259,11 @@ export function keepLogs(
 
   return {
     cutOf: (path) => cuts.get(path) ?? never,
+    async settledCutOf(path) {
+      // One that fails says so where it was begun.
+      await swaps.get(path)?.catch(() => {});
+      return cuts.get(path) ?? never;
+    },
     timesOf: (run) => timesOf(run, runtime.logPath(run)),
     async timesBefore(run) {
       const path = runtime.logPath(run);

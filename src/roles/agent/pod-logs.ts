@@ -27,7 +27,10 @@ export interface PodLogsDependencies {
   readonly timers: Timers;
   readonly runtime: Pick<RuntimeSet, 'get' | 'logPath'>;
   readonly hasPod: (uid: string) => boolean;
-  readonly keeper: Pick<LogKeeper, 'cutOf' | 'offsetSince' | 'timesOf' | 'timesBefore'>;
+  readonly keeper: Pick<
+    LogKeeper,
+    'cutOf' | 'settledCutOf' | 'offsetSince' | 'timesOf' | 'timesBefore'
+  >;
   readonly clock: Pick<Clock, 'wallMs'>;
 }
 
@@ -37,6 +40,15 @@ interface Wanted {
   readonly since: number | undefined;
   readonly follow: boolean;
   readonly timestamps: boolean;
+}
+
+/** Files of a run, as they were before the cut after `count`. */
+interface Opened {
+  readonly count: number;
+  readonly earlier: readonly DiskFile[];
+  readonly file: DiskFile;
+  readonly earlierBytes: number;
+  readonly start: number;
 }
 
 /** What a piece of a log becomes on its way, `offset` bytes from where its part begins. */
@@ -126,15 +138,11 @@ export function createPodLogs(
   ): Promise<void> {
     const path = runtime.logPath(run);
     const partPath = earlierPartOf(path, run.restartCount);
-    let { count } = keeper.cutOf(path);
-    const earlier = await openAll([partPath]);
-    const file = await disk.open(path, 'read');
+    const opened = await openPresent(run, lines, since);
+    const { earlier, file, earlierBytes, start } = opened;
+    let { count } = opened;
     try {
-      const log = joined([...earlier, file]);
-      const earlierBytes = (await log.sizeBytes()) - (await file.sizeBytes());
-      const sinceOffset =
-        since === undefined ? 0 : await keeper.offsetSince(run, since, earlier.length > 0);
-      const start = Math.max(sinceOffset, await startOf(log, lines));
+      const log = joined(earlier);
       let offset = Math.max(0, start - earlierBytes);
       const stamper = timestamps ? new LineStamper() : undefined;
       const dressFor = async (part: 'partStart' | 'logStart'): Promise<Dress> => {
@@ -151,17 +159,23 @@ export function createPodLogs(
         // Asked before reading: what was written before the end is then read too.
         const now = runtime.get(run);
         const isOver = now?.containerId !== run.containerId || now.exit !== undefined;
-        const cut = keeper.cutOf(path);
+        const cut = await keeper.settledCutOf(path);
         if (cut.count !== count) {
           // What was not read yet is in the earlier part now.
           const missedFrom = cut.count === count + 1 ? Math.max(0, offset - cut.fromOffset) : 0;
           const part = joined(await openAll([partPath]));
+          if (keeper.cutOf(path).count !== cut.count) {
+            await part.close();
+            continue;
+          }
           const dress = await dressFor('partStart');
           await sendFrom(stream, part, missedFrom, isOpen, dress).finally(() => part.close());
           offset = 0;
           ({ count } = cut);
         }
         const bytes = await file.readAt(offset, messageBytesMax);
+        // The log may have been cut before it was read: nothing of that is sent, nor taken for the end.
+        if (keeper.cutOf(path).count !== count) continue;
         if (bytes.length > 0) await stream.send((await dressFor('logStart'))(bytes, offset));
         offset += bytes.length;
         if (bytes.length > 0) continue;
@@ -170,6 +184,36 @@ export function createPodLogs(
       }
     } finally {
       await joined([...earlier, file]).close();
+    }
+  }
+
+  /**
+   * The files of the newest run as they are between two cuts, and what is to be sent of
+   * them: from `start`, in all files one after the other.
+   */
+  async function openPresent(
+    run: ContainerRun,
+    lines: number | undefined,
+    since: number | undefined,
+  ): Promise<Opened> {
+    const path = runtime.logPath(run);
+    for (;;) {
+      const { count } = await keeper.settledCutOf(path);
+      const earlier = await openAll([earlierPartOf(path, run.restartCount)]);
+      const files = [...earlier];
+      let isKept = false;
+      try {
+        const file = await disk.open(path, 'read');
+        files.push(file);
+        const earlierBytes = await joined(earlier).sizeBytes();
+        const sinceOffset =
+          since === undefined ? 0 : await keeper.offsetSince(run, since, earlier.length > 0);
+        const start = Math.max(sinceOffset, await startOf(joined(files), lines));
+        isKept = keeper.cutOf(path).count === count;
+        if (isKept) return { count, earlier, file, earlierBytes, start };
+      } finally {
+        if (!isKept) await joined(files).close();
+      }
     }
   }
 
