@@ -12,6 +12,8 @@ import { failFromNowOn } from './helpers/traced-server.ts';
 
 const heartbeatMs = 500;
 const elsewhereWithinMs = 10_000;
+/** After the server was away: eight heartbeats between two attempts, and time to tell. */
+const toldWithinMs = 20_000;
 /** The agents' own: so long they ask a hub that does not answer. */
 const startsFromDiskAfterMs = 5_000;
 const replicas = 3;
@@ -410,7 +412,7 @@ test('without a server pods serve, crash, restart, and start again from the disk
   assert.deepEqual(workloads(), alone, 'nothing was restarted');
   assert.deepEqual(processes, alone);
   for (const name of [crashed.pod, ...wanted.map((process) => process.pod)]) {
-    await eventually('what happened meanwhile is reported', 10_000, async () => {
+    await eventually('what happened meanwhile is reported', toldWithinMs, async () => {
       const count = (await pod(name)).status.containerStatuses?.[0]?.restartCount;
       assert.equal(count, restartsBefore(name) + 1, name);
       return true;

@@ -70,3 +70,17 @@ export function livenessTimeoutMsFor(heartbeatIntervalMs: number): number {
     heartbeatsUnansweredMax * heartbeatIntervalMs,
   );
 }
+
+/** No child waits longer between two attempts, unless it was told to: a hub counts on it. */
+export const comeBackWithinMsMax = 15_000;
+const comeBackWithinMsMin = 2_000;
+const comeBackWithinHeartbeats = 8;
+
+/**
+ * The longest that a child waits between two attempts to reach its parent: who pays for
+ * fast heartbeats wants nodes back as fast after the parent was away.
+ */
+export function comeBackWithinMsFor(heartbeatIntervalMs: number): number {
+  const withinMs = comeBackWithinHeartbeats * heartbeatIntervalMs;
+  return Math.min(comeBackWithinMsMax, Math.max(comeBackWithinMsMin, withinMs));
+}

@@ -14,7 +14,7 @@ import type {
   Timers,
 } from '#platform/io/mod.ts';
 import { LinkError } from './errors.ts';
-import { comeBackAfterMsMax, type LinkLimits } from './limits.ts';
+import { comeBackAfterMsMax, comeBackWithinMsMax, type LinkLimits } from './limits.ts';
 import { openLink } from './open-link.ts';
 import type { LinkSession, StreamHandler } from './types.ts';
 
@@ -52,7 +52,8 @@ export function maintainLink(
   options: MaintainOptions,
 ): { close(): void } {
   const { net, clock, timers, random, logger } = dependencies;
-  const { backoffMinMs = 500, backoffMaxMs = 15_000, connectTimeoutMs = 10_000 } = options;
+  const { backoffMinMs = 500, connectTimeoutMs = 10_000 } = options;
+  const { backoffMaxMs = comeBackWithinMsMax } = options;
   assert(backoffMinMs > 0 && backoffMaxMs >= backoffMinMs, 'the back-off grows');
   let isClosed = false;
   let failuresInRow = 0;

@@ -1,5 +1,7 @@
 export { createConnectionPair } from './connection-pair.ts';
 export {
+  comeBackWithinMsFor,
+  comeBackWithinMsMax,
   defaultLinkLimits,
   heartbeatsUnansweredMax,
   livenessTimeoutMsFor,

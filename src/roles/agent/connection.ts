@@ -4,6 +4,7 @@
  */
 import type { Address, ClientTls, Clock, Logger, Net, Random, Timers } from '#platform/io/mod.ts';
 import {
+  comeBackWithinMsFor,
   heartbeatsUnansweredMax,
   livenessTimeoutMsFor,
   maintainLink,
@@ -77,6 +78,7 @@ export function connectToHub(
       options.onSession(opened);
     },
     onStream: options.onStream,
+    backoffMaxMs: comeBackWithinMsFor(options.heartbeatIntervalMs),
     limits: { livenessTimeoutMs: livenessTimeoutMsFor(options.heartbeatIntervalMs) },
   });
   return {

@@ -5,7 +5,7 @@
  */
 import { assert, errorText } from '#base/mod.ts';
 import type { CommittedBatch } from '#platform/store/mod.ts';
-import type { LinkSession } from '#platform/wire/mod.ts';
+import { comeBackWithinMsMax, type LinkSession } from '#platform/wire/mod.ts';
 import { fetchCopy } from './copies.ts';
 import { createEventReports } from './event-reports.ts';
 import { NodePods } from './node-pods.ts';
@@ -23,8 +23,8 @@ const heartbeatIntervalMsDefault = 2_000;
 const heartbeatsMissedMax = 3;
 /** In heartbeats: so long after its last one a node is there without doubt. */
 const freshHeartbeats = 1.5;
-/** Agents wait at most 15 s between two attempts to connect. */
-const reconnectWithinMs = 16_000;
+/** An attempt takes its time too. */
+const reconnectWithinMs = comeBackWithinMsMax + 1_000;
 
 export function createHub(dependencies: HubDependencies, options: HubOptions = {}): Hub {
   const { store, client, clock, timers, random, logger, blobs, images, definitions } = dependencies;
