@@ -118,7 +118,7 @@ test('docs/operations/audit.md: what was asked is listed, verified, and an edit 
   const [all = '', filtered = '', refused = '', verify = ''] = commands;
   await ok('kubectl create secret generic hidden --from-literal=word=hunter2-horse-staple');
   // A crash takes no line that was on disk, and the chain goes on over it.
-  await eventually('the request is in the log', 10_000, async () =>
+  await eventually('the request is in the log', 20_000, async () =>
     /create +secrets default hidden +201/.test(await ok(all)) ? true : undefined,
   );
   await fleet.selvage(['lab', 'kill', 'server']);

@@ -128,7 +128,7 @@ test('a sidecar begins before the service, counts as a container, and ends after
     followed.lines.includes('3 sold') ? true : undefined,
   );
   await removeAll(manifest);
-  await eventually('its last word', 10_000, async () =>
+  await eventually('its last word', 20_000, async () =>
     followed.lines.at(-1) === 'the books are closed' ? true : undefined,
   );
   await followed.close();

@@ -125,7 +125,7 @@ test('the founding Deployment runs on two nodes and answers within five seconds'
 
 test('get in every form, describe and logs show it', async () => {
   const { kubectl } = fleet;
-  const [pod] = await readyPods(2, 5_000);
+  const [pod] = await readyPods(2, 30_000);
   assert.ok(pod !== undefined);
   const wide = await kubectl.ok(['get', 'pods', '-o', 'wide']);
   assert.ok(wide.includes(String(pod.status.podIP)) && wide.includes(String(pod.spec.nodeName)));
@@ -143,7 +143,7 @@ test('get in every form, describe and logs show it', async () => {
   await answerOf(pod);
   const before = following.lines.length;
   await answerOf(pod);
-  await eventually('the followed log shows the request', 5_000, async () =>
+  await eventually('the followed log shows the request', 20_000, async () =>
     following.lines.length > before && following.lines.join('\n').includes('GET /')
       ? true
       : undefined,
@@ -155,16 +155,16 @@ test('a watch shows pods coming as scale asks for more', async () => {
   const { kubectl } = fleet;
   const watch = kubectl.follow(['get', 'pods', '-w']);
   await kubectl.ok(['scale', 'deployment/edge-microservice', '--replicas=4']);
-  const running = await readyPods(4, 10_000);
+  const running = await readyPods(4, 30_000);
   assert.equal(new Set(running.map((pod) => pod.spec.nodeName)).size, 4, 'one on each node');
-  await eventually('the watch printed every pod', 5_000, async () =>
+  await eventually('the watch printed every pod', 20_000, async () =>
     running.every((pod) => watch.lines.some((line) => line.startsWith(pod.metadata.name)))
       ? true
       : undefined,
   );
   await watch.close();
   await kubectl.ok(['scale', 'deployment/edge-microservice', '--replicas=2']);
-  await readyPods(2, 15_000);
+  await readyPods(2, 30_000);
 });
 
 test('a second apply with a change rolls out, and undo brings the first back', async () => {
@@ -185,16 +185,16 @@ test('a second apply with a change rolls out, and undo brings the first back', a
   assert.match(history, /^2\s/m);
   await kubectl.ok(['rollout', 'undo', 'deployment/edge-microservice']);
   await kubectl.ok(['rollout', 'status', 'deployment/edge-microservice', '--timeout=30s']);
-  const running = await readyPods(2, 10_000);
+  const running = await readyPods(2, 30_000);
   assert.ok(!JSON.stringify(running).includes('GREETING'));
 });
 
 test('a deleted pod is replaced, and the old process is gone', async () => {
   const { kubectl } = fleet;
-  const [victim] = await readyPods(2, 5_000);
+  const [victim] = await readyPods(2, 30_000);
   assert.ok(victim !== undefined);
   await kubectl.ok(['delete', 'pod', victim.metadata.name]);
-  const running = await readyPods(2, 10_000);
+  const running = await readyPods(2, 30_000);
   assert.ok(running.every((pod) => pod.metadata.uid !== victim.metadata.uid));
   const { processes } = await fleetStatus();
   assert.deepEqual(
@@ -211,16 +211,16 @@ test('a cordoned node gets nothing new, and says so, until it is uncordoned', as
   await eventually('no pods', 15_000, async () => ((await pods()).length === 0 ? true : undefined));
   await kubectl.ok(['cordon', 'mill-1']);
   await kubectl.ok(['scale', 'deployment/edge-microservice', '--replicas=1']);
-  await eventually('the pending pod says why', 10_000, async () => {
+  await eventually('the pending pod says why', 20_000, async () => {
     const events = await kubectl.ok(['get', 'events']);
     return /FailedScheduling.*0\/4 nodes.*4 .*unschedulable/.test(events) ? true : undefined;
   });
   await kubectl.ok(['uncordon', 'mill-1']);
-  const [only] = await readyPods(1, 10_000);
+  const [only] = await readyPods(1, 30_000);
   assert.equal(only?.spec.nodeName, 'mill-1');
   await kubectl.ok(['uncordon', 'depot-1', 'harbour-1', 'harbour-2']);
   await kubectl.ok(['scale', 'deployment/edge-microservice', '--replicas=2']);
-  await readyPods(2, 10_000);
+  await readyPods(2, 30_000);
 });
 
 test('status lists every process, and lab takes one away and brings it back', async () => {
@@ -244,7 +244,7 @@ test('status lists every process, and lab takes one away and brings it back', as
     'the pod outlives its agent',
   );
   assert.equal((await fleet.selvage(['lab', 'start', `agent/${node}`])).status, 0);
-  await eventually('the agent is back with the same pod process', 10_000, async () => {
+  await eventually('the agent is back with the same pod process', 20_000, async () => {
     const { processes } = await fleetStatus();
     return processes.some((entry) => entry.name === `agent/${node}` && entry.state === 'running') &&
       processes.some((entry) => entry.pid === pod?.pid && entry.pod?.uid === pod?.pod?.uid)
@@ -264,7 +264,7 @@ test('status lists every process, and lab takes one away and brings it back', as
   assert.match(again.stdout, /^started the server \(pid \d+\); it is ready\n$/, again.stderr);
   // At once: the command has waited for it.
   assert.equal(await fleet.kubectl.ok(['get', '--raw', '/readyz']), 'ok');
-  await readyPods(2, 15_000);
+  await readyPods(2, 30_000);
 
   const wrong = await fleet.selvage(['lab', 'kill', 'nowhere-1']);
   assert.equal(wrong.status, 1);
@@ -272,14 +272,14 @@ test('status lists every process, and lab takes one away and brings it back', as
 });
 
 test('an interrupt stops everything it started, and up continues the same fleet', async () => {
-  const uids = (await readyPods(2, 10_000)).map((pod) => pod.metadata.uid).sort();
+  const uids = (await readyPods(2, 30_000)).map((pod) => pod.metadata.uid).sort();
   const running = (await fleetStatus()).processes.map((entry) => entry.pid);
   assert.equal(await fleet.interrupt(), 0);
   for (const pid of running) assert.ok(!isRunning(pid), `pid ${pid} is gone`);
   await fleet.again();
-  const continued = await readyPods(2, 20_000);
+  const continued = await readyPods(2, 30_000);
   assert.deepEqual(continued.map((pod) => pod.metadata.uid).sort(), uids);
-  for (const pod of continued) await eventually('it answers', 5_000, () => answerOf(pod));
+  for (const pod of continued) await eventually('it answers', 20_000, () => answerOf(pod));
 });
 
 test('delete -f takes the Deployment, its pods and their processes away', async () => {

@@ -317,7 +317,7 @@ test('pods outlive their agent, however long, and are adopted as they are', asyn
     assert.ok(adopted !== undefined);
     assert.equal(restarts(adopted), 0);
   }
-  await eventually('who died meanwhile is reported with its own exit code', 10_000, async () => {
+  await eventually('who died meanwhile is reported with its own exit code', 20_000, async () => {
     const once = (await pod('once')).status;
     const again = (await pod('again')).status.containerStatuses?.[0];
     assert.equal(once.phase, 'Failed');
@@ -335,7 +335,7 @@ test('an agent whose disk fails a sync ends itself, its pods live on, and it sta
   await fleet.kubectl.ok(['apply', '-f', '-'], barePod('unkept', node, 'Always'));
   await fleet.kubectl.ok(['wait', '--for=condition=Ready', 'pod/unkept']);
   const { podIP } = (await pod('unkept')).status;
-  await eventually('it serves', 10_000, () => ask(podIP, '/'));
+  await eventually('it serves', 20_000, () => ask(podIP, '/'));
   const log = join(fleet.stateFolder, `logs/agent-${node}.log`);
   const begin = readFileSync(log).length;
   const runFile = readFileSync(join(fleet.stateFolder, `run/agent-${node}.json`), 'utf8');
@@ -348,7 +348,7 @@ test('an agent whose disk fails a sync ends itself, its pods live on, and it sta
   assert.match(said, /"level":"error".*log: latched; no more appends/);
   const lastWords = 'the disk has failed: this agent ends, and its pods go on';
   assert.match(said, new RegExp(`"level":"error".*${lastWords}`));
-  await eventually('up says who has ended, why, and what to do', 10_000, () => {
+  await eventually('up says who has ended, why, and what to do', 20_000, () => {
     const told = `the agent of ${node} has ended (${lastWords}): selvage lab start agent/${node} starts it again`;
     return Promise.resolve(fleet.output().includes(told) ? true : undefined);
   });
@@ -358,7 +358,7 @@ test('an agent whose disk fails a sync ends itself, its pods live on, and it sta
   await lab('start', `agent/${node}`);
   await atRest();
   assert.deepEqual(stillHere(), here, 'they are adopted');
-  await eventually('what could not be kept is found and reported', 10_000, async () => {
+  await eventually('what could not be kept is found and reported', 20_000, async () => {
     const [status] = (await pod('unkept')).status.containerStatuses ?? [];
     assert.equal(status?.lastState?.terminated?.exitCode, 7);
     assert.equal(status.restartCount, 1);
@@ -383,7 +383,7 @@ test('without a server pods serve, crash, restart, and start again from the disk
   const awayFromMs = Math.floor(Date.now() / 1_000) * 1_000;
   for (const { pod: name } of before) assert.equal(await ask(addressOf(name), '/'), name);
   await assert.rejects(ask(addressOf(crashed.pod), '/exit'));
-  await eventually('the agent alone restarts it', 10_000, async () => {
+  await eventually('the agent alone restarts it', 20_000, async () => {
     return (await ask(addressOf(crashed.pod), '/')) === crashed.pod ? true : undefined;
   });
 
@@ -418,7 +418,7 @@ test('without a server pods serve, crash, restart, and start again from the disk
       return true;
     });
   }
-  await eventually('and in order', 10_000, async () => {
+  await eventually('and in order', 20_000, async () => {
     const told = await eventsInOrderOfArrival();
     for (const node of new Set([crashed.node, dark])) {
       const meanwhile = told
@@ -462,11 +462,11 @@ test('a pod that asks for it stops when its node is cut off, and comes back', as
   assert.match(refused.stderr, /selvage\.dev\/on-cut.*soon/);
   await fleet.kubectl.ok(['apply', '-f', '-'], deployment('stops', 1, annotations));
   await fleet.kubectl.ok(['rollout', 'status', 'deployment/stops', '--timeout=20s']);
-  await eventually('it runs', 10_000, () =>
+  await eventually('it runs', 20_000, () =>
     Promise.resolve(workloads('stops-').length === 1 ? true : undefined),
   );
   await lab('kill', 'server');
-  await eventually('it has stopped', 10_000, () =>
+  await eventually('it has stopped', 20_000, () =>
     Promise.resolve(workloads('stops-').length === 0 ? true : undefined),
   );
   assert.equal(workloads().length, replicas, 'the others go on');
@@ -487,7 +487,7 @@ test('taints that execute and a drain empty a node, and it fills again', async (
   await kubectl.ok(['apply', '-f', '-'], barePod('patient', node, 'Always', { tolerations }));
   await kubectl.ok(['wait', '--for=condition=Ready', 'pod/patient']);
   // Its container is said to have started before its program is on.
-  await eventually('its program runs', 10_000, () =>
+  await eventually('its program runs', 20_000, () =>
     Promise.resolve(workloads('patient').length === 1 ? true : undefined),
   );
   const taintedAtMs = performance.now();
@@ -514,7 +514,7 @@ test('taints that execute and a drain empty a node, and it fills again', async (
   await kubectl.ok(['apply', '-f', '-'], barePod('stubborn', next, 'Always', { env }));
   await kubectl.ok(['wait', '--for=condition=Ready', 'pod/stubborn']);
   const { podIP } = (await pod('stubborn')).status;
-  await eventually('it serves', 10_000, () => ask(podIP, '/'));
+  await eventually('it serves', 20_000, () => ask(podIP, '/'));
   const drainedAtMs = performance.now();
   const grace = `--grace-period=${graceMs / 1_000}`;
   const drained = await kubectl.ok(['drain', next, '--force', grace, '--timeout=30s']);

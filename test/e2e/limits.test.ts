@@ -163,7 +163,7 @@ test('nothing of the limits is left when the pods are gone, whoever ended them',
   await fleet.selvage(['lab', 'kill', 'harbour-1']);
   await fleet.selvage(['lab', 'start', 'harbour-1']);
   await fleet.kubectl.ok(['delete', 'pod', '--all', '--wait=true', '--timeout=60s']);
-  await eventually('the groups are gone', 10_000, async () =>
+  await eventually('the groups are gone', 20_000, async () =>
     groupsLeft().some((name) => name.startsWith(uid)) ? undefined : true,
   );
 });

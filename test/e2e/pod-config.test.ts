@@ -101,7 +101,7 @@ async function waits(name: string, message: RegExp): Promise<void> {
     assert.match(waiting.message, message);
     return true;
   });
-  await eventually(`an event about ${name}`, 10_000, async () => {
+  await eventually(`an event about ${name}`, 20_000, async () => {
     const about = ['get', 'events', '--field-selector', `involvedObject.name=${name},type=Warning`];
     return message.test(await fleet.kubectl.ok(about)) ? true : undefined;
   });
@@ -206,7 +206,7 @@ test('the environment comes from everywhere it may come from', async () => {
   assert.deepEqual(found, expected);
   assert.equal('NONE' in value, false);
   assert.equal('dotted.key' in value, false);
-  await eventually('the key that names no variable is told', 10_000, async () => {
+  await eventually('the key that names no variable is told', 20_000, async () => {
     const about = ['get', 'events', '--field-selector', 'involvedObject.name=env,type=Warning'];
     return /dotted\.key.*skipped/.test(await fleet.kubectl.ok(about)) ? true : undefined;
   });
@@ -356,7 +356,7 @@ test('an empty folder is shared by the containers of a pod, held to its size, an
   assert.equal((await ask('shares', 'fill', '/ram/big', String(2 * 1024 * 1024))).error, 'ENOSPC');
   const { uid } = (await podOf('shares')).metadata;
   await remove('shares');
-  await eventually('it is gone', 10_000, async () => !existsSync(podFolder(uid)) || undefined);
+  await eventually('it is gone', 20_000, async () => !existsSync(podFolder(uid)) || undefined);
   await applyPod('shares', {}, spec);
   assert.deepEqual((await ask('shares', 'list', '/data')).value, []);
   assert.equal((await ask('shares', 'fill', '/data/big', String(3 * 1024 * 1024))).value, 'done');

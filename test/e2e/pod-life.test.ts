@@ -189,7 +189,7 @@ test('a pod is Ready when its probe says so, and restarted when it is not alive'
     const { status } = await podOf('probed');
     await fetch(`http://${status.podIP}:8080${path}`);
   };
-  await eventually('toggled', 10_000, async () => (await ask('/toggle'), true));
+  await eventually('toggled', 20_000, async () => (await ask('/toggle'), true));
   await waitFor('probed', 'condition=Ready');
   await ask('/die');
   const pod = await until(
@@ -235,12 +235,12 @@ test('a preStop hook is heard before the end, and SIGTERM may be ignored only so
   });
   await waitFor('polite', 'condition=Ready');
   await waitFor('stubborn', 'condition=Ready');
-  await eventually('it listens', 10_000, async () =>
+  await eventually('it listens', 20_000, async () =>
     (await fleet.kubectl.ok(['logs', 'polite'])).includes('ready') ? true : undefined,
   );
   const followed = fleet.kubectl.follow(['logs', '-f', 'polite']);
   await fleet.kubectl.ok(['delete', 'pod', 'polite', '--timeout=30s']);
-  await eventually('its last words', 5_000, async () =>
+  await eventually('its last words', 20_000, async () =>
     followed.lines.includes('asked to end') ? true : undefined,
   );
   assert.deepEqual(followed.lines, ['ready', 'asked /bye', 'asked to end']);
@@ -358,7 +358,7 @@ test('what exec started ends with the client that asked for it', async () => {
   const runs = async () => (await run('pgrep', ['-f', 'setInterval.*begun'])).stdout.trim() !== '';
   assert.equal(await runs(), true);
   child.kill('SIGKILL');
-  await eventually('it has ended', 10_000, async () => ((await runs()) ? undefined : true));
+  await eventually('it has ended', 20_000, async () => ((await runs()) ? undefined : true));
 });
 
 test('SPDY does for exec what WebSockets do, and either has terminals of the size of the caller', async () => {
@@ -558,7 +558,7 @@ test('a port where nobody listens is told, and a pod that ends takes its connect
     said += chunk.toString();
   });
   await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
-  await eventually('the reason', 5_000, async () => (/ECONNREFUSED/.test(said) ? true : undefined));
+  await eventually('the reason', 20_000, async () => (/ECONNREFUSED/.test(said) ? true : undefined));
   child.kill('SIGKILL');
   const [second, secondPort] = await forward(8080);
   const hanging = fetch(`http://127.0.0.1:${secondPort}/hang`);
