@@ -558,7 +558,9 @@ test('a port where nobody listens is told, and a pod that ends takes its connect
     said += chunk.toString();
   });
   await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
-  await eventually('the reason', 20_000, async () => (/ECONNREFUSED/.test(said) ? true : undefined));
+  await eventually('the reason', 20_000, async () =>
+    /ECONNREFUSED/.test(said) ? true : undefined,
+  );
   child.kill('SIGKILL');
   const [second, secondPort] = await forward(8080);
   const hanging = fetch(`http://127.0.0.1:${secondPort}/hang`);
