@@ -12,7 +12,13 @@ import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { ApiLoadInput, ApiLoadResult, ApiScenario } from './api-load.ts';
 import type { ApiMemoryInput, ApiMemoryResult } from './api-memory.ts';
 import { type ApiSystem, callsOf, type PodSample } from './support/api-calls.ts';
-import { type Benchmark, environmentFacts, printTable, writeResults } from './support/benchmark.ts';
+import {
+  type Benchmark,
+  environmentFacts,
+  printTable,
+  requireChoice,
+  writeResults,
+} from './support/benchmark.ts';
 import { ask, type Endpoint } from './support/endpoint.ts';
 import { requireEtcd, startEtcd } from './support/etcd.ts';
 import { kubeApiserverVersion, startKubeApiserver } from './support/kube-apiserver.ts';
@@ -314,8 +320,11 @@ async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
   const facts = { ...environmentFacts(), etcd, kubeApiserver: kubeApiserver ?? 'none', settings };
   console.log(JSON.stringify(facts));
 
-  const cases = casesOf(settings.pods).filter(({ name }) => name.startsWith(values.only));
+  const all = casesOf(settings.pods);
+  const cases = all.filter(({ name }) => name.startsWith(values.only));
   const isMemoryWanted = 'memory'.startsWith(values.only);
+  const names = [...all.map(({ name }) => name), 'memory'];
+  requireChoice(values.only, cases.length + Number(isMemoryWanted), names);
   const runs: Measured[] = [];
   const memory: MeasuredMemory[] = [];
   let path = '';

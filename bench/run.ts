@@ -4,7 +4,7 @@
  * of one.
  */
 import { readCommandLine } from '../tools/command-options.ts';
-import type { Benchmark } from './support/benchmark.ts';
+import { type Benchmark, UnknownChoiceError } from './support/benchmark.ts';
 
 const names = ['store', 'api', 'idle', 'agent', 'failover', 'sim'] as const;
 
@@ -27,7 +27,13 @@ async function main(): Promise<number> {
     else console.error(line.text);
     return line.exitCode;
   }
-  await benchmark.run(line.values);
+  try {
+    await benchmark.run(line.values);
+  } catch (error) {
+    if (!(error instanceof UnknownChoiceError)) throw error;
+    console.error(error.message);
+    return 2;
+  }
   return 0;
 }
 

@@ -11,7 +11,13 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { FleetMeasure, FleetTask } from './sim-fleet.ts';
-import { environmentFacts, printTable, writeResults, type Benchmark } from './support/benchmark.ts';
+import {
+  environmentFacts,
+  printTable,
+  requireChoice,
+  writeResults,
+  type Benchmark,
+} from './support/benchmark.ts';
 
 const quiet = (nodes: number, heartbeatIntervalMs: number, minutes: number) => ({
   name: `quiet, ${nodes} nodes, ${heartbeatIntervalMs / 1000} s`,
@@ -100,19 +106,27 @@ const options = {
 async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
   const { rounds, processes } = values;
   const chosen = fleets.filter(({ name }) => name.includes(values.only));
+  const names = fleets.map(({ name }) => name);
+  requireChoice(values.only, chosen.length, names);
   const environment = environmentFacts();
   const lanes = processes === 1 ? [1] : [1, processes];
   const measured = new Map<string, Round[]>();
+  let path = '';
   // In turn, so that what else the machine does strikes all of them alike.
   for (let round = 0; round < rounds; round += 1) {
+    console.log(`round ${round + 1} of ${rounds}`);
     for (const { name, task } of chosen) {
       for (const count of lanes) {
         const key = `${name}, ${count} process${count === 1 ? '' : 'es'}`;
         const all = measured.get(key) ?? [];
-        all.push(await runRound(task, count, round));
+        const one = await runRound(task, count, round);
+        console.log(`  ${key}: ${one.nodeHoursPerSecond.toFixed(1)} node-hours/s`);
+        all.push(one);
         measured.set(key, all);
       }
     }
+    // After every round: an interrupted run has measured something too.
+    path = writeResults('sim', { environment, rounds: Object.fromEntries(measured) });
   }
   const titles = ['node-hours/s', 'least', 'most', 'per CPU s', 'with founding', 'founding s'];
   const rows = [['fleet', ...titles, 'events/node-hour']];
@@ -132,8 +146,7 @@ async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
   console.log(`node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`);
   console.log(`${rounds} rounds; load before: ${String(environment['loadAverageBefore'])}`);
   printTable(rows);
-  const results = { environment, rounds: Object.fromEntries(measured) };
-  console.log(`results in ${writeResults('sim', results)}`);
+  console.log(`results in ${path}`);
 }
 
 export const benchmark: Benchmark<typeof options> = {

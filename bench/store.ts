@@ -12,7 +12,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { OptionTable, ValuesOf } from '../tools/command-options.ts';
 import type { LoadInput, LoadResult, Mode } from './store-load.ts';
 import type { ReportsInput, ReportsResult } from './store-reports.ts';
-import { type Benchmark, environmentFacts, printTable, writeResults } from './support/benchmark.ts';
+import {
+  type Benchmark,
+  environmentFacts,
+  printTable,
+  requireChoice,
+  writeResults,
+} from './support/benchmark.ts';
 import { requireEtcd, type RunningEtcd, startEtcd } from './support/etcd.ts';
 import {
   type Cost,
@@ -368,7 +374,10 @@ async function runBenchmark(values: ValuesOf<typeof options>): Promise<void> {
   const serverOptions = values['server-options'].split(' ').filter((word) => word !== '');
   const facts = { ...environmentFacts(), etcd, serverFlags, serverOptions };
   console.log(JSON.stringify(facts));
-  const pairs = scenarioPairs().filter(([first]) => first?.name.startsWith(values.only) === true);
+  const all = scenarioPairs();
+  const pairs = all.filter(([first]) => first?.name.startsWith(values.only) === true);
+  const names = all.map(([first]) => first?.name ?? '');
+  requireChoice(values.only, pairs.length, names);
 
   const runs: Measured[] = [];
   const keep = (syncsPerWrite: Readonly<Record<string, number>>): string =>

@@ -11,6 +11,15 @@ export interface Benchmark<
   run(values: ValuesOf<Options>): Promise<void>;
 }
 
+/** What was asked for is not there: told in one line, before anything has run. */
+export class UnknownChoiceError extends Error {}
+
+/** Throws UnknownChoiceError where `--only` has left nothing of `names`. */
+export function requireChoice(only: string, chosen: number, names: readonly string[]): void {
+  if (chosen > 0) return;
+  throw new UnknownChoiceError(`--only ${only} names nothing: there is ${names.join('; ')}`);
+}
+
 export const repositoryFolder = join(import.meta.dirname, '..', '..');
 
 /** The machine and the programs, as far as they matter to a number. */

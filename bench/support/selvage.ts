@@ -68,13 +68,18 @@ export async function startSelvage(
     join(folder, 'server.log'),
   );
   const kubeconfig = join(folder, 'kubeconfig');
-  await until('the server is ready', 20_000, async () => {
-    try {
-      const { status } = await ask(endpointOf(kubeconfig, port), 'GET', '/readyz');
-      return status === 200;
-    } catch {
-      return false;
-    }
-  });
+  try {
+    await until('the server is ready', 20_000, async () => {
+      try {
+        const { status } = await ask(endpointOf(kubeconfig, port), 'GET', '/readyz');
+        return status === 200;
+      } catch {
+        return false;
+      }
+    });
+  } catch (late) {
+    await started.stop();
+    throw late;
+  }
   return { ...started, endpoint: endpointOf(kubeconfig, port), kubeconfigPath: kubeconfig };
 }
