@@ -24,7 +24,8 @@ function isForAuthenticated({ pattern, subject }: RouteRow): boolean {
 /** Who passes the door, written down apart from the code that decides it. */
 function isAllowed(row: RouteRow, identity: Identity): boolean {
   const isOpen =
-    ['/healthz', '/livez', '/readyz', '/version'].includes(row.pattern) ||
+    row.pattern === '/version' ||
+    /^\/(?:healthz|livez|readyz)(?:\/\{check\})?$/.test(row.pattern) ||
     row.pattern.endsWith('/nodejoins') ||
     row.pattern.endsWith('/noderenewals');
   if (isOpen || identity === 'admin' || identity === 'controller') return true;

@@ -62,3 +62,18 @@ test('the server lists what it looks at, to anybody who asks', () =>
     assert.equal(await ask('/healthz?verbose'), '[+]ping ok\nhealthz check passed\n');
     for (const path of ['/readyz', '/livez', '/healthz']) assert.equal(await ask(path), 'ok');
   }));
+
+test('one check alone is asked for by its name', () =>
+  withServer(async (server) => {
+    const ask = (target: string) => server.call('GET', target, { as: 'nobody' });
+    assert.equal((await ask('/readyz/log')).text, 'ok');
+    const verbose = await ask('/readyz/log?verbose');
+    assert.equal(verbose.text, '[+]log ok\nreadyz check passed\n');
+    const unknown = await ask('/readyz/etcd');
+    assert.equal(unknown.status, 404);
+    assert.match(
+      unknown.text,
+      /\/readyz has no such check: there is ping, log, event-log, history, audit/,
+    );
+    assert.equal((await ask('/livez/log')).status, 404);
+  }));

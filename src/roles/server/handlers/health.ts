@@ -1,6 +1,7 @@
 /**
  * `/healthz`, `/livez` and `/readyz`: a word for those who only look at the status, and with
- * `?verbose` each check in a line, as people know it of Kubernetes. `?exclude=NAME` leaves one out.
+ * `?verbose` each check in a line, as people know it of Kubernetes. `?exclude=NAME` leaves one out,
+ * and `/readyz/NAME` is about one alone.
  *
  * Invariant: anybody may ask, so the lines say which check fails and never why in particular.
  */
@@ -43,19 +44,32 @@ export function healthRows(parts: ServerParts): readonly RouteRow[] {
       failure: () => (parts.isAuditFailing() ? auditFailingText : undefined),
     },
   ];
-  return [row('healthz', [ping]), row('livez', [ping]), row('readyz', ready)];
+  return [...rows('healthz', [ping]), ...rows('livez', [ping]), ...rows('readyz', ready)];
 }
 
 function check(name: string, failure: HealthCheck['failure']): HealthCheck {
   return { name, isVital: true, failure };
 }
 
-function row(name: string, checks: readonly HealthCheck[]): RouteRow {
-  return {
-    ...{ method: 'GET', pattern: `/${name}`, watch: false },
-    subject: { type: 'path', verb: 'get', area: 'health' },
-    handler: async ({ query }) => healthAnswer(name, checks, query),
-  };
+/** For all checks of an endpoint together, and for each alone. */
+function rows(name: string, checks: readonly HealthCheck[]): readonly RouteRow[] {
+  const common = { method: 'GET', watch: false } as const;
+  const subject = { type: 'path', verb: 'get', area: 'health' } as const;
+  return [
+    {
+      ...{ ...common, subject, pattern: `/${name}` },
+      handler: async ({ query }) => healthAnswer(name, checks, query),
+    },
+    {
+      ...{ ...common, subject, pattern: `/${name}/{check}` },
+      handler: async ({ query, parameters }) => {
+        const one = checks.filter((candidate) => candidate.name === parameters['check']);
+        if (one.length > 0) return healthAnswer(name, one, query);
+        const names = checks.map((known) => known.name).join(', ');
+        throw new StatusError('NotFound', `/${name} has no such check: there is ${names}`);
+      },
+    },
+  ];
 }
 
 /**
