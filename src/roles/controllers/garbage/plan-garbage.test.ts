@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { ApiObject, ObjectMeta } from '#platform/api/mod.ts';
-import { blocksOwner, type OwnerState, planGarbage } from './plan-garbage.ts';
+import { type ApiObject, type ObjectMeta, StatusError } from '#platform/api/mod.ts';
+import { blocksOwner, type OwnerState, planGarbage, saysOwnerIsGone } from './plan-garbage.ts';
 
 function object(metadata: Partial<ObjectMeta>): ApiObject {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x', ...metadata } };
@@ -58,4 +58,18 @@ test('only a reference that says so blocks its owner', () => {
   assert.equal(blocksOwner(blocking, 'a'), true);
   assert.equal(blocksOwner(blocking, 'b'), false);
   assert.equal(blocksOwner(object({ ownerReferences: [owner('a')] }), 'a'), false);
+});
+
+test('an owner is gone when an answer names it, and not when a path is not there', () => {
+  const answers = [
+    new StatusError('NotFound', 'replicasets.apps "o1" not found', { name: 'o1' }),
+    new StatusError('NotFound', 'namespaces "o2" not found', { name: 'o2' }),
+    new StatusError('NotFound', 'the server could not find the requested resource'),
+    new StatusError('Forbidden', 'not for you', { name: 'o1' }),
+    new Error('o1'),
+  ];
+  assert.deepEqual(
+    answers.map((answer) => saysOwnerIsGone(answer, owner('o1'))),
+    [true, false, false, false, false],
+  );
 });

@@ -6,7 +6,7 @@
  * 1. An object goes only when every one of its owners is known to be gone.
  * 2. An owner that waits for its dependents goes only when none that blocks it is left.
  */
-import type { ApiObject, OwnerReference } from '#platform/api/mod.ts';
+import { type ApiObject, type OwnerReference, StatusError } from '#platform/api/mod.ts';
 
 export const foregroundFinalizer = 'foregroundDeletion';
 export const orphanFinalizer = 'orphan';
@@ -54,5 +54,17 @@ export function planGarbage(
 export function blocksOwner(dependent: ApiObject, ownerUid: string): boolean {
   return (dependent.metadata.ownerReferences ?? []).some(
     (owner) => owner.uid === ownerUid && owner.blockOwnerDeletion === true,
+  );
+}
+
+/**
+ * Whether the answer to a question for an owner is that there is none of that name. One
+ * that names nothing is about the path: its kind has just gone, or is yet to come.
+ */
+export function saysOwnerIsGone(answer: unknown, owner: OwnerReference): boolean {
+  return (
+    answer instanceof StatusError &&
+    answer.reason === 'NotFound' &&
+    answer.options.name === owner.name
   );
 }

@@ -4,9 +4,20 @@
  *
  * A key is `<plural>.<group>|<namespace>/<name>`. Before an object is deleted its
  * owners are asked for at the server: the copy in memory may be behind.
+ *
+ * Invariants:
+ * 1. Only an answer that names the owner says that it is gone. That a path or a kind is
+ *    not served says nothing of its objects.
+ * 2. What is in no namespace cannot be owned from within one: such a reference is told
+ *    of in an event, and changes nothing.
  */
 import type { JsonObject } from '#base/mod.ts';
-import { type ApiObject, type OwnerReference, StatusError } from '#platform/api/mod.ts';
+import {
+  type ApiObject,
+  apiVersionOf,
+  type OwnerReference,
+  StatusError,
+} from '#platform/api/mod.ts';
 import { keyOf, type ReconcileResult } from '#platform/reconcile/mod.ts';
 import type { ControllerContext, KindInfo } from '../shared/context.ts';
 import {
@@ -15,6 +26,7 @@ import {
   orphanFinalizer,
   type OwnerState,
   planGarbage,
+  saysOwnerIsGone,
 } from './plan-garbage.ts';
 
 type Dependent = { readonly kind: KindInfo; readonly object: ApiObject };
@@ -28,7 +40,7 @@ export function watchForGarbage({ informers, queue }: ControllerContext): void {
       const ownersChanged = JSON.stringify(before) !== JSON.stringify(ownerReferences);
       if (type !== 'deleted' && (isLeaving || ownersChanged)) queue.add(queueKey(kind, object));
       if (type === 'deleted' || isLeaving) {
-        for (const dependent of dependentsOf(informers, uid)) {
+        for (const dependent of dependentsOf(informers, kind, uid)) {
           queue.add(queueKey(dependent.kind, dependent.object));
         }
       }
@@ -75,10 +87,21 @@ function resourceKey({ resource }: KindInfo): string {
   return `${resource.plural}.${resource.group}`;
 }
 
-function dependentsOf(informers: ControllerContext['informers'], uid: string): Dependent[] {
-  return informers.all.flatMap(({ kind, informer }) =>
-    informer.lookup('owner', uid).map((object) => ({ kind, object })),
-  );
+function dependentsOf(
+  informers: ControllerContext['informers'],
+  owner: KindInfo,
+  uid: string,
+): Dependent[] {
+  return informers.all
+    .filter(({ kind }) => canOwn(owner, kind))
+    .flatMap(({ kind, informer }) =>
+      informer.lookup('owner', uid).map((object) => ({ kind, object })),
+    );
+}
+
+/** A reference names no namespace: it means that of the dependent, which has to have one. */
+function canOwn(owner: KindInfo, dependent: KindInfo): boolean {
+  return dependent.namespaced || !owner.namespaced;
 }
 
 export function garbageReconciler(
@@ -100,10 +123,10 @@ async function reconcileObject(
   kind: KindInfo,
   object: ApiObject,
 ): Promise<void> {
-  const dependents = dependentsOf(context.informers, object.metadata.uid ?? '');
+  const dependents = dependentsOf(context.informers, kind, object.metadata.uid ?? '');
   const states = new Map<string, OwnerState>();
   for (const owner of object.metadata.ownerReferences ?? []) {
-    states.set(owner.uid, await stateOfOwner(context, object, owner));
+    states.set(owner.uid, await stateOfOwner(context, { kind, object }, owner));
   }
   const plan = planGarbage(
     object,
@@ -136,27 +159,57 @@ async function reconcileObject(
   }
 }
 
-/** What the copy says, confirmed by the server where it says that the owner is not there. */
+/**
+ * What the copy says, confirmed by the server where it says that the owner is not there.
+ * Throws StatusError where the server cannot tell; that is tried again.
+ */
 async function stateOfOwner(
-  { client, informers }: ControllerContext,
-  object: ApiObject,
+  context: ControllerContext,
+  dependent: Dependent,
   owner: OwnerReference,
 ): Promise<OwnerState> {
+  const { client, informers } = context;
   const source = informers.all.find(
     ({ kind }) => kind.kind === owner.kind && groupOf(owner) === kind.resource.group,
   );
   // Of a kind that is not known here nothing can be said, so nothing is done.
   if (source === undefined) return 'unknown';
-  const namespace = source.kind.namespaced ? (object.metadata.namespace ?? '') : '';
+  if (!canOwn(source.kind, dependent.kind)) {
+    tellOfInvalidNamespace(context, dependent, owner);
+    return 'unknown';
+  }
+  const namespace = source.kind.namespaced ? (dependent.object.metadata.namespace ?? '') : '';
   const known = source.informer.get(namespace === '' ? owner.name : `${namespace}/${owner.name}`);
   if (known !== undefined && known.metadata.uid === owner.uid) return stateOf(known);
   try {
     const found = await client.get(source.kind.resource, namespace, owner.name);
-    return found.metadata.uid === owner.uid ? stateOf(found) : 'gone';
+    if (found.metadata.uid === owner.uid) return stateOf(found);
   } catch (error) {
-    if (error instanceof StatusError && error.reason === 'NotFound') return 'gone';
-    throw error;
+    if (!saysOwnerIsGone(error, owner)) throw error;
   }
+  // It goes all the same, but whoever misses it can find out why.
+  const sameUid = source.informer.lookup('uid', owner.uid);
+  if (sameUid.some(({ metadata }) => (metadata.namespace ?? '') !== namespace)) {
+    tellOfInvalidNamespace(context, dependent, owner);
+  }
+  return 'gone';
+}
+
+function tellOfInvalidNamespace(
+  { events }: ControllerContext,
+  { kind, object }: Dependent,
+  { apiVersion, kind: ownerKind, name, uid }: OwnerReference,
+): void {
+  const owner = `[${apiVersion}/${ownerKind}, name: ${name}, uid: ${uid}]`;
+  const where = kind.namespaced
+    ? `does not exist in namespace ${JSON.stringify(object.metadata.namespace)}`
+    : 'is in a namespace, and what it is to own is in none';
+  events.record({
+    regarding: { ...object, apiVersion: apiVersionOf(kind.resource), kind: kind.kind },
+    severity: 'Warning',
+    reason: 'OwnerRefInvalidNamespace',
+    message: `ownerRef ${owner} ${where}; an owner is in the namespace of what it owns, or in none`,
+  });
 }
 
 function stateOf({ metadata }: ApiObject): OwnerState {
