@@ -180,6 +180,37 @@ test('claims go with pods that are scaled away and with the set, where the polic
   await plane.close();
 });
 
+test('a set that asks for two thousand million pods gets them one by one, and comes back from it', async () => {
+  const plane = await openControlPlane(26);
+  await plane.act(
+    plane.client.create(
+      resources.statefulSets,
+      statefulSet({
+        replicas: 2_147_483_647,
+        volumeClaimTemplates: [dataClaim],
+        persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Delete' },
+      }),
+    ),
+  );
+  const available = (count: number): Promise<void> =>
+    plane.until(`${count} pods`, async () => {
+      return ((await get(plane)).status?.availableReplicas ?? 0) >= count;
+    });
+  await available(2);
+  await plane.restart();
+  await available(4);
+  await change(plane, { replicas: 1 });
+  await settled(plane, 1);
+  assert.equal(await names(plane), 'db-0');
+  const claims = await plane.list(resources.persistentVolumeClaims);
+  assert.ok(claims.length >= 4, 'claims of pods that are scaled away stay');
+  assert.ok(
+    claims.every(({ metadata }) => metadata.ownerReferences?.[0]?.kind === 'StatefulSet'),
+    'and are the set’s',
+  );
+  await plane.close();
+});
+
 test('a rollout goes from the last to the partition over kills of the server, and can be undone', async () => {
   const plane = await openControlPlane(23);
   await plane.act(plane.client.create(resources.statefulSets, statefulSet()));

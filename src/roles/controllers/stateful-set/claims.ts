@@ -14,7 +14,7 @@ import {
 } from '#platform/api/mod.ts';
 import type { ControllerContext } from '../shared/context.ts';
 import { isDeleting } from '../shared/ownership.ts';
-import { claimsOfPod, podNameOf } from './pod-identity.ts';
+import { claimsOfPod, ordinalOf, podNameOf } from './pod-identity.ts';
 
 /**
  * Makes the claims of a pod that is to be made. False where one is on its way out: the
@@ -48,6 +48,27 @@ export async function ensureClaims(
     });
   }
   return true;
+}
+
+/** The wanted numbers for which a claim is there, lowest first. */
+export function ordinalsWithClaims(
+  { informers }: ControllerContext,
+  set: StatefulSet,
+): readonly number[] {
+  const { ordinals, replicas = 1, volumeClaimTemplates = [] } = set.spec;
+  if (volumeClaimTemplates.length === 0) return [];
+  const first = ordinals?.start ?? 0;
+  const found = new Set<number>();
+  // Of the claims that there are, not of the numbers: of those there may be very many.
+  const { namespace = '' } = set.metadata;
+  for (const claim of informers.persistentVolumeClaims.lookup('namespace', namespace)) {
+    for (const template of volumeClaimTemplates) {
+      const ordinal = ordinalOf(`${template.metadata.name}-${set.metadata.name}`, claim);
+      if (ordinal === undefined || ordinal < first || ordinal >= first + replicas) continue;
+      found.add(ordinal);
+    }
+  }
+  return [...found].toSorted((left, right) => left - right);
 }
 
 /** Brings the owners of one pod's claims to what the policy says; `pod` where it is being scaled away. */

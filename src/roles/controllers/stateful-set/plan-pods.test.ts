@@ -3,7 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import type { Pod, PodStatus, StatefulSetSpec } from '#platform/api/mod.ts';
 import { revisionLabel } from '../shared/plan-revisions.ts';
-import { type NumberedPod, planStatefulPods, type StatefulPlan } from './plan-pods.ts';
+import { changesMax, type NumberedPod, planStatefulPods, type StatefulPlan } from './plan-pods.ts';
 
 const early = '2026-01-01T00:00:00Z';
 const nowMs = 1_767_229_200_000;
@@ -165,6 +165,29 @@ test('a pod that ended is made again only after a while', () => {
     retryAtMs: () => nowMs + 5_000,
   });
   assert.deepEqual([create, againAfterMs], [[], 5_000]);
+});
+
+test('the work does not grow with the wanted number, however large', () => {
+  const replicas = 2_147_483_647;
+  const pods = [pod(1), pod(700, { status: { phase: 'Failed' } }), pod(2_147_483_646)];
+  const parallel = { podManagementPolicy: 'Parallel' as const, replicas };
+  const many = plan(parallel, pods);
+  assert.equal(many.create.length, changesMax);
+  assert.deepEqual(
+    many.create.slice(0, 3).map(({ ordinal }) => ordinal),
+    [0, 2, 3],
+  );
+  assert.deepEqual(gone(many), ['web-700']);
+  assert.deepEqual(made(plan({ replicas }, pods)), ['0 new']);
+  assert.deepEqual(made(plan({ replicas }, [pod(0), pod(1)])), ['2 new']);
+  const high = { replicas, ordinals: { start: replicas } };
+  assert.deepEqual(made(plan(high, [pod(replicas)])), ['2147483648 new']);
+  // A hundred are missing, and of a hundred and one that may be one is left.
+  const all = Array.from({ length: 400 }, (_, at) => pod(at, { revision: 'old' }));
+  const updateStrategy = { rollingUpdate: { maxUnavailable: 101 } };
+  const updating = { ...parallel, updateStrategy };
+  assert.deepEqual(gone(plan({ ...updating, replicas: 500 }, all)), ['web-399']);
+  assert.deepEqual(gone(plan(updating, all)), []);
 });
 
 /** A set that lives through whatever happens to its pods: what is wrong at any moment. */

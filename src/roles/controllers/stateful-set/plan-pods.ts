@@ -10,6 +10,8 @@
  * 3. An update replaces pods from the highest number down to the partition, and takes
  *    no more pods out of service than maxUnavailable. A pod of the older template that
  *    cannot start is out of service already and is replaced at once.
+ * 4. The work grows with the pods that there are and with changesMax, never with
+ *    `replicas`, which anybody may set to two thousand million.
  */
 import {
   type CountOrPercent,
@@ -54,10 +56,10 @@ export interface StatefulPlan {
   readonly againAfterMs: number | undefined;
 }
 
-/** One number that is wanted, and who has its name. */
+/** One number that is wanted, and the pod that has its name. */
 interface Slot {
   readonly ordinal: number;
-  readonly pod: Pod | undefined;
+  readonly pod: Pod;
   readonly isLeaving: boolean;
   readonly isAvailable: boolean;
 }
@@ -76,31 +78,38 @@ export function planStatefulPods(facts: StatefulFacts): StatefulPlan {
     return waitMs === 0;
   };
 
-  const byOrdinal = new Map(facts.pods.map(({ ordinal, pod }) => [ordinal, pod]));
-  const slots: Slot[] = [];
-  for (let ordinal = first; ordinal < end; ordinal += 1) {
-    const pod = byOrdinal.get(ordinal);
-    slots.push({
+  const slots = facts.pods
+    .filter(({ ordinal }) => ordinal >= first && ordinal < end)
+    .toSorted((left, right) => left.ordinal - right.ordinal)
+    .map(({ ordinal, pod }) => ({
       ordinal,
       pod,
-      isLeaving: pod !== undefined && isLeaving(pod),
-      isAvailable: pod !== undefined && isAvailable(pod),
-    });
-  }
+      isLeaving: isLeaving(pod),
+      isAvailable: isAvailable(pod),
+    }));
   const condemned = facts.pods
     .filter(({ ordinal }) => ordinal < first || ordinal >= end)
     .toSorted((left, right) => right.ordinal - left.ordinal);
-  const steps = planSteps(facts, slots, condemned, isLeaving, (atMs) => {
+  const steps = planSteps(facts, { first, end, slots, condemned }, isLeaving, (atMs) => {
     againAtMs = Math.min(againAtMs, atMs);
   });
   return {
-    create: steps.create.slice(0, changesMax),
+    create: steps.create,
     remove: steps.remove.slice(0, changesMax),
     ended: steps.ended,
     condemned,
     status: statusOf(facts, isLeaving, isAvailable),
     againAfterMs: Number.isFinite(againAtMs) ? Math.max(0, againAtMs - nowMs) : undefined,
   };
+}
+
+/** The numbers that are wanted, from `first` to before `end`, and the pods that there are. */
+interface Numbers {
+  readonly first: number;
+  readonly end: number;
+  /** The wanted ones that have a pod, lowest first. */
+  readonly slots: readonly Slot[];
+  readonly condemned: readonly NumberedPod[];
 }
 
 interface Steps {
@@ -111,21 +120,32 @@ interface Steps {
 
 function planSteps(
   facts: StatefulFacts,
-  slots: readonly Slot[],
-  condemned: readonly NumberedPod[],
+  numbers: Numbers,
   isLeaving: (pod: Pod) => boolean,
   lookAgainAt: (atMs: number) => void,
 ): Steps {
+  const { slots, condemned } = numbers;
   const { spec, nowMs } = facts;
   const isOrdered = spec.podManagementPolicy !== 'Parallel';
   const steps: Steps = { create: [], remove: [], ended: [] };
-  for (const slot of slots) {
-    const { ordinal, pod } = slot;
-    if (pod === undefined) {
+  /** True where a number of the gap is missing, which in order is as far as one gets. */
+  const fillGap = (from: number, to: number): boolean => {
+    for (let ordinal = from; ordinal < to; ordinal += 1) {
+      if (steps.create.length >= changesMax) break;
+      // Only a pod that ended lets its number wait, so these are no more than there were pods.
       const waitsUntilMs = facts.retryAtMs(ordinal);
       if (waitsUntilMs > nowMs) lookAgainAt(waitsUntilMs);
       else steps.create.push({ ordinal, revision: revisionFor(facts, ordinal) });
-    } else if (!slot.isLeaving && (hasEnded(pod) || isSurelyStopped(pod))) {
+      if (isOrdered) break;
+    }
+    return from < to;
+  };
+  let next = numbers.first;
+  for (const slot of slots) {
+    const { ordinal, pod } = slot;
+    if (fillGap(next, ordinal) && isOrdered) return steps;
+    next = ordinal + 1;
+    if (!slot.isLeaving && (hasEnded(pod) || isSurelyStopped(pod))) {
       steps.remove.push(pod);
       if (hasEnded(pod)) steps.ended.push({ ordinal, pod });
     } else if (isToBeUpdated(facts, slot) && isStuck(pod)) {
@@ -133,12 +153,13 @@ function planSteps(
     }
     if (isOrdered && !slot.isAvailable) return steps;
   }
+  if (fillGap(next, numbers.end) && isOrdered) return steps;
   for (const { pod } of condemned) {
     if (!isLeaving(pod)) steps.remove.push(pod);
     if (isOrdered) return steps;
   }
   if (spec.updateStrategy?.type !== 'OnDelete') {
-    steps.remove.push(...planUpdate(facts, slots, steps.remove));
+    steps.remove.push(...planUpdate(facts, slots, new Set(steps.remove)));
   }
   return steps;
 }
@@ -146,20 +167,19 @@ function planSteps(
 function planUpdate(
   facts: StatefulFacts,
   slots: readonly Slot[],
-  removed: readonly Pod[],
+  removed: ReadonlySet<Pod>,
 ): readonly Pod[] {
-  const { spec } = facts;
-  const bound = spec.updateStrategy?.rollingUpdate?.maxUnavailable ?? 1;
-  let free =
-    Math.max(1, countOf(bound, slots.length)) - slots.filter((slot) => !slot.isAvailable).length;
+  const { replicas = 1, updateStrategy } = facts.spec;
+  const bound = updateStrategy?.rollingUpdate?.maxUnavailable ?? 1;
+  const outOfService = replicas - slots.filter((slot) => slot.isAvailable).length;
+  let free = Math.max(1, countOf(bound, replicas)) - outOfService;
   const remove: Pod[] = [];
   for (const slot of slots.toReversed()) {
     if (free <= 0) break;
-    const { pod } = slot;
-    if (pod === undefined || removed.includes(pod) || !isToBeUpdated(facts, slot)) continue;
+    if (removed.has(slot.pod) || !isToBeUpdated(facts, slot)) continue;
     // One that is not available yet gets the time to become so before others go.
     if (!slot.isAvailable) break;
-    remove.push(pod);
+    remove.push(slot.pod);
     free -= 1;
   }
   return remove;
@@ -167,7 +187,6 @@ function planUpdate(
 
 function isToBeUpdated(facts: StatefulFacts, { ordinal, pod, isLeaving }: Slot): boolean {
   return (
-    pod !== undefined &&
     !isLeaving &&
     facts.spec.updateStrategy?.type !== 'OnDelete' &&
     revisionFor(facts, ordinal) === facts.updateRevision &&

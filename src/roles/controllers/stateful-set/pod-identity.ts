@@ -3,9 +3,9 @@
  * claims.
  */
 import type {
+  ApiObject,
   ClaimTemplate,
   PersistentVolumeClaim,
-  Pod,
   PodSpec,
   PodTemplate,
   StatefulSet,
@@ -18,12 +18,15 @@ export function podNameOf(set: StatefulSet, ordinal: number): string {
   return `${set.metadata.name}-${ordinal}`;
 }
 
-/** The number in the name; undefined where the name is none that the set gives. */
-export function ordinalOf(setName: string, { metadata }: Pod): number | undefined {
+/**
+ * The number behind `base` in the name of a pod or claim; undefined where the name is
+ * none that the set gives. `start` and `replicas` together have ten digits at most.
+ */
+export function ordinalOf(base: string, { metadata }: ApiObject): number | undefined {
   const { name } = metadata;
-  if (!name.startsWith(`${setName}-`)) return undefined;
-  const text = name.slice(setName.length + 1);
-  return /^(?:0|[1-9][0-9]{0,8})$/u.test(text) ? Number(text) : undefined;
+  if (!name.startsWith(`${base}-`)) return undefined;
+  const text = name.slice(base.length + 1);
+  return /^(?:0|[1-9][0-9]{0,9})$/u.test(text) ? Number(text) : undefined;
 }
 
 export function claimNameOf(set: StatefulSet, template: ClaimTemplate, ordinal: number): string {

@@ -17,7 +17,7 @@ import { isDeleting } from '../shared/ownership.ts';
 import { revisionLabel } from '../shared/plan-revisions.ts';
 import { createRetries, type Retries } from '../shared/retries.ts';
 import { patchStatus } from '../shared/status.ts';
-import { ensureClaims, mayBeClaimOf, ownClaims } from './claims.ts';
+import { ensureClaims, mayBeClaimOf, ordinalsWithClaims, ownClaims } from './claims.ts';
 import { labelsOfPod, ordinalOf, podNameOf, specOfPod } from './pod-identity.ts';
 import { type NumberedPod, planStatefulPods, type StatefulPlan } from './plan-pods.ts';
 
@@ -118,9 +118,8 @@ async function carryOut(
 ): Promise<boolean> {
   const nowMs = context.clock.wallMs();
   for (const { ordinal, pod } of condemned) await ownClaims(context, set, ordinal, pod);
-  const { start = 0 } = set.spec.ordinals ?? {};
-  for (let index = 0; index < (set.spec.replicas ?? 1); index += 1) {
-    await ownClaims(context, set, start + index, undefined);
+  for (const ordinal of ordinalsWithClaims(context, set)) {
+    await ownClaims(context, set, ordinal, undefined);
   }
   for (const { ordinal, pod } of ended) {
     retries.noteFailure(ordinal, nowMs);
