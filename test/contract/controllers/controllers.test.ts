@@ -157,6 +157,26 @@ test('Recreate never lets two templates run side by side', async () => {
   await plane.close();
 });
 
+test('Recreate does not wait for old pods that have ended and are kept to be looked at', async () => {
+  const plane = await openControlPlane(27);
+  const strategy = { type: 'Recreate' };
+  await plane.act(plane.client.create(resources.deployments, manifest(2, 'app:1', { strategy })));
+  await rolledOut(plane);
+  const [evicted] = (await plane.list(resources.pods)) as Pod[];
+  assert.ok(evicted !== undefined);
+  await plane.report(evicted, { phase: 'Failed', reason: 'Evicted' });
+  await plane.until('a replacement', async () => {
+    return (await plane.list(resources.pods)).length === 3 && (await isRolledOut(plane));
+  });
+  await patch(plane, image('app:2'));
+  await plane.until('the new template', async () => {
+    return (await imagesOf(plane)).includes('app:2') && (await isRolledOut(plane));
+  });
+  const kept = (await plane.list(resources.pods)) as Pod[];
+  assert.ok(kept.some(({ metadata }) => metadata.uid === evicted.metadata.uid));
+  await plane.close();
+});
+
 test('a pod that goes is replaced, and scaling down keeps the rest', async () => {
   const plane = await openControlPlane(5);
   await plane.act(plane.client.create(resources.deployments, manifest(3)));

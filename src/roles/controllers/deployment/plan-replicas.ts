@@ -26,7 +26,7 @@ export interface RolloutFacts {
   readonly current: ReplicaSetFacts | undefined;
   /** Oldest first. */
   readonly older: readonly ReplicaSetFacts[];
-  /** Whether any pod of an older set is still there, on its way out included. */
+  /** Whether any pod of an older set has yet to end, on its way out included. */
   readonly olderPodsRemain: boolean;
 }
 

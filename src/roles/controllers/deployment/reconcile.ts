@@ -17,6 +17,7 @@ import { claim } from '../shared/adopt.ts';
 import type { ControllerContext } from '../shared/context.ts';
 import { keyOfObject } from '../shared/keys.ts';
 import { controllerOf, isDeleting } from '../shared/ownership.ts';
+import { hasEnded } from '../shared/pod-state.ts';
 import { planReplicas, type ReplicaSetFacts } from './plan-replicas.ts';
 import { isComplete, planStatus } from './plan-status.ts';
 import {
@@ -43,9 +44,10 @@ export function watchForDeployments({ informers, queue }: ControllerContext): vo
       }
     }
   });
-  // With Recreate the last old pod to go is what a new set waits for.
-  informers.pods.onChange(({ type, object }) => {
-    if (type !== 'deleted') return;
+  // With Recreate the last old pod to go, or to end, is what a new set waits for.
+  informers.pods.onChange(({ type, object, previous }) => {
+    const hasJustEnded = hasEnded(object) && previous !== undefined && !hasEnded(previous);
+    if (type !== 'deleted' && !hasJustEnded) return;
     for (const set of informers.replicaSets.lookup('uid', controllerOf(object)?.uid ?? '')) {
       const manager = controllerOf(set);
       if (manager !== undefined) queue.add(`${set.metadata.namespace ?? ''}/${manager.name}`);
@@ -86,8 +88,9 @@ async function reconcileDeployment(
     paused: deployment.spec.paused ?? false,
     current: found === undefined ? undefined : factsOf(found),
     older: older.map(factsOf),
-    olderPodsRemain: older.some(
-      (set) => informers.pods.lookup('owner', set.metadata.uid ?? '').length > 0,
+    // One that has ended does nothing any more, and its set may keep it to be looked at.
+    olderPodsRemain: older.some((set) =>
+      informers.pods.lookup('owner', set.metadata.uid ?? '').some((pod) => !hasEnded(pod)),
     ),
   });
   const revision = Math.max(0, ...older.map(revisionOfSet)) + 1;
