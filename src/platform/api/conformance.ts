@@ -6,8 +6,9 @@
  * nothing and pruning, dropping nulls and defaults would change nothing. False says
  * no more than that those have to look.
  */
-import { isJsonObject, type Json, unreachable } from '#base/mod.ts';
+import { isJsonObject, type Json, type JsonObject, unreachable } from '#base/mod.ts';
 import { stringFormatProblem } from './formats.ts';
+import { pruneUnknownFields } from './schema-fields.ts';
 import type { Schema } from './schema.ts';
 import { validateAgainstSchema } from './validate.ts';
 
@@ -18,6 +19,27 @@ const checks = new WeakMap<Schema, Check>();
 
 export function conforms(schema: Schema, value: unknown): boolean {
   return checkOf(schema)(value);
+}
+
+/**
+ * What of a stored value is as its schema has it: parts that are not count as absent,
+ * unknown fields too. For what somebody stored before, whom nobody can ask again.
+ */
+export function conformingPart(schema: Schema, value: JsonObject): JsonObject {
+  if (conforms(schema, value)) return value;
+  const part: Record<string, Json> = {};
+  for (const [name, child] of Object.entries(schema.properties ?? {})) {
+    const field = Object.hasOwn(value, name) ? value[name] : undefined;
+    if (field === undefined) continue;
+    const sound =
+      isJsonObject(field) && child.properties !== undefined ? conformingPart(child, field) : field;
+    if (isFreeOfErrors(child, sound)) part[name] = pruneUnknownFields(child, sound);
+  }
+  return part;
+}
+
+function isFreeOfErrors(schema: Schema, value: unknown): boolean {
+  return validateAgainstSchema(schema, value, { errorsMax: 1 }).length === 0;
 }
 
 function checkOf(schema: Schema): Check {
@@ -43,8 +65,7 @@ function makeCheck(schema: Schema): Check {
 }
 
 function checkOfType(schema: Schema): Check {
-  const isValid: Check = (value) =>
-    validateAgainstSchema(schema, value, { errorsMax: 1 }).length === 0;
+  const isValid: Check = (value) => isFreeOfErrors(schema, value);
   if (schema['x-kubernetes-int-or-string'] === true) {
     return (value) => (typeof value === 'string' || typeof value === 'number') && isValid(value);
   }

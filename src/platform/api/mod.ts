@@ -212,6 +212,7 @@ export {
 export { volumeOfClaim } from './core/persistent-volume.ts';
 export { podStatusWord } from './core/pod-columns.ts';
 export { type PodAssignment, type PodReport, type PodVerdict } from './core/pod-facets.ts';
+export { reportSchemas } from './core/report-schemas.ts';
 export { isVariableName, keyedField } from './core/pod-environment-validation.ts';
 export {
   type Container,

@@ -47,7 +47,6 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     clock,
     logger,
     events,
-    definitions,
     onNodeReport: onAlive,
   });
   const sessions = new Sessions({

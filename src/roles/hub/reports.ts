@@ -5,11 +5,19 @@
  * 1. A node reports on itself, on pods that are assigned to it and on claims whose data
  *    it keeps, by uid; the rest is refused and counted, and never holds up what comes
  *    behind it.
- * 2. Reports and the sequence up to which they were applied are one transaction,
+ * 2. All of a report is looked at before it is stored: what everybody who reads nodes
+ *    and pods gets is of the types that they expect, whatever an agent sends.
+ * 3. Reports and the sequence up to which they were applied are one transaction,
  *    so an entry that is delivered again is not applied again.
  */
-import type { JsonObject, Uid } from '#base/mod.ts';
-import { conforms, type ResourceDefinition, validateAgainstSchema } from '#platform/api/mod.ts';
+import { assert, type JsonObject, type Uid } from '#base/mod.ts';
+import {
+  conforms,
+  findUnknownFields,
+  pruneUnknownFields,
+  reportSchemas,
+  validateAgainstSchema,
+} from '#platform/api/mod.ts';
 import type { Clock, Logger, Random } from '#platform/io/mod.ts';
 import type { Change, ObjectKey, Store, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { SequencedEntry, UpwardEntry } from '#platform/sync/mod.ts';
@@ -17,6 +25,7 @@ import type { AgentEvent, EventReports } from './event-reports.ts';
 import { claimsResource, nodeKey, nodeNameOf, putFacet, readFacet } from './stored-facets.ts';
 
 const reportBytesMax = 64 * 1024;
+const unknownFieldsToldMax = 5;
 const cursorResource = 'outboxcursors.selvage.dev';
 
 export interface ReportsDependencies {
@@ -25,12 +34,12 @@ export interface ReportsDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly events: EventReports;
-  readonly definitions: readonly ResourceDefinition[];
   /** Called after a report of a node itself is durable. */
   readonly onNodeReport: (nodeName: string) => void;
 }
 
-type Refusal = { readonly sequence: number; readonly reason: string };
+type Remark = { readonly what: 'all' | 'some fields'; readonly reason: string };
+type Refusal = Remark & { readonly sequence: number };
 
 const cursorKey = (nodeName: string): ObjectKey => ({
   resource: cursorResource,
@@ -40,18 +49,9 @@ const cursorKey = (nodeName: string): ObjectKey => ({
 
 export class Reports {
   readonly #dependencies: ReportsDependencies;
-  /** Schema of `status`, by resource. */
-  readonly #statusSchemas: ReadonlyMap<string, Parameters<typeof validateAgainstSchema>[0]>;
 
   constructor(dependencies: ReportsDependencies) {
     this.#dependencies = dependencies;
-    const schemas = dependencies.definitions.flatMap((definition) => {
-      const schema = definition.schema.properties?.['status'];
-      return schema === undefined || definition.group !== ''
-        ? []
-        : [[definition.plural, schema] as const];
-    });
-    this.#statusSchemas = new Map(schemas);
   }
 
   /** Highest sequence applied of this outbox; 0 for none. */
@@ -78,12 +78,9 @@ export class Reports {
         if (entry.type !== 'report') continue;
         const object = subjectIn(view, nodeName, entry.key, entry.uid);
         if (object === undefined) continue;
-        const change = putFacet(object, 'report', entry.report);
-        const reason = this.#reasonToRefuse(object, entry, change.bytes.length);
-        if (reason !== undefined) {
-          refusals.push({ sequence, reason });
-          continue;
-        }
+        const { change, remark } = judge(object, entry.report);
+        if (remark !== undefined) refusals.push({ sequence, ...remark });
+        if (change === undefined) continue;
         const { resource, namespace, name } = object.key;
         changes.set(`${resource}/${namespace}/${name}`, change);
       }
@@ -93,8 +90,9 @@ export class Reports {
       const cursor = putFacet({ key, uid }, 'intent', position);
       return { changes: [...changes.values(), cursor], result: { refusals, fresh } };
     });
-    for (const { sequence, reason } of result.refusals) {
-      logger.log('warn', 'a report was refused', { node: nodeName, sequence, reason });
+    for (const { sequence, what, reason } of result.refusals) {
+      const said = what === 'all' ? 'a report was refused' : 'a part of a report was refused';
+      logger.log('warn', said, { node: nodeName, sequence, reason });
       const node = store.get(nodeKey(nodeName));
       if (node !== undefined) events.record('hub', node, 'Warning', 'ReportRefused', reason);
     }
@@ -103,27 +101,6 @@ export class Reports {
       if (entry.type === 'report') hasNodeReport ||= entry.key.resource === 'nodes';
     }
     if (hasNodeReport) onNodeReport(nodeName);
-  }
-
-  #reasonToRefuse(
-    object: StoredObject,
-    entry: UpwardEntry & { readonly type: 'report' },
-    sizeBytes: number,
-  ): string | undefined {
-    const { resource, namespace, name } = object.key;
-    const schema = this.#statusSchemas.get(resource);
-    const status = entry.report['status'];
-    const isWithinLimit = sizeBytes <= reportBytesMax;
-    if (isWithinLimit && schema !== undefined && conforms(schema, status)) return undefined;
-    const what = `${resource} ${namespace === '' ? '' : `${namespace}/`}${name}`;
-    if (!isWithinLimit) {
-      return `the report on ${what} has ${sizeBytes} bytes, above the limit of ${reportBytesMax}`;
-    }
-    if (schema === undefined || status === undefined) return `the report on ${what} has no status`;
-    const [first] = validateAgainstSchema(schema, status, { path: 'status', errorsMax: 1 });
-    return first === undefined
-      ? undefined
-      : `the report on ${what} is not valid: ${first.field}: ${first.message}`;
   }
 
   /** In the order in which they were told; each is durable, or refused and said to be. */
@@ -166,6 +143,42 @@ export class Reports {
     const regarding = subjectIn(store, nodeName, entry.regarding.key, entry.regarding.uid);
     return regarding && { regarding, severity, reason, message, atWallMs };
   }
+}
+
+/**
+ * What a report changes; nothing where it is refused. Fields that are not known, as of an
+ * agent that is newer than its server, are left out, and the rest counts.
+ */
+function judge(
+  object: StoredObject,
+  report: JsonObject,
+): { readonly change?: Change; readonly remark?: Remark } {
+  const { resource, namespace, name } = object.key;
+  const about = `the report on ${resource} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+  const refuse = (reason: string) => ({ remark: { what: 'all' as const, reason } });
+  const schema = reportSchemas.get(resource);
+  assert(schema !== undefined, 'what nodes may speak of has a schema for it');
+  const isAsKnown = conforms(schema, report);
+  if (!isAsKnown) {
+    const [first] = validateAgainstSchema(schema, report, { errorsMax: 1 });
+    if (first !== undefined) {
+      return refuse(`${about} is not valid: ${first.field}: ${first.message}`);
+    }
+  }
+  const change = putFacet(
+    object,
+    'report',
+    isAsKnown ? report : pruneUnknownFields(schema, report),
+  );
+  const sizeBytes = change.bytes.length;
+  if (sizeBytes > reportBytesMax) {
+    return refuse(`${about} has ${sizeBytes} bytes, above the limit of ${reportBytesMax}`);
+  }
+  const unknown = isAsKnown ? [] : findUnknownFields(schema, report, unknownFieldsToldMax);
+  if (unknown.length === 0) return { change };
+  const paths = unknown.map(({ path }) => path).join(', ');
+  const reason = `${about} has fields that this server does not know, which are left out: ${paths}`;
+  return { change, remark: { what: 'some fields', reason } };
 }
 
 /** The object where the node may speak of it: itself, or a pod or a claim of its own. */

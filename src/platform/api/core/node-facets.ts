@@ -9,12 +9,16 @@
  *    the machine and its power only, whatever else its report contains.
  * 3. The taints of the hub follow from its verdict; a write of the whole object
  *    does not store them among the users'.
+ * 4. Of a stored report, what is not as its schema has it counts as absent: one node
+ *    cannot make its object, and so every list of nodes, unreadable.
  */
 import type { JsonObject } from '#base/mod.ts';
+import { conformingPart } from '../conformance.ts';
 import type { FacetLayout } from '../definition.ts';
 import type { ApiObject } from '../object.ts';
 import { intentMetadata } from '../meta/intent-metadata.ts';
 import type { ConditionStatus } from '../meta/condition.ts';
+import { nodeReportSchema } from './node-status.ts';
 import { isOwnedTaintKey, taintsOfIntent, taintsOfReport, taintsOfVerdict } from './node-taints.ts';
 import type { NodeStatus, Taint } from './node-types.ts';
 
@@ -85,7 +89,8 @@ export const nodeFacets: FacetLayout = {
   fold({ intent, assignment, report, verdict }) {
     const stored = intent as unknown as ApiObject;
     const topology = assignment as NodeAssignment | undefined;
-    const observed = report as NodeReport | undefined;
+    const said = report && conformingPart(nodeReportSchema, report);
+    const observed = said as Partial<NodeReport> | undefined;
     const labels = {
       ...stored.metadata.labels,
       ...labelsOfReport(observed),
@@ -95,7 +100,7 @@ export const nodeFacets: FacetLayout = {
     const taints = [
       ...taintsOfIntent(intent),
       ...taintsOfVerdict(verdict),
-      ...taintsOfReport(report),
+      ...taintsOfReport(said),
     ];
     return {
       ...stored,
@@ -113,11 +118,11 @@ export const nodeFacets: FacetLayout = {
   },
 };
 
-function labelsOfReport(report: NodeReport | undefined): Record<string, string> {
+function labelsOfReport(report: Partial<NodeReport> | undefined): Record<string, string> {
   const labels: Record<string, string> = {};
   for (const key of discoveryLabels) {
     const value = report?.labels?.[key];
-    if (typeof value === 'string') labels[key] = value;
+    if (value !== undefined) labels[key] = value;
   }
   for (const runtime of report?.runtimes ?? []) labels[`${runtimeLabelPrefix}${runtime}`] = 'true';
   for (const feature of (report?.status?.machineFeatures ?? []).slice(0, featureLabelsMax)) {
@@ -138,7 +143,10 @@ function labelsOfTopology(topology: NodeAssignment | undefined): Record<string, 
   };
 }
 
-function foldStatus(report: NodeReport | undefined, verdict: NodeVerdict | undefined): NodeStatus {
+function foldStatus(
+  report: Partial<NodeReport> | undefined,
+  verdict: NodeVerdict | undefined,
+): NodeStatus {
   const status: NodeStatus = { ...report?.status };
   if (report?.runtimes !== undefined) status.runtimes = report.runtimes;
   if (report?.platforms !== undefined) status.platforms = report.platforms;

@@ -1,23 +1,14 @@
 /** Node: a machine of the fleet that runs pods. */
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import type { ApiObject } from '../object.ts';
-import {
-  flag,
-  instant,
-  keyedList,
-  mapOf,
-  oneOf,
-  quantity,
-  record,
-  setList,
-  text,
-} from '../meta/build.ts';
+import { flag, instant, keyedList, oneOf, record, text } from '../meta/build.ts';
 import { ageColumn, column, wideColumn } from '../meta/columns.ts';
-import { conditionOf, conditionsSchema } from '../meta/condition.ts';
+import { conditionOf } from '../meta/condition.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
 import { allVerbs } from '../meta/resources.ts';
 import { duplicates } from '../meta/rules.ts';
 import { isOwnedNodeLabel, nodeFacets } from './node-facets.ts';
+import { nodeStatusSchema } from './node-status.ts';
 import { isOwnedTaintKey } from './node-taints.ts';
 import type { Node } from './node-types.ts';
 
@@ -35,44 +26,6 @@ const taintSchema = record(
   },
   ['key', 'effect'],
 );
-
-const amountsSchema = (description: string): ReturnType<typeof mapOf> =>
-  mapOf(description, quantity('How much of it.'));
-
-const statusSchema = record('What is known about the node now.', {
-  capacity: amountsSchema('All that the machine has.'),
-  allocatable: amountsSchema('What is there for pods.'),
-  addresses: keyedList(
-    'How the node is reached.',
-    ['type'],
-    record(
-      'One address.',
-      { type: text('InternalIP or Hostname.'), address: text('The address.') },
-      ['type', 'address'],
-    ),
-  ),
-  nodeInfo: record('What the machine and the programs on it are.', {
-    machineID: text('Identity of the installation.'),
-    bootID: text('Identity of the time since the last boot.'),
-    architecture: text('Processor architecture, e.g. amd64.'),
-    operatingSystem: text('Operating system, e.g. linux.'),
-    osImage: text('Name and version of the distribution.'),
-    kernelVersion: text('Version of the kernel.'),
-    kubeletVersion: text('Version of the agent on the node.'),
-    kubeProxyVersion: text('The same version, in the place where clients look for a second one.'),
-    containerRuntimeVersion: text('The runtimes of the agent and their versions.'),
-  }),
-  conditions: conditionsSchema('What holds for the node, since when, and why.'),
-  runtimes: setList('The runtimes that the node offers.', text('Name of a runtime.')),
-  platforms: setList('The image platforms that it can run.', text('Name of a platform.')),
-  machineFeatures: setList('What its kernel and its hardware can do.', text('Name of a feature.')),
-  serialPorts: setList('Its serial lines.', text('Path of the device.')),
-  accelerators: setList('Its graphics and inference hardware.', text('Name of the device.')),
-  power: oneOf('What it runs on now; left out where the machine does not say.', [
-    'mains',
-    'battery',
-  ]),
-});
 
 export const nodeDefinition: ResourceDefinition = {
   group: '',
@@ -97,7 +50,7 @@ export const nodeDefinition: ResourceDefinition = {
       ),
       podCIDR: text('The addresses for pods on this node. The hub sets it.'),
     }),
-    status: statusSchema,
+    status: nodeStatusSchema,
   }),
   columns: [
     column('Status', 'string', 'Whether the node is in touch and takes pods.', nodeStatusWord),

@@ -51,6 +51,17 @@ export type ClaimAssignment = { nodeName: string };
 /** What the node says. `isReleased`: the claim is being deleted and its data is gone. */
 export type ClaimReport = { status: JsonObject; isReleased?: true };
 
+export const claimStatusSchema = record('What became of it.', {
+  phase: oneOf('Bound: it has a node. Pending: its first pod has not been placed yet.', [
+    'Pending',
+    'Bound',
+    'Lost',
+  ]),
+  accessModes: accessModesSchema,
+  capacity: storageAmounts('The most that the volume may hold.'),
+  conditions: conditionsSchema('DataReleased: it is being deleted, and its data is gone.'),
+});
+
 const claimFacets: FacetLayout = {
   split(object) {
     const metadata = intentMetadata(object);
@@ -120,16 +131,7 @@ export const persistentVolumeClaimDefinition: ResourceDefinition = {
     'Data of a workload that outlives its pods. It is kept on the node where its first pod is placed, and its pods run there.',
     {
       spec: claimSpecSchema,
-      status: record('What became of it.', {
-        phase: oneOf('Bound: it has a node. Pending: its first pod has not been placed yet.', [
-          'Pending',
-          'Bound',
-          'Lost',
-        ]),
-        accessModes: accessModesSchema,
-        capacity: storageAmounts('The most that the volume may hold.'),
-        conditions: conditionsSchema('DataReleased: it is being deleted, and its data is gone.'),
-      }),
+      status: claimStatusSchema,
     },
     ['spec'],
   ),

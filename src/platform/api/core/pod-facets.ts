@@ -74,15 +74,22 @@ export const podFacets: FacetLayout = {
 };
 
 function foldStatus(report: JsonObject | undefined, verdict: JsonObject | undefined): PodStatus {
-  const observed = (report as PodReport | undefined)?.status ?? {};
+  const { status: said } = report ?? {};
+  const observed: PodStatus = isJsonObject(said) ? said : {};
   const { status: concluded = {}, conditions = [], waiting } = (verdict ?? {}) as PodVerdict;
   const status: PodStatus = { ...waiting, ...observed, ...concluded };
   status.phase ??= 'Pending';
   const overruled = new Set(conditions.map((condition) => condition.type));
   const all = [
     ...conditions,
-    ...(observed.conditions ?? []).filter((condition) => !overruled.has(condition.type)),
+    ...conditionsIn(observed).filter((condition) => !overruled.has(condition.type)),
   ];
   if (all.length > 0) status.conditions = all;
+  else if (observed.conditions !== undefined) status.conditions = [];
   return status;
+}
+
+/** What is malformed in what is stored counts as absent. */
+function conditionsIn({ conditions }: PodStatus): readonly PodCondition[] {
+  return Array.isArray(conditions) ? conditions.filter(isJsonObject) : [];
 }
