@@ -174,7 +174,7 @@ export {
 } from './autoscaling/horizontal-pod-autoscaler-types.ts';
 export { scaleSchema } from './autoscaling/scale.ts';
 export { type Lease, nodeLeaseNamespace } from './coordination/lease.ts';
-export { type LimitRange, type LimitRangeItem } from './core/limit-range.ts';
+export { isLimitedBy, type LimitRange, type LimitRangeItem } from './core/limit-range.ts';
 export { type Amounts, amountsOf, podAmounts, quantitiesOf } from './core/pod-amounts.ts';
 export { qualityClassOf } from './core/pod-quality.ts';
 export {

@@ -123,11 +123,24 @@ function unknownFieldsOf({ schema }: ResourceDefinition, value: JsonObject): rea
   );
 }
 
+/**
+ * A decoded object into which the server has put something: what that makes of it is what
+ * decoding it again would. Shares structure with `object`, whose parts may get defaults.
+ */
+export function completed(definition: ResourceDefinition, object: ApiObject): ApiObject {
+  const whole = { ...asSchemaHasIt(definition, object) };
+  definition.applyDefaults?.(whole);
+  return whole;
+}
+
+/** Pruned, without nulls and with its defaults. */
+function asSchemaHasIt<Value>({ schema }: ResourceDefinition, value: Value): Value {
+  return applySchemaDefaults(schema, dropNullFields(schema, pruneUnknownFields(schema, value)));
+}
+
 /** Pruned, with its defaults, and valid by the schema. Throws 422. */
 function settled(definition: ResourceDefinition, value: JsonObject): JsonObject {
-  const { schema } = definition;
-  const pruned = dropNullFields(schema, pruneUnknownFields(schema, value));
-  const object = { ...applySchemaDefaults(schema, pruned) };
+  const object = { ...asSchemaHasIt(definition, value) };
   object['metadata'] ??= {};
   refuseInvalid(definition, nameOf(object), schemaErrors(definition, object));
   return object;

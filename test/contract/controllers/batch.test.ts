@@ -232,3 +232,24 @@ test('Forbid leaves out what would run beside another, Replace ends the earlier 
   assert.deepEqual(of('replace-'), [`replace-${newest}`]);
   await plane.close();
 });
+
+test('a job whose pods have an account is counted to its end, and its pods go with it', async () => {
+  const plane = await openControlPlane(28);
+  await plane.act(
+    plane.client.create(resources.serviceAccounts, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'worker', namespace: 'default' },
+    }),
+  );
+  const containers = [{ name: 'main', image: 'ok:1' }];
+  const spec = { serviceAccountName: 'worker', restartPolicy: 'Never' as const, containers };
+  await plane.act(plane.client.create(resources.jobs, job('ok:1', { template: { spec } })));
+  await ended(plane, 'Complete');
+  const background = { propagationPolicy: 'Background' as const };
+  await plane.act(plane.client.delete(resources.jobs, 'default', 'work', background));
+  await plane.until('the pods are gone', async () => {
+    return (await plane.list(resources.pods)).length === 0;
+  });
+  await plane.close();
+});

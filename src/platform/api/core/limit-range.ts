@@ -10,6 +10,7 @@ import { allVerbs } from '../meta/resources.ts';
 import { duplicates } from '../meta/rules.ts';
 import type { Schema } from '../schema.ts';
 import { compareQuantities, parseQuantity } from '../quantity.ts';
+import { containerResources } from './pod-defaults.ts';
 import { quantitiesAsText } from './resource-amounts.ts';
 
 export type LimitRangeItem = {
@@ -87,6 +88,13 @@ export const limitRangeDefinition: ResourceDefinition = {
       if (item.type === 'Container') completeItem(item);
     }
   },
+  warnings: (object) =>
+    (object as LimitRange).spec.limits.flatMap((item, position) => {
+      const ignored = resourcesIn(item).filter((name) => !isLimitedBy(item, name));
+      if (ignored.length === 0) return [];
+      const field = `spec.limits[${position}]`;
+      return [`${field}: ${ignored.join(', ')} limits nothing: no container can ask for it here`];
+    }),
   validate(object): readonly FieldError[] {
     const { limits } = (object as LimitRange).spec;
     return [
@@ -98,6 +106,17 @@ export const limitRangeDefinition: ResourceDefinition = {
     ];
   },
 };
+
+/** Whether this item can give or refuse anything of the resource: of pods, only what containers can ask for. */
+export function isLimitedBy({ type }: LimitRangeItem, resource: string): boolean {
+  return (
+    type === 'PersistentVolumeClaim' || (containerResources as readonly string[]).includes(resource)
+  );
+}
+
+function resourcesIn(item: LimitRangeItem): string[] {
+  return [...new Set(amounts.flatMap((name) => Object.keys(item[name] ?? {})))];
+}
 
 /** A default limit is the maximum, and a default request the limit, else the minimum, where none is given. */
 function completeItem(item: LimitRangeItem): void {
@@ -118,8 +137,7 @@ function itemErrors(item: LimitRangeItem, field: string): FieldError[] {
       ? [fieldForbidden(`${field}.${name}`, 'may not be specified when `type` is Pod')]
       : [],
   );
-  const resources = new Set(amounts.flatMap((name) => Object.keys(item[name] ?? {})));
-  for (const resource of resources) errors.push(...orderErrors(item, resource, field));
+  for (const resource of resourcesIn(item)) errors.push(...orderErrors(item, resource, field));
   return errors;
 }
 

@@ -2,7 +2,7 @@
 import type { FieldError } from '../definition.ts';
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldRequired } from '../field-errors.ts';
 import { compareQuantities, tryParseQuantity } from '../quantity.ts';
-import { resourceNames } from './pod-defaults.ts';
+import { containerResources } from './pod-defaults.ts';
 import { validateEnvironment, validateEnvironmentSources } from './pod-environment-validation.ts';
 import { notSupportedYet, validateSecurity } from './pod-security.ts';
 import { type Container, isSidecar, type LifecycleHandler, type Probe } from './pod-types.ts';
@@ -65,7 +65,7 @@ export function validateInitContainer(container: Container, field: string): Fiel
 function validateResources(container: Container, field: string): FieldError[] {
   const errors: FieldError[] = [];
   const { requests = {}, limits = {} } = container.resources ?? {};
-  for (const name of resourceNames) {
+  for (const name of containerResources) {
     for (const [kind, amounts] of Object.entries({ requests, limits })) {
       if (amounts[name]?.startsWith('-') !== true) continue;
       errors.push(

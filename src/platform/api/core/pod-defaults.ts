@@ -38,7 +38,7 @@ function applyContainerDefaults(container: Container): void {
   if (limits === undefined) return;
   // Whoever states a limit alone means to have that much.
   const requests = (container.resources.requests ??= {});
-  for (const name of resourceNames) {
+  for (const name of containerResources) {
     if (limits[name] !== undefined) requests[name] ??= limits[name];
   }
 }
@@ -62,11 +62,12 @@ function textDivisor(reference: ResourceFieldReference | undefined): void {
   if (reference?.divisor !== undefined) reference.divisor = String(reference.divisor);
 }
 
-export const resourceNames = ['cpu', 'memory', 'ephemeral-storage'] as const;
+/** All that a container can ask for. */
+export const containerResources = ['cpu', 'memory', 'ephemeral-storage'] as const;
 
 /** Quantities may be given as plain numbers; they are served as text. */
 function writeAsText(amounts: Partial<Record<ResourceName, string | number>>): void {
-  for (const name of resourceNames) {
+  for (const name of containerResources) {
     if (amounts[name] !== undefined) amounts[name] = String(amounts[name]);
   }
 }

@@ -25,10 +25,11 @@ export const certificateAdmitter: Admitter = {
   operations: ['create', 'update'],
   endpoints: ['main', 'status', 'approval'],
   shape(object, { operation, user = anonymousUser }) {
-    if (operation !== 'create') return;
+    if (operation !== 'create') return undefined;
     const { spec } = object as CertificateSigningRequest;
     const { username: _name, uid: _uid, groups: _groups, extra: _extra, ...asked } = spec;
     object.spec = { ...asked, ...identityOf(user) };
+    return { isChanged: true };
   },
   check(request, { view }) {
     const { object, previous, subresource, user = anonymousUser } = request;

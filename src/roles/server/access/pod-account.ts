@@ -20,6 +20,7 @@ const accessPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 const accessVolumeName = 'kube-api-access';
 /** A node that is cut off can renew nothing: a day is what its pods have then. */
 const accessTokenSeconds = 24 * 3_600;
+const accessFileMode = 0o644;
 
 export const podAccountAdmitter: Admitter = {
   name: 'service account',
@@ -29,7 +30,7 @@ export const podAccountAdmitter: Admitter = {
     const { spec } = object as Pod;
     const accountName = spec.serviceAccountName ?? defaultServiceAccountName;
     if (spec.automountServiceAccountToken === false && accountName === defaultServiceAccountName) {
-      return;
+      return undefined;
     }
     const account: ServiceAccount | undefined = get('serviceaccounts', namespace, accountName);
     if (account === undefined && accountName !== defaultServiceAccountName) {
@@ -44,12 +45,12 @@ export const podAccountAdmitter: Admitter = {
       spec.automountServiceAccountToken ??
       account?.automountServiceAccountToken ??
       account !== undefined;
-    if (isWanted) showAccess(spec);
+    return isWanted && showAccess(spec) ? { isChanged: true } : undefined;
   },
 };
 
-/** In place and idempotent. What a container has at that place of its own stays. */
-function showAccess(spec: Pod['spec']): void {
+/** In place and idempotent; whether it did anything. What a container has at that place of its own stays. */
+function showAccess(spec: Pod['spec']): boolean {
   let isShown = false;
   for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
     const mounts = (container.volumeMounts ??= []);
@@ -57,13 +58,14 @@ function showAccess(spec: Pod['spec']): void {
     mounts.push({ name: accessVolumeName, mountPath: accessPath, readOnly: true });
     isShown = true;
   }
-  if (!isShown) return;
+  if (!isShown) return false;
   const volumes = (spec.volumes ??= []);
   if (!volumes.some(({ name }) => name === accessVolumeName)) volumes.push(accessVolume());
+  return true;
 }
 
 function accessVolume(): Volume {
-  const fieldRef = { fieldPath: 'metadata.namespace' };
+  const fieldRef = { apiVersion: 'v1', fieldPath: 'metadata.namespace' };
   return {
     name: accessVolumeName,
     projected: {
@@ -77,6 +79,7 @@ function accessVolume(): Volume {
         },
         { downwardAPI: { items: [{ path: 'namespace', fieldRef }] } },
       ],
+      defaultMode: accessFileMode,
     },
   };
 }

@@ -16,9 +16,9 @@ const counting: Admitter = {
   operations: ['create', 'update', 'delete'],
   shape(object) {
     const { labels = {} } = object.metadata;
-    if (labels['counted'] === undefined) return [];
+    if (labels['counted'] === undefined) return undefined;
     object.metadata.labels = { ...labels, shaped: 'yes' };
-    return ['it is counted'];
+    return { isChanged: true, warnings: ['it is counted'] };
   },
   check({ definition, operation, object, previous, name }, { view, get }) {
     const { labels = {} } = (object ?? previous)?.metadata ?? {};

@@ -4,7 +4,9 @@
  * Invariants:
  * 1. Admitters are asked in the order of the one list; the first that refuses ends it.
  * 2. A kind that no admitter is declared for pays nothing but a look-up.
- * 3. What an admitter changes beside the written object is part of the same
+ * 3. What an admitter puts into an object is completed by the schema like what a client
+ *    sends: stored is what the next write makes of it too.
+ * 4. What an admitter changes beside the written object is part of the same
  *    transaction: it happens with the write or not at all, and not in a dry run.
  */
 import type {
@@ -15,6 +17,7 @@ import type {
 } from '#platform/api/mod.ts';
 import type { Change, StoreView, Transaction } from '#platform/store/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
+import { completed } from '../object-decoding.ts';
 import type { RequestContext } from '../route-table.ts';
 import type { ServedObjects } from '../served-objects.ts';
 import type { Draft } from '../writing.ts';
@@ -22,8 +25,11 @@ import type { AdmissionOperation, AdmissionRequest, AdmissionState, Admitter } f
 
 /** The admitters of one request. */
 export interface RequestAdmission {
-  /** Shapes `object` in place. `previous` is undefined on create. */
-  shape(object: ApiObject, previous: ApiObject | undefined, view: StoreView): void;
+  /**
+   * The object as the admitters shape it, which they do in place; the result may be another
+   * one that shares its parts. `previous` is undefined on create.
+   */
+  shape(object: ApiObject, previous: ApiObject | undefined, view: StoreView): ApiObject;
   /** The draft with what the admitters add to it; throws where one refuses. `object` is undefined on delete. */
   admit(
     object: ApiObject | undefined,
@@ -47,7 +53,7 @@ export interface Admission {
 const nobody: readonly Admitter[] = [];
 
 const freelyAdmitted: RequestAdmission = {
-  shape() {},
+  shape: (object) => object,
   admit: (_object, _previous, _view, draft) => draft(),
   warnings: () => [],
 };
@@ -100,9 +106,13 @@ export function admissionOf(
     shape(object, previous, view) {
       const request = requestOf(object, previous);
       const state = stateOf(parts, view);
+      let isChanged = false;
       for (const { shape } of admitters) {
-        for (const warning of shape?.(object, request, state) ?? []) warnings.add(warning);
+        const shaping = shape?.(object, request, state);
+        if (shaping?.isChanged === true) isChanged = true;
+        for (const warning of shaping?.warnings ?? []) warnings.add(warning);
       }
+      return isChanged ? completed(definition, object) : object;
     },
     admit(object, previous, view, draft) {
       const request = requestOf(object, previous);

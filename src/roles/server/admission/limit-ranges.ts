@@ -8,6 +8,7 @@ import {
   compareQuantities,
   type Container,
   formatQuantity,
+  isLimitedBy,
   type LimitRange,
   type LimitRangeItem,
   type Pod,
@@ -29,12 +30,14 @@ export const limitRanges: Admitter = {
   concerns: (definition) => isPod(definition) || isClaim(definition),
   operations: ['create'],
   shape(object, { definition, namespace }, state) {
-    if (!isPod(definition)) return;
+    if (!isPod(definition)) return undefined;
+    let isChanged = false;
     const { spec } = object as Pod;
     for (const { spec: limits, metadata } of rangesIn(state, namespace)) {
       const item = limits.limits.find(({ type }) => type === 'Container');
       const set = item === undefined ? [] : applyDefaults(spec, item);
       if (set.length === 0) continue;
+      isChanged = true;
       const { annotations = {} } = object.metadata;
       const before = annotations[annotation];
       const text = `LimitRanger plugin set: ${set.join('; ')}`;
@@ -43,6 +46,7 @@ export const limitRanges: Admitter = {
         [annotation]: before === undefined ? text : `${before}; ${metadata.name}: ${text}`,
       };
     }
+    return { isChanged };
   },
   check({ definition, namespace, name, object }, state) {
     const problems = rangesIn(state, namespace).flatMap(({ spec }) =>
@@ -82,7 +86,7 @@ function applyDefaults(spec: PodSpec, item: LimitRangeItem): string[] {
         ['requests', item.defaultRequest, 'request'],
         ['limits', item.default, 'limit'],
       ] as const) {
-        const set = fillIn((resources[field] ??= {}), given ?? {});
+        const set = fillIn((resources[field] ??= {}), given ?? {}, item);
         if (Object.keys(resources[field]).length === 0) delete resources[field];
         if (set.length > 0) said.push(`${set.join(', ')} ${name} for ${word} ${container.name}`);
       }
@@ -91,10 +95,14 @@ function applyDefaults(spec: PodSpec, item: LimitRangeItem): string[] {
   return said;
 }
 
-function fillIn(into: ResourceList, given: Readonly<Record<string, string>>): string[] {
+function fillIn(
+  into: ResourceList,
+  given: Readonly<Record<string, string>>,
+  item: LimitRangeItem,
+): string[] {
   const amounts = into as Record<string, string>;
   const missing = Object.keys(given)
-    .filter((name) => amounts[name] === undefined)
+    .filter((name) => amounts[name] === undefined && isLimitedBy(item, name))
     .sort();
   for (const name of missing) amounts[name] = given[name] ?? '';
   return missing;
@@ -127,7 +135,7 @@ function claimProblems(object: unknown, item: LimitRangeItem): string[] {
 function problems(item: LimitRangeItem, requests: Amounts, limits: Amounts): string[] {
   const { type } = item;
   const found: string[] = [];
-  for (const [name, least] of Object.entries(quantitiesOf(item.min))) {
+  for (const [name, least] of boundsOf(item, 'min')) {
     const what = `minimum ${name} usage per ${type} is ${formatQuantity(least)}`;
     const [request, limit] = [requests[name], limits[name]];
     if (request === undefined) found.push(`${what}. No request is specified`);
@@ -137,7 +145,7 @@ function problems(item: LimitRangeItem, requests: Amounts, limits: Amounts): str
       found.push(`${what}, but limit is ${formatQuantity(limit)}`);
     }
   }
-  for (const [name, most] of Object.entries(quantitiesOf(item.max))) {
+  for (const [name, most] of boundsOf(item, 'max')) {
     const what = `maximum ${name} usage per ${type} is ${formatQuantity(most)}`;
     const [request, limit] = [requests[name], limits[name]];
     if (limit === undefined) found.push(`${what}. No limit is specified`);
@@ -146,12 +154,19 @@ function problems(item: LimitRangeItem, requests: Amounts, limits: Amounts): str
       found.push(`${what}, but request is ${formatQuantity(request)}`);
     }
   }
-  for (const [name, ratio] of Object.entries(quantitiesOf(item.maxLimitRequestRatio))) {
+  for (const [name, ratio] of boundsOf(item, 'maxLimitRequestRatio')) {
     const problem = ratioProblem(requests[name], limits[name], ratio);
     const what = `${name} max limit to request ratio per ${type} is ${formatQuantity(ratio)}`;
     if (problem !== undefined) found.push(`${what}, but ${problem}`);
   }
   return found;
+}
+
+function boundsOf(
+  item: LimitRangeItem,
+  bound: 'min' | 'max' | 'maxLimitRequestRatio',
+): [string, Quantity][] {
+  return Object.entries(quantitiesOf(item[bound])).filter(([name]) => isLimitedBy(item, name));
 }
 
 const ratioDigits = 6;

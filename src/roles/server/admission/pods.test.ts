@@ -1,7 +1,8 @@
 // What admission makes of pods, in the words of Kubernetes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type JsonObject, type Uid } from '#base/mod.ts';
+import { encodeFacet } from '#platform/api/mod.ts';
 import { type Answer, type TestServer, withServer } from '../harness.contract.ts';
 
 const core = '/api/v1/namespaces/default';
@@ -216,4 +217,89 @@ test('a limit range gives what containers do not say, and refuses what is too li
     });
     assert.equal(wrong.status, 422);
     assert.match(messageOf(wrong), /min value 2 is greater than max value 1/);
+  }));
+
+const merging = { 'content-type': 'application/merge-patch+json' };
+
+/** Changes of metadata, which every later write of a controller is. */
+async function label(server: TestServer, name: string): Promise<Answer> {
+  const answer = await server.call('PATCH', `${core}/pods/${name}`, {
+    body: { metadata: { labels: { seen: 'yes' } } },
+    headers: merging,
+  });
+  assert.equal(answer.status, 200, answer.text);
+  return answer;
+}
+
+test('what admission puts into a pod is as every later write finds it, so that the pod can be changed', () =>
+  withServer(async (server) => {
+    await make(server, `${core}/serviceaccounts`, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'worker' },
+    });
+    await make(server, runtimeClasses, {
+      apiVersion: 'node.k8s.io/v1',
+      kind: 'RuntimeClass',
+      metadata: { name: 'modules' },
+      handler: 'wasm',
+      overhead: { podFixed: { memory: '8Mi', 'example.com/gpu': '1' } },
+      scheduling: { tolerations: [{ key: 'modules' }] },
+    });
+    const named = { serviceAccountName: 'worker' };
+    const account = specOf(await makePod(server, 'account', named));
+    const [volume] = account['volumes'] as JsonObject[];
+    const projected = volume?.['projected'] as JsonObject;
+    assert.equal(projected['defaultMode'], 0o644);
+    assert.match(JSON.stringify(projected), /"apiVersion":"v1","fieldPath":"metadata.namespace"/);
+    await makePod(server, 'classed', { runtimeClassName: 'modules' });
+    const warned = await make(server, `${core}/limitranges`, {
+      apiVersion: 'v1',
+      kind: 'LimitRange',
+      metadata: { name: 'limits' },
+      spec: {
+        limits: [
+          { type: 'Container', default: { cpu: 1 }, min: { 'example.com/gpu': '1' } },
+          { type: 'Pod', max: { 'example.com/gpu': '1' } },
+        ],
+      },
+    });
+    assert.match(
+      warned.headers['warning'] ?? '',
+      /spec\.limits\[0\]: example\.com\/gpu limits nothing.*spec\.limits\[1\]: example\.com\/gpu/,
+    );
+    const limited = await makePod(server, 'limited');
+    const [main] = specOf(limited)['containers'] as JsonObject[];
+    assert.deepEqual(main?.['resources'], { requests: { cpu: '1' }, limits: { cpu: '1' } });
+    for (const name of ['account', 'classed', 'limited']) {
+      const before = await server.call('GET', `${core}/pods/${name}`);
+      const after = await label(server, name);
+      assert.deepEqual(specOf(after), specOf(before), name);
+    }
+  }));
+
+test('a pod that is stored without what the schema fills in can be changed too, but not its volumes', () =>
+  withServer(async (server) => {
+    const fieldRef = { fieldPath: 'metadata.name' };
+    const projected = { sources: [{ downwardAPI: { items: [{ path: 'n', fieldRef }] } }] };
+    const volumes = [{ name: 'own', projected }];
+    const resources = { limits: { 'example.com/gpu': '1' } };
+    const containers = [{ name: 'main', image: 'i:1', resources }];
+    const bytes = encodeFacet({
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'old', namespace: 'default' } },
+      spec: { containers, volumes },
+    });
+    const key = { resource: 'pods', namespace: 'default', name: 'old' };
+    await server.store.transact(() => ({
+      changes: [{ type: 'put', key, uid: 'u' as Uid, facet: 'intent', bytes }],
+      result: undefined,
+    }));
+    const labelled = specOf(await label(server, 'old'));
+    assert.match(JSON.stringify(labelled['volumes']), /"defaultMode":420/);
+    const more = await server.call('PATCH', `${core}/pods/old`, {
+      body: { spec: { volumes: [{ name: 'own', emptyDir: {} }] } },
+      headers: merging,
+    });
+    assert.equal(more.status, 422);
+    assert.match(messageOf(more), /pod updates may not change fields other than/);
   }));

@@ -17,7 +17,7 @@ export const podPriority: Admitter = {
       const before = (request.previous as Pod).spec;
       if (before.priority !== undefined) spec.priority ??= before.priority;
       if (before.preemptionPolicy !== undefined) spec.preemptionPolicy ??= before.preemptionPolicy;
-      return;
+      return undefined;
     }
     const found = classFor(object as Pod, request, state);
     const value = found?.value ?? 0;
@@ -39,10 +39,11 @@ export const podPriority: Admitter = {
           `priority admission controller computed ${policy} from the given PriorityClass name`,
       );
     }
-    if (found === undefined) return;
+    if (found === undefined) return undefined;
     spec.priorityClassName = found.metadata.name;
     spec.priority = value;
     spec.preemptionPolicy = policy;
+    return { isChanged: true };
   },
 };
 

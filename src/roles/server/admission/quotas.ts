@@ -173,5 +173,6 @@ export const quotaStatus: Admitter = {
     // The specification that counts is the one that is stored, not the one in the body.
     const quota = previous as ResourceQuota;
     (object as ResourceQuota).status = statusOf(quota, countUsed(quota, state));
+    return { isChanged: true };
   },
 };

@@ -21,7 +21,7 @@ export const podRuntime: Admitter = {
     const { spec } = object as Pod;
     const { runtimeClassName, overhead } = spec;
     if (runtimeClassName === undefined || runtimeClassName === '') {
-      if (overhead === undefined) return;
+      if (overhead === undefined) return undefined;
       throw rejected(
         request,
         'Pod Overhead set without corresponding RuntimeClass defined Overhead',
@@ -32,6 +32,7 @@ export const podRuntime: Admitter = {
       throw rejected(request, `RuntimeClass "${runtimeClassName}" not found`);
     addOverhead(spec, found, request);
     addScheduling(spec, found, request);
+    return { isChanged: true };
   },
 };
 

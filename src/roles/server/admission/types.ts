@@ -41,6 +41,17 @@ export interface AdmissionState {
   readonly definitions: () => readonly ResourceDefinition[];
 }
 
+/** What an admitter did to an object. */
+export interface Shaping {
+  /**
+   * True where it put something in that no client sent. It then gets the defaults of the
+   * schema and loses what that does not know, as every later write makes of it.
+   */
+  readonly isChanged?: boolean;
+  /** One sentence each, for the person who wrote. */
+  readonly warnings?: readonly string[];
+}
+
 export interface Judgement {
   /** Committed together with the write, of other objects than the written one. */
   readonly changes?: readonly Change[];
@@ -65,7 +76,7 @@ export interface Admitter {
     object: ApiObject,
     request: AdmissionRequest,
     state: AdmissionState,
-  ) => readonly string[] | void;
+  ) => Shaping | undefined;
   /**
    * Says whether the write may be, in its transaction and after validation; so what it
    * read cannot have changed when the write is accepted. Pure. Throws a StatusError to

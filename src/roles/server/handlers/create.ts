@@ -52,8 +52,7 @@ export async function createObject(
     const given = { uid, nowMs, namespace, generatedSuffix };
     const candidate = prepareForCreate(definition, own, given);
     definition.applyDefaults?.(candidate);
-    admission.shape(candidate, undefined, parts.store);
-    return candidate;
+    return admission.shape(candidate, undefined, parts.store);
   });
   const first = candidates[0] ?? object;
   validateObject(definition, first, { operation: 'create', previous: undefined });

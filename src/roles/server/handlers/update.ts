@@ -100,8 +100,8 @@ export function decideUpdate(
   const { deletionTimestamp } = previous.metadata;
   if (deletionTimestamp !== undefined) asked.metadata.deletionTimestamp ??= deletionTimestamp;
   definition.applyDefaults?.(asked);
-  admission.shape(asked, previous, view);
-  const next = scope === 'status' ? asked : settled(parts, definition, view, asked, previous);
+  const shaped = admission.shape(asked, previous, view);
+  const next = scope === 'status' ? shaped : settled(parts, definition, view, shaped, previous);
   if (definition.subresources.includes('finalize')) {
     keepOrSetFinalizers(previous, next, scope === 'finalize');
   }
