@@ -197,6 +197,7 @@ export {
   type Taint,
 } from './core/node-types.ts';
 export { stopAfterMsOf } from './core/on-cut.ts';
+export { podGraceSecondsOf } from './core/pod-grace.ts';
 export {
   type ClaimAssignment,
   claimFinalizer,

@@ -8,7 +8,7 @@ import { createWorld } from '#platform/sim/mod.ts';
 import { type Change, type ObjectKey, openStore, type StoredObject } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
 import { NodePods } from './node-pods.ts';
-import { hubIndexes } from './stored-facets.ts';
+import { hubIndexes, metadataOf } from './stored-facets.ts';
 import { Terminations } from './terminations.ts';
 
 const limitMs = 3_600_000;
@@ -105,6 +105,11 @@ async function openHub() {
         for (const name of alive) heard.set(name, clock.monotonicMs());
         await world.run(Math.min(endMs, clock.monotonicMs() + 100));
       }
+    },
+    metadata(name: string): JsonObject {
+      const stored = store.get(podKey(name));
+      assert.ok(stored !== undefined);
+      return metadataOf(stored);
     },
     /** `gone`, `deleted`, `lost`, `unready` or `runs`. */
     state(name: string): string {
@@ -239,6 +244,15 @@ test('a taint of a user deletes pods that do not tolerate it, after their second
   await hub.node('a', 'True', [taint]);
   await hub.pass(4_000, ['a', 'b']);
   assert.deepEqual(states(), ['deleted', 'deleted', 'runs']);
+});
+
+test('a pod with an endless grace gives way to a taint too, within a day', async () => {
+  const hub = await settled();
+  await hub.pod('endless', 'a', { spec: { terminationGracePeriodSeconds: 1_000_000_000_000 } });
+  await hub.node('a', 'True', [{ key: 'heat', effect: 'NoExecute' }]);
+  await hub.pass(1_000, ['a', 'b']);
+  assert.equal(hub.state('endless'), 'deleted');
+  assert.equal(hub.metadata('endless')['deletionGracePeriodSeconds'], 86_400);
 });
 
 test('silence never removes a pod; deleting its Node does', async () => {

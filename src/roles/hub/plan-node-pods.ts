@@ -15,6 +15,7 @@
 import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import { tolerates } from '#engines/scheduler/mod.ts';
 import {
+  podGraceSecondsOf,
   type PodCondition,
   type PodReport,
   type PodVerdict,
@@ -62,7 +63,6 @@ export interface NodePodsPlan {
 const driftPart = 100;
 /** For the agent to notice, and for the kernel to end what it was told to end. */
 const stopMarginMs = 3_000;
-const graceSecondsDefault = 30;
 const lostReason = 'NodeLost';
 
 export function taintId({ key, value = '', effect }: Taint): string {
@@ -328,8 +328,5 @@ function tolerationsOf(pod: StoredObject): readonly Toleration[] {
 }
 
 function graceSecondsOf(pod: StoredObject): number {
-  const { terminationGracePeriodSeconds } = specOf(pod);
-  return typeof terminationGracePeriodSeconds === 'number'
-    ? terminationGracePeriodSeconds
-    : graceSecondsDefault;
+  return podGraceSecondsOf(specOf(pod)['terminationGracePeriodSeconds']);
 }

@@ -4,6 +4,7 @@
  */
 import { isJsonObject } from '#base/mod.ts';
 import type { Nomination } from '#engines/scheduler/mod.ts';
+import { podGraceSecondsOf } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { Change, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
@@ -17,7 +18,6 @@ import {
   readFacet,
 } from './stored-facets.ts';
 
-const graceSecondsDefault = 30;
 const why = 'preempted to accommodate a pod of higher priority';
 
 /** The victims that are still there, each with what asks it to end. */
@@ -42,8 +42,7 @@ export function victimChanges(
 function ended(pod: StoredObject, nowMs: number): readonly Change[] {
   const intent = readFacet(pod, 'intent') ?? {};
   const spec = isJsonObject(intent['spec']) ? intent['spec'] : {};
-  const asked = spec['terminationGracePeriodSeconds'];
-  const graceSeconds = typeof asked === 'number' ? asked : graceSecondsDefault;
+  const graceSeconds = podGraceSecondsOf(spec['terminationGracePeriodSeconds']);
   const metadata = {
     ...metadataOf(pod),
     deletionTimestamp: timestampOf(nowMs + graceSeconds * 1000),

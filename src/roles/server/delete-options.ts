@@ -9,7 +9,7 @@ export type PropagationPolicy = 'Foreground' | 'Background' | 'Orphan';
 
 export interface DeletionRequest {
   readonly dryRun: boolean;
-  /** Undefined where the client leaves it to the kind. */
+  /** As asked, however long that is; undefined where the client leaves it to the kind. */
   readonly gracePeriodSeconds: number | undefined;
   readonly propagationPolicy: PropagationPolicy;
   readonly uid: string | undefined;
@@ -26,7 +26,6 @@ const knownFields = new Set([
   'dryRun',
   'ignoreStoreReadErrorWithClusterBreakingPotential',
 ]);
-const gracePeriodSecondsMax = 7 * 24 * 3600;
 
 export async function deletionRequestOf(
   request: HttpRequest,
@@ -77,18 +76,20 @@ function policyOf(options: JsonObject, query: URLSearchParams): PropagationPolic
   );
 }
 
+const int64Max = 2 ** 63;
+
 function graceOf(value: Json): number | undefined {
   if (value === null || value === undefined) return undefined;
-  const seconds = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  const seconds = typeof value === 'string' && /^\d{1,19}$/.test(value) ? Number(value) : value;
   if (
     typeof seconds !== 'number' ||
-    !Number.isSafeInteger(seconds) ||
+    !Number.isInteger(seconds) ||
     seconds < 0 ||
-    seconds > gracePeriodSecondsMax
+    seconds > int64Max
   ) {
     throw new StatusError(
       'BadRequest',
-      `gracePeriodSeconds must be a whole number from 0 to ${gracePeriodSecondsMax}`,
+      'gracePeriodSeconds must be a whole number of 64 bits, and not negative',
     );
   }
   return seconds;

@@ -6,12 +6,13 @@ import type {
   ResourceFieldReference,
   ResourceName,
 } from './pod-types.ts';
+import { podGraceSecondsDefault } from './pod-grace.ts';
 import { type DownwardFile, type Volume, volumeSources } from './pod-volume-types.ts';
 
 /** Fills in what was left open. In place and idempotent. */
 export function applyPodSpecDefaults(spec: PodSpec): void {
   spec.restartPolicy ??= 'Always';
-  spec.terminationGracePeriodSeconds ??= 30;
+  spec.terminationGracePeriodSeconds ??= podGraceSecondsDefault;
   spec.schedulerName ??= 'default-scheduler';
   spec.dnsPolicy ??= 'ClusterFirst';
   // Empty means "nothing given" to clients that cannot leave a field out.

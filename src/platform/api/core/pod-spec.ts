@@ -10,6 +10,7 @@ import type { Schema } from '../schema.ts';
 import { affinitySchema } from './pod-affinity.ts';
 import { topologySpreadSchema } from './pod-topology-spread.ts';
 import { containersSchema, initContainersSchema } from './pod-container.ts';
+import { podGraceSecondsDefault, podGraceSecondsMax } from './pod-grace.ts';
 import { podSecuritySchema } from './pod-security.ts';
 import { tolerationSchema } from './pod-tolerations.ts';
 import { volumesSchema } from './pod-volumes.ts';
@@ -28,9 +29,9 @@ const fields: Readonly<Record<string, Schema>> = {
   terminationGracePeriodSeconds: {
     type: 'integer',
     format: 'int64',
-    description: 'Time between the request to stop and the kill.',
+    description: `Time between the request to stop and the kill. More than ${podGraceSecondsMax} counts as that.`,
     minimum: 0,
-    default: 30,
+    default: podGraceSecondsDefault,
   },
   activeDeadlineSeconds: {
     type: 'integer',

@@ -17,6 +17,9 @@ import { bytesIn, integerIn, malformed, textIn, wireFields } from './wire-format
 const prefix = [0x6b, 0x38, 0x73, 0x00];
 const depthMax = 16;
 const valuesMax = 100_000;
+/** The years 1 to 9999, which have four digits, as seconds since 1970. */
+const secondsMin = -62_135_596_800;
+const secondsMax = 253_402_300_799;
 
 interface Reading {
   values: number;
@@ -133,6 +136,9 @@ function valueIn(type: string, value: bigint | Uint8Array, depth: number, readin
       return partsOf(value).text(1);
     case 'time': {
       const seconds = partsOf(value).integer(1);
+      if (seconds < secondsMin || seconds > secondsMax) {
+        throw malformed('a time in it is not in the years 1 to 9999');
+      }
       return seconds === 0 ? null : timestampOf(seconds * 1000);
     }
     case 'int-or-string': {

@@ -143,6 +143,15 @@ test('bytes and negative numbers are what they were', () => {
   });
 });
 
+test('a time that has no date is refused', () => {
+  const secret = (seconds: bigint): Uint8Array =>
+    body('v1', 'Secret', message([1, message([1, 's'], [8, message([1, seconds])])]));
+  for (const seconds of [253_402_300_800n, -62_135_596_801n]) {
+    assert.throws(() => parseKubernetesProtobuf(secret(seconds)), StatusError);
+  }
+  parseKubernetesProtobuf(secret(253_402_300_799n));
+});
+
 test('a message that JSON writes into the one around it is read so', () => {
   const service = message([1, 'web'], [2, message([1, ''], [2, 80n])]);
   const path = message([1, '/'], [2, message([4, service])], [3, 'Prefix']);

@@ -1,6 +1,12 @@
 /** What the hub wants of this node, as the replica has it. */
 import { isJsonObject, textOf, type JsonObject } from '#base/mod.ts';
-import { type PodReport, type PodSpec, type PodVerdict, stopAfterMsOf } from '#platform/api/mod.ts';
+import {
+  podGraceSecondsOf,
+  type PodReport,
+  type PodSpec,
+  type PodVerdict,
+  stopAfterMsOf,
+} from '#platform/api/mod.ts';
 import { containersOf, type PodContainer, type RestartPolicy } from './pod-plan.ts';
 import type { Facet, ObjectKey, StoredObject } from '#platform/store/mod.ts';
 
@@ -29,8 +35,7 @@ export interface DesiredPod {
   readonly report: PodReport | undefined;
 }
 
-export const graceMsDefault = 30_000;
-const graceMsMax = 24 * 60 * 60 * 1000;
+export const graceMsDefault = podGraceSecondsOf(undefined) * 1000;
 
 /** Undefined where the object is not a pod that `nodeName` is to run, or cannot be read. */
 export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod | undefined {
@@ -55,7 +60,7 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     spec,
     containers: containersOf(spec),
     restartPolicy: spec.restartPolicy ?? 'Always',
-    graceMs: typeof asked === 'number' ? Math.min(asked * 1000, graceMsMax) : graceMsDefault,
+    graceMs: podGraceSecondsOf(asked) * 1000,
     isDeleting,
     images: isJsonObject(images) ? (images as Record<string, string>) : {},
     imagesUnknownWhy: scheduled?.status === 'False' ? scheduled.message : undefined,

@@ -8,7 +8,7 @@
  * 2. `onChange` is called only where somebody would now conclude something else.
  */
 import { assert } from '#base/mod.ts';
-import type { Container, Probe } from '#platform/api/mod.ts';
+import { type Container, podGraceSecondsOf, type Probe } from '#platform/api/mod.ts';
 import type { Clock, Timers } from '#platform/io/mod.ts';
 import type { ContainerRun } from '../runtimes/types.ts';
 import { performAction, type ActionDependencies, type ActionResult } from './actions.ts';
@@ -125,7 +125,7 @@ export function startCare(dependencies: CareDependencies, start: CareStart): Run
   function condemn(kind: ProbeKind, { terminationGracePeriodSeconds: seconds }: Probe): void {
     verdict = {
       message: `Container ${container.name} failed ${kind.toLowerCase()} probe, will be restarted`,
-      graceMs: seconds === undefined ? undefined : seconds * 1000,
+      graceMs: seconds === undefined ? undefined : podGraceSecondsOf(seconds) * 1000,
     };
     close();
   }

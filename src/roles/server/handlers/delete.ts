@@ -10,6 +10,7 @@ import {
   type ApiObject,
   apiVersionOf,
   listKindOf,
+  podGraceSecondsOf,
   type ResourceDefinition,
   resourceName,
   StatusError,
@@ -28,8 +29,6 @@ import { keyOf, listObjects, notFoundError } from '../reading.ts';
 import type { RouteHandler } from '../route-table.ts';
 import { selectionOf } from '../selection.ts';
 import { commitDraft, type Draft, draftRemove, draftUpdate } from '../writing.ts';
-
-const podGraceSecondsDefault = 30;
 
 export function deleteHandler(parts: ServerParts, definition: ResourceDefinition): RouteHandler {
   return async ({ request, query, parameters, user }) => {
@@ -187,7 +186,7 @@ function shortenedMs(
 
 function podGrace(pod: ApiObject, deletion: DeletionRequest): number {
   const own = pod.spec?.['terminationGracePeriodSeconds'];
-  return deletion.gracePeriodSeconds ?? (typeof own === 'number' ? own : podGraceSecondsDefault);
+  return podGraceSecondsOf(deletion.gracePeriodSeconds ?? own);
 }
 
 const foreground = 'foregroundDeletion';

@@ -247,6 +247,34 @@ test('a pod that was given to a node is only marked; one that was not goes at on
     assert.equal((await server.call('GET', `${pods}/waiting`)).status, 404);
   }));
 
+test('any grace is taken, and no pod gets more than a day', () =>
+  withServer(async (server) => {
+    const endless = { nodeName: 'node-1', terminationGracePeriodSeconds: 1_000_000_000_000 };
+    await make(server, pods, pod('own', endless));
+    await make(server, pods, pod('asked', { nodeName: 'node-1' }));
+    await make(server, pods, pod('evicted', endless));
+    const before = Date.now();
+    assert.equal((await server.call('DELETE', `${pods}/own`)).status, 200);
+    const asked = `${pods}/asked?gracePeriodSeconds=9223372036854775807`;
+    assert.equal((await server.call('DELETE', asked)).status, 200);
+    const eviction = {
+      apiVersion: 'policy/v1',
+      kind: 'Eviction',
+      metadata: { name: 'evicted', namespace: 'default' },
+      deleteOptions: { gracePeriodSeconds: 1_000_000_000_000 },
+    };
+    const evicted = await server.call('POST', `${pods}/evicted/eviction`, { body: eviction });
+    assert.equal(evicted.status, 201, evicted.text);
+    for (const name of ['own', 'asked', 'evicted']) {
+      const metadata = metadataOf((await server.call('GET', `${pods}/${name}`)).json);
+      assert.equal(metadata['deletionGracePeriodSeconds'], 86_400);
+      const leftMs = Date.parse(metadata['deletionTimestamp'] as string) - before;
+      assert.ok(leftMs > 86_000_000 && leftMs < 87_000_000, String(leftMs));
+    }
+    const negative = await server.call('DELETE', `${pods}/own?gracePeriodSeconds=-1`);
+    assert.equal(negative.status, 400, negative.text);
+  }));
+
 test('a namespace goes when its finalizer is done, and takes nothing new meanwhile', () =>
   withServer(async (server) => {
     const namespaces = '/api/v1/namespaces';

@@ -133,6 +133,8 @@ test('what cannot be evaluated on this object says why', () => {
     ['self.port + 1 == 81', /no such overload: \+\(string, int\)/],
     ['int("x") == 1', /no whole number/],
     ['quantity("x").isInteger()', /no quantity/],
+    ['string(timestamp("9999-12-31T23:59:59Z") + duration("1h")) == ""', /years 1 to 9999/],
+    ['timestamp(-62135596801).getFullYear() == 1', /years 1 to 9999/],
     ['self.names.all(n, int(n) == 1)', /no whole number/],
   ];
   for (const [text, expected] of cases) {

@@ -1,5 +1,6 @@
 /** Durations and instants as expressions know them, in nanoseconds. */
 import { timestampOf } from '#platform/io/mod.ts';
+import { evaluationError } from './errors.ts';
 import { wallMsOf } from '../../age-text.ts';
 
 const nanosPer: Readonly<Record<string, bigint>> = {
@@ -56,9 +57,16 @@ export function instantText(nanos: bigint): string {
   return `${whole}${fraction === '' ? '' : `.${fraction}`}Z`;
 }
 
+/** The years that have four digits. */
+const textMsMin = -62_135_596_800_000;
+const textMsMax = 253_402_300_799_999;
+
 /** `2026-01-31T12:00:00Z` */
 function secondsText(nanos: bigint): string {
   const ms = Number(nanos / 1_000_000n);
+  if (ms < textMsMin || ms > textMsMax) {
+    throw evaluationError('the timestamp is not in the years 1 to 9999');
+  }
   return timestampOf(Math.floor(ms / 1000) * 1000);
 }
 
