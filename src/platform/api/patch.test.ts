@@ -15,6 +15,8 @@ import {
 
 const registry = createDefinitionRegistry(builtInDefinitions);
 const deploymentSchema = registry.byApiVersionKind('apps/v1', 'Deployment')!.schema;
+const schemaOf = (kind: string) =>
+  builtInDefinitions.find((definition) => definition.kind === kind)!.schema;
 const nodeSchema = registry.byApiVersionKind('v1', 'Node')!.schema;
 
 function frozen<Value>(value: Value): Value {
@@ -234,6 +236,60 @@ test('elements that only the server has keep their place among ordered ones', ()
   };
   assert.deepEqual(namesAfter(['a', 'b']), ['s1', 'a', 's2', 'b']);
   assert.deepEqual(namesAfter(['b', 'a']), ['s1', 's2', 'b', 'a']);
+});
+
+test('maps that are one field to server-side apply are merged key by key', () => {
+  const merged = (kind: string, original: JsonObject, patch: JsonObject): unknown =>
+    applyStrategicMergePatch(schemaOf(kind), frozen(original), frozen(patch));
+  assert.deepEqual(
+    merged(
+      'Pod',
+      {
+        spec: {
+          nodeSelector: { os: 'linux', zone: 'mill', gone: 'x' },
+          containers: [
+            {
+              name: 'a',
+              env: [{ name: 'E', valueFrom: { secretKeyRef: { name: 'n', key: 'k' } } }],
+            },
+          ],
+        },
+      },
+      {
+        spec: {
+          nodeSelector: { zone: 'depot', gone: null },
+          containers: [
+            { name: 'a', env: [{ name: 'E', valueFrom: { secretKeyRef: { key: 'l' } } }] },
+          ],
+        },
+      },
+    ),
+    {
+      spec: {
+        nodeSelector: { os: 'linux', zone: 'depot' },
+        containers: [
+          { name: 'a', env: [{ name: 'E', valueFrom: { secretKeyRef: { name: 'n', key: 'l' } } }] },
+        ],
+      },
+    },
+  );
+  assert.deepEqual(
+    merged(
+      'Service',
+      { spec: { selector: { app: 'at', track: 'stable' } } },
+      { spec: { selector: { track: 'canary' } } },
+    ),
+    { spec: { selector: { app: 'at', track: 'canary' } } },
+  );
+  const labels = (podSelector: JsonObject): JsonObject => ({ spec: { podSelector } });
+  assert.deepEqual(
+    merged(
+      'NetworkPolicy',
+      labels({ matchLabels: { a: '1', b: '2' } }),
+      labels({ matchLabels: { b: '3' } }),
+    ),
+    labels({ matchLabels: { a: '1', b: '3' } }),
+  );
 });
 
 test('$patch replace empties first, $patch delete removes, $retainKeys drops the others', () => {

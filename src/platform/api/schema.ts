@@ -57,7 +57,7 @@ export interface Schema {
   readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
-  readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'retainKeys' | 'replace';
+  readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'retainKeys' | 'merge,retainKeys' | 'replace';
   readonly 'x-kubernetes-patch-merge-key'?: string;
   /** In declared kinds only. Never served as such. */
   readonly rules?: SchemaRules;

@@ -120,9 +120,9 @@ function mergeValues(
   path: string,
 ): Json {
   if (isJsonObject(change)) {
-    const replaces =
-      schema?.['x-kubernetes-patch-strategy'] === 'replace' ||
-      schema?.['x-kubernetes-map-type'] === 'atomic';
+    // That a map is one field to server-side apply (`x-kubernetes-map-type`) means nothing here:
+    // kubectl sends of a changed nodeSelector the changed keys alone.
+    const replaces = schema?.['x-kubernetes-patch-strategy'] === 'replace';
     const base = isJsonObject(previous) && !replaces ? previous : {};
     return mergeObjects(schema, base, change, path);
   }
@@ -159,7 +159,7 @@ function cleaned(schema: Schema | undefined, item: Json, path: string): Json {
 
 function mergesByElement(schema: Schema | undefined): boolean {
   const strategy = schema?.['x-kubernetes-patch-strategy'];
-  if (strategy !== undefined) return strategy === 'merge';
+  if (strategy !== undefined) return strategy.split(',').includes('merge');
   const listType = schema?.['x-kubernetes-list-type'];
   return listType === 'set' || listType === 'map';
 }

@@ -25,20 +25,24 @@ const specSchema = record(
     replicas: integer('How many pods to keep running.', { minimum: 0, default: 1 }),
     selector: labelSelectorSchema('The pods that belong to this deployment. Cannot be changed.'),
     template: podTemplateSchema,
-    strategy: record('How pods of an older template are replaced.', {
-      type: oneOf(
-        'RollingUpdate replaces them a few at a time; Recreate stops all of them first.',
-        ['RollingUpdate', 'Recreate'],
-      ),
-      rollingUpdate: record('The bounds of a rolling update.', {
-        maxSurge: countOrPercent(
-          'How many pods more than wanted may exist meanwhile: a count, or a percentage rounded up.',
+    strategy: {
+      ...record('How pods of an older template are replaced.', {
+        type: oneOf(
+          'RollingUpdate replaces them a few at a time; Recreate stops all of them first.',
+          ['RollingUpdate', 'Recreate'],
         ),
-        maxUnavailable: countOrPercent(
-          'How many pods fewer than wanted may be available meanwhile: a count, or a percentage rounded down.',
-        ),
+        rollingUpdate: record('The bounds of a rolling update.', {
+          maxSurge: countOrPercent(
+            'How many pods more than wanted may exist meanwhile: a count, or a percentage rounded up.',
+          ),
+          maxUnavailable: countOrPercent(
+            'How many pods fewer than wanted may be available meanwhile: a count, or a percentage rounded down.',
+          ),
+        }),
       }),
-    }),
+      // With another type kubectl says which fields stay, and the bounds of the old one go.
+      'x-kubernetes-patch-strategy': 'retainKeys',
+    },
     minReadySeconds: minReadySecondsSchema,
     revisionHistoryLimit: integer('How many older templates to keep for undoing.', {
       minimum: 0,

@@ -196,7 +196,7 @@ export const volumesSchema = keyedList(
   'Folders and files that containers of the pod may see.',
   ['name'],
   volumeSchema,
-  { maxItems: volumesMax, 'x-kubernetes-patch-strategy': 'merge' },
+  { maxItems: volumesMax, 'x-kubernetes-patch-strategy': 'merge,retainKeys' },
 );
 
 export const volumeMountsSchema = keyedList(
