@@ -116,7 +116,9 @@ export function createInformer<Kind extends ApiObject = ApiObject>(
     watch = undefined;
     // The server ends watches after some time; that is no reason to wait longer and longer.
     if (error === undefined) failures = 0;
-    if (error instanceof StatusError && ['Expired', 'Gone'].includes(error.reason)) {
+    // InternalError: what comes next cannot be shown, but what there is now perhaps can.
+    const isToBeListed = ['Expired', 'Gone', 'InternalError'];
+    if (error instanceof StatusError && isToBeListed.includes(error.reason)) {
       watchFrom = undefined;
     }
     failed(error);

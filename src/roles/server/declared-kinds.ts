@@ -34,17 +34,21 @@ export function followDeclaredKinds(
 
   function follow(stored: StoredObject, isGone: boolean, of: ResourceDefinition): void {
     const { name } = stored.key;
-    const definition = foldObject(of, stored) as CustomResourceDefinition;
-    const signature = isGone ? '' : signatureOf(definition);
-    if ((served.get(name) ?? '') === signature) return;
+    if (isGone) {
+      if (served.delete(name)) registry.replaceDeclared(name, []);
+      return;
+    }
+    let signature = '';
     try {
-      registry.replaceDeclared(name, isGone ? [] : declaredDefinitionsOf(definition));
+      const definition = foldObject(of, stored) as CustomResourceDefinition;
+      signature = signatureOf(definition);
+      if (served.get(name) === signature) return;
+      registry.replaceDeclared(name, declaredDefinitionsOf(definition));
     } catch (error) {
       logger.log('error', 'a kind cannot be served', { definition: name, error: errorText(error) });
       registry.replaceDeclared(name, []);
     }
-    if (isGone) served.delete(name);
-    else served.set(name, signature);
+    served.set(name, signature);
   }
 
   for (const stored of store.list(definitionsResource)) follow(stored, false, ofDefinitions);

@@ -8,8 +8,11 @@
  * 2. At most `watchQueuedBytesMax` wait for a client that reads too slowly; beyond
  *    it the connection is cut, and the client lists again.
  * 3. A bookmark names a revision only when everything up to it is on its way.
+ * 4. A line that cannot be made ends this watch, with an error as its last line, and
+ *    nothing else: neither the store nor another watch hears of it.
  */
-import { assert } from '#base/mod.ts';
+import { assert, errorText, utf8 } from '#base/mod.ts';
+import { StatusError } from '#platform/api/mod.ts';
 import type { ByteSink, Timer } from '#platform/io/mod.ts';
 import type { ObjectEvent, StoreView } from '#platform/store/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
@@ -36,6 +39,7 @@ export class WatchStream {
   #sink: ByteSink | undefined;
   #closed = false;
   #finishing = false;
+  #failed = false;
   #onClosed: (() => void) | undefined;
   #bookmarkTimer: Timer | undefined;
   readonly #endTimer: Timer;
@@ -63,9 +67,11 @@ export class WatchStream {
     this.#initialRevision = options.from;
     this.#store = options.store;
     this.#bookmarks = options.bookmarks;
-    // At once, as the first line of a watch of tables is the one that has the columns.
-    this.#first = this.#nextInitial();
     this.#markInitialEnd = options.markInitialEnd;
+    // At once, as the first line of a watch of tables is the one that has the columns.
+    this.#guarded(() => {
+      this.#first = this.#nextInitial();
+    });
     this.#endTimer = parts.timers.after(options.timeoutMs, () => this.finish());
     if (this.#bookmarks) this.#planBookmark();
   }
@@ -106,8 +112,17 @@ export class WatchStream {
     this.#pump();
   }
 
+  /** Never throws: the store tells of its transactions through this. */
   pushEvent(event: ObjectEvent): void {
-    const line = this.#encoder.event(event);
+    if (this.#closed || this.#finishing) return;
+    let line: WatchLine | undefined;
+    try {
+      line = this.#encoder.event(event);
+    } catch (error) {
+      const { key, revision } = event.object;
+      this.#fail(error, { ...key, revision });
+      return;
+    }
     if (line !== undefined) this.push(line);
   }
 
@@ -127,6 +142,43 @@ export class WatchStream {
   }
 
   #pump(): void {
+    this.#guarded(() => this.#send());
+  }
+
+  #guarded(make: () => void): void {
+    try {
+      make();
+    } catch (error) {
+      // What was to come next is not there: nothing that is behind it may be sent.
+      this.#forgetInitial();
+      this.#markInitialEnd = false;
+      this.#queue = [];
+      this.#queueHead = 0;
+      this.#queuedBytes = 0;
+      this.#fail(error, {});
+    }
+  }
+
+  /** What waits is still sent, then the error, which has the client list again. */
+  #fail(error: unknown, about: Readonly<Record<string, string | number>>): void {
+    if (this.#failed) {
+      this.destroy();
+      return;
+    }
+    this.#failed = true;
+    this.#parts.logger.log('error', 'a watch was ended: an object could not be shown', {
+      ...about,
+      error: errorText(error),
+    });
+    const answer = new StatusError('InternalError', 'an object that is watched cannot be shown');
+    const bytes = utf8(`{"type":"ERROR","object":${JSON.stringify(answer.toStatus())}}\n`);
+    this.#queue.push({ sizeBytes: bytes.length, bytes: () => bytes, event: undefined });
+    this.#queuedBytes += bytes.length;
+    this.#finishing = true;
+    this.#pump();
+  }
+
+  #send(): void {
     const sink = this.#sink;
     if (sink === undefined || this.#closed) return;
     while (sink.bufferedBytes() < watchUnsentBytesHigh) {

@@ -1,7 +1,7 @@
 // oxlint-disable typescript/no-explicit-any -- tests read deep into JSON that was just made
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JsonObject } from '#base/mod.ts';
+import { type JsonObject, type Uid, utf8 } from '#base/mod.ts';
 import { type Answer, type TestServer, withServer } from '../harness.contract.ts';
 
 const configMaps = '/api/v1/namespaces/default/configmaps';
@@ -191,4 +191,52 @@ test('what is made on read is listed, and asked to be watched it says that it ca
     await put(server, 'a', '1');
     const one = await server.call('GET', `${configMaps}/a?watch=true`);
     assert.deepEqual([one.status, one.json['kind']], [200, 'ConfigMap']);
+  }));
+
+/** The fold of an object asserts that it has the name of its key. */
+async function putBroken({ store }: TestServer, name: string): Promise<void> {
+  const intent = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'another' } };
+  const key = { resource: 'configmaps', namespace: 'default', name };
+  const bytes = utf8(JSON.stringify(intent));
+  const change = {
+    type: 'put',
+    key,
+    uid: `uid-of-${name}` as Uid,
+    facet: 'intent',
+    bytes,
+  } as const;
+  await store.transact(() => ({ changes: [change], result: undefined }));
+}
+
+test('an object that cannot be shown ends the watches that would show it, and nothing else', () =>
+  withServer(async (server) => {
+    const from = await put(server, 'a', '1');
+    const table = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+    const since = `watch=1&resourceVersion=${from}`;
+    const watches = [
+      await server.watch(`${configMaps}?${since}`),
+      await server.watch(`${configMaps}?${since}`, { headers: table }),
+      await server.watch(`${configMaps}?${since}&labelSelector=x!%3Dy`),
+    ];
+    const ofOne = await server.watch(`${configMaps}?${since}&fieldSelector=metadata.name%3Dc`);
+    await put(server, 'b', '1');
+    await putBroken(server, 'broken');
+    await put(server, 'c', '1');
+    assert.equal(server.store.isLatched, false);
+    assert.deepEqual((await ofOne.lines(1)).map(shown), ['ADDED c']);
+    for (const watch of watches) {
+      await watch.ended;
+      const [first, last, ...rest] = await watch.lines(2);
+      assert.deepEqual([first?.['type'], rest], ['ADDED', []]);
+      assert.deepEqual(shown(last as JsonObject), 'ERROR InternalError');
+    }
+    ofOne.close();
+    // One that begins where it cannot go on ends in the same way, however it begins.
+    for (const query of [since, 'watch=1', `watch=1&resourceVersion=${from + 1}`]) {
+      const later = await server.watch(`${configMaps}?${query}`);
+      await later.ended;
+      const lines = (await later.lines(1)).map(shown);
+      assert.deepEqual(lines.indexOf('ERROR InternalError'), lines.length - 1, query);
+      assert.ok(!lines.includes('ADDED c'), 'nothing that comes after a gap');
+    }
   }));
