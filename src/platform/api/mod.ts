@@ -32,12 +32,20 @@ export {
 } from './fields/owners.ts';
 export {
   type AppliedObject,
-  knownOwners,
   noteAfterUpdate,
   ownersAfterUpdate,
   planApply,
 } from './fields/plan-ownership.ts';
-export { managedFieldsOfStored, managedFieldsTextOf } from './fields/stored-owners.ts';
+export {
+  facetBefore,
+  isStatusWrittenWithTheRest,
+  managedFieldsOfStored,
+  managedFieldsTextOf,
+  type NotedFacet,
+  ownersForApply,
+  ownersForNote,
+  ownersOfWritten,
+} from './fields/stored-owners.ts';
 export {
   fieldsUnchangedSince,
   lastAppliedAnnotation,

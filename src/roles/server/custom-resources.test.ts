@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '#base/mod.ts';
-import { wheelDefinition } from '#platform/api/apiextensions/wheels.contract.ts';
+import { wheelDefinition, wheelSchema } from '#platform/api/apiextensions/wheels.contract.ts';
 import { type TestServer, withServer } from './harness.contract.ts';
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -360,4 +360,128 @@ test('an object of a declared kind is applied by the lists of its schema, in any
     );
     const less = await apply('git', { size: 17 });
     assert.deepEqual((less.json['spec'] as any).bolts, [{ name: 'b', torque: 90 }]);
+  }));
+
+/** A kind whose status is written with the rest. */
+const withPlainWheels = (run: (server: TestServer) => Promise<void>): Promise<void> =>
+  withServer(async (server) => {
+    const schema = { openAPIV3Schema: wheelSchema };
+    const versions = [{ name: 'v1', served: true, storage: true, schema }];
+    await establish(server, wheelDefinition({ spec: { versions } }));
+    await run(server);
+  });
+
+function managersOf(json: JsonObject): unknown {
+  const owners = ((json['metadata'] as any).managedFields ?? []) as JsonObject[];
+  return owners.map(({ manager, operation, fieldsV1 }) => [manager, operation, fieldsV1]);
+}
+
+test('who writes a status with the rest is kept once, however often it is read and sent back', () =>
+  withPlainWheels(async (server) => {
+    const apply = (manager: string, body: JsonObject, more = '') =>
+      server.call('PATCH', `${wheels}/w?fieldManager=${manager}${more}`, {
+        body,
+        headers: { 'content-type': 'application/apply-patch+yaml' },
+      });
+    const body = wheel('w', { size: 17 });
+    assert.equal((await apply('git', body)).status, 201);
+    for (let replicas = 1; replicas <= 12; replicas += 1) {
+      const { json } = await server.call('GET', `${wheels}/w`);
+      const labels = { round: String(replicas) };
+      const metadata = { ...(json['metadata'] as JsonObject), labels };
+      const put = await server.call('PUT', `${wheels}/w?fieldManager=operator`, {
+        body: { ...json, metadata, status: { replicas } },
+      });
+      assert.equal(put.status, 200, put.text);
+      const again = await apply('git', body);
+      assert.equal(again.status, 200, again.text);
+      assert.deepEqual(managersOf(again.json), [
+        ['git', 'Apply', { 'f:spec': { 'f:size': {} } }],
+        [
+          'operator',
+          'Update',
+          {
+            'f:metadata': { 'f:labels': { '.': {}, 'f:round': {} } },
+            'f:status': { 'f:replicas': {} },
+          },
+        ],
+      ]);
+    }
+    const taken = await apply('git', { ...body, status: { replicas: 3 } });
+    assert.equal(taken.status, 409, taken.text);
+    const forced = await apply('git', { ...body, status: { replicas: 3 } }, '&force=true');
+    assert.deepEqual((managersOf(forced.json) as unknown[])[0], [
+      'git',
+      'Apply',
+      { 'f:spec': { 'f:size': {} }, 'f:status': { 'f:replicas': {} } },
+    ]);
+    // What is forgotten is forgotten of both halves; what comes back is divided again.
+    const metadata = forced.json['metadata'] as JsonObject;
+    const reset = await server.call('PUT', `${wheels}/w`, {
+      body: { ...forced.json, metadata: { ...metadata, managedFields: [{}] } },
+    });
+    assert.deepEqual(managersOf(reset.json), []);
+    const { managedFields = [] } = metadata;
+    const back = await server.call('PATCH', `${wheels}/w`, {
+      body: { metadata: { managedFields } },
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    assert.deepEqual(managersOf(back.json), managersOf(forced.json));
+  }));
+
+test('who makes an object whose status is written with the rest owns the status too', () =>
+  withPlainWheels(async (server) => {
+    const body = { ...wheel('w', { size: 17 }), status: { replicas: 1 } };
+    const made = await server.call('POST', `${wheels}?fieldManager=me`, { body });
+    assert.deepEqual(
+      (managersOf(made.json) as any).map(([manager, , fields]: any) => [
+        manager,
+        fields['f:status'],
+      ]),
+      [['me', { 'f:replicas': {} }]],
+    );
+  }));
+
+test('owners that are stored twice are read as one, and written so', () =>
+  withPlainWheels(async (server) => {
+    const made = await server.call('POST', `${wheels}?fieldManager=me`, {
+      body: { ...wheel('w', { size: 17 }), status: { replicas: 1 } },
+    });
+    const key = { resource: 'wheels.cars.example', namespace: 'default', name: 'w' };
+    const git = { 'f:spec': { 'f:size': {} } };
+    const me = (name: string): JsonObject => ({ 'f:status': { [`f:${name}`]: {} } });
+    const pair = [
+      ['git', 'A', 7, 'cars.example/v1', '', git],
+      ['me', 'U', 8, 'cars.example/v1', '', me('replicas')],
+      ['me', 'U', 9, 'cars.example/v1', '', me('selector')],
+    ];
+    const note = JSON.stringify(Array.from({ length: 120 }, () => pair).flat());
+    await server.store.transact((view) => {
+      const stored = view.get(key);
+      assert.ok(stored !== undefined);
+      const { uid, facets } = stored;
+      const changes = (['intent', 'report'] as const).map((facet) => {
+        const { bytes } = facets[facet] ?? assert.fail(facet);
+        return { type: 'put' as const, key, uid, facet, bytes, note };
+      });
+      return { changes, result: undefined };
+    });
+    const owners = [
+      ['git', 'Apply', git],
+      ['me', 'Update', { 'f:status': { 'f:replicas': {}, 'f:selector': {} } }],
+    ];
+    const read = await server.call('GET', `${wheels}/w`);
+    assert.deepEqual(managersOf(read.json), owners);
+    const put = await server.call('PUT', `${wheels}/w?fieldManager=me`, {
+      body: { ...read.json, spec: { ...(made.json['spec'] as JsonObject), maker: 'acme' } },
+    });
+    assert.equal(put.status, 200, put.text);
+    const applied = await server.call('PATCH', `${wheels}/w?fieldManager=new`, {
+      body: wheel('w', { size: 17 }),
+      headers: { 'content-type': 'application/apply-patch+yaml' },
+    });
+    assert.equal(applied.status, 200, applied.text);
+    const { intent, report } = server.store.get(key)?.facets ?? {};
+    assert.ok((intent?.note?.length ?? 0) < 500, intent?.note);
+    assert.ok((report?.note?.length ?? 0) < 500, report?.note);
   }));

@@ -14,15 +14,18 @@ import {
   apiVersionOf,
   areSameOwners,
   type Author,
-  decodeFacet,
   encodeFacet,
+  facetBefore,
   facetsOf,
   foldObject,
-  knownOwners,
+  isStatusWrittenWithTheRest,
   noteAfterUpdate,
   noteOf,
+  type NotedFacet,
   type Owner,
   ownersAfterUpdate,
+  ownersForNote,
+  ownersOfWritten,
   type ResourceDefinition,
   soleNoteOf,
 } from '#platform/api/mod.ts';
@@ -66,10 +69,12 @@ export function draftCreate(
   authorship?: Authorship,
 ): Transaction<Draft> {
   const written = facetsOf(definition, object);
+  const ownsStatus = isStatusWrittenWithTheRest(definition);
   const facets: Partial<Record<Facet, FacetValue>> = {};
   const changes: Change[] = [];
   for (const { facet, bytes, json } of written) {
-    const note = facet === 'intent' ? noteOfNew(definition, authorship) : undefined;
+    const isNoted = facet === 'intent' || (facet === 'report' && ownsStatus);
+    const note = isNoted ? noteOfNew(definition, facet, authorship) : undefined;
     const noted = note === undefined ? {} : { note };
     facets[facet] = { revision: 0 as Revision, bytes, decoded: json, ...noted };
     changes.push({ type: 'put', key, uid, facet, bytes, decoded: json, ...noted });
@@ -80,11 +85,13 @@ export function draftCreate(
 
 function noteOfNew(
   definition: ResourceDefinition,
+  facet: NotedFacet,
   authorship: Authorship | undefined,
 ): string | undefined {
   if (authorship === undefined || authorship.author.isOwn) return undefined;
   const { author, owners } = authorship;
-  return owners === undefined ? soleNoteOf(author, apiVersionOf(definition)) : noteOf(owners);
+  if (owners === undefined) return soleNoteOf(author, apiVersionOf(definition));
+  return noteOf(ownersForNote(definition, facet, owners));
 }
 
 /**
@@ -108,8 +115,7 @@ export function draftUpdate(
   }
   for (const { facet, bytes, json } of written) {
     const owned = scope === 'main' ? 'intent' : 'report';
-    const isOwned = facet === owned || (ownsStatus && facet === 'report');
-    if (!isOwned) continue;
+    if (facet !== owned && !(ownsStatus && facet === 'report')) continue;
     const before = previous.facets[facet];
     const isSame = before !== undefined && equalBytes(before.bytes, bytes);
     const after = isSame ? undefined : json;
@@ -137,24 +143,21 @@ export function draftUpdate(
 function noteAfter(
   definition: ResourceDefinition,
   previous: StoredObject,
-  facet: Facet,
+  facet: NotedFacet,
   after: JsonObject | undefined,
   { author, owners, given }: Authorship,
 ): string | undefined {
-  if (owners !== undefined) return noteOf(owners);
+  if (owners !== undefined) return noteOf(ownersForNote(definition, facet, owners));
   const { schema } = definition;
   const apiVersion = apiVersionOf(definition);
   const value = previous.facets[facet];
-  const before = value === undefined ? undefined : { json: decodeFacet(value), note: value.note };
+  const before = value === undefined ? undefined : facetBefore(definition, facet, value);
   if (given !== undefined && before !== undefined) {
     // Of what nobody is known to own, there is no owner to send back.
-    const isKnown =
-      before.note === undefined
-        ? given.length === 0
-        : areSameOwners(knownOwners(schema, apiVersion, before, author.subresource), given);
-    if (!isKnown) {
-      if (after === undefined || given.length === 0) return noteOf(given);
-      return noteOf(ownersAfterUpdate(schema, apiVersion, given, before.json, after, author));
+    if (!areSameOwners(ownersOfWritten(definition, previous, facet), given)) {
+      const own = ownersForNote(definition, facet, given);
+      if (after === undefined || given.length === 0) return noteOf(own);
+      return noteOf(ownersAfterUpdate(schema, apiVersion, own, before.json, after, author));
     }
   }
   if (after === undefined) return undefined;
@@ -165,11 +168,6 @@ function noteAfter(
 /** Whether anybody outside has written the object. */
 function isTracked({ facets }: StoredObject): boolean {
   return Object.values(facets).some(({ note }) => note !== undefined);
-}
-
-/** As in declared kinds that have no status subresource. */
-function isStatusWrittenWithTheRest({ declared, subresources }: ResourceDefinition): boolean {
-  return declared !== undefined && !subresources.includes('status');
 }
 
 export function draftRemove(previous: StoredObject): Transaction<Draft> {

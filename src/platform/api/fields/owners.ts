@@ -8,6 +8,8 @@
  * 2. Whoever wrote a facet alone is kept as a name, which stands for all of its
  *    fields; sets are made where somebody else writes too, or somebody reads.
  * 3. What the server itself sets belongs to nobody.
+ * 4. Owners that are read are told apart: where one is named twice, it is one that has
+ *    the fields of both.
  */
 import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
@@ -20,9 +22,11 @@ import {
   equalSets,
   type FieldSet,
   fieldsV1Of,
+  isEmptySet,
   leafSet,
   readFieldsV1,
   setOf,
+  union,
 } from './field-set.ts';
 import { alongSchema, fieldsOf, fieldsText } from './typed-fields.ts';
 
@@ -92,6 +96,43 @@ export function isSameOwner(left: Omit<Owner, 'fields'>, right: Omit<Owner, 'fie
   );
 }
 
+/** The same owners with each of them once, at the latest time and in the version of then. */
+export function withoutDuplicates(owners: readonly Owner[]): readonly Owner[] {
+  const distinct = new Map<string, Owner>();
+  for (const owner of owners) {
+    const { manager, operation, apiVersion, subresource } = owner;
+    const version = operation === 'Apply' ? '' : apiVersion;
+    const identity = JSON.stringify([manager, operation, version, subresource]);
+    const known = distinct.get(identity);
+    if (known === undefined) {
+      distinct.set(identity, owner);
+      continue;
+    }
+    const newest = owner.seconds > known.seconds ? owner : known;
+    distinct.set(identity, { ...newest, fields: union(known.fields, owner.fields) });
+  }
+  return distinct.size === owners.length ? owners : [...distinct.values()];
+}
+
+/** A half of an object that is written as a whole and kept as two facets. */
+export type OwnedPart = 'status' | 'rest';
+
+const statusElement = 'f:status';
+
+/** Who owns anything in that part, and what of it. Who owns nothing at all is with the rest. */
+export function ownersOfPart(owners: readonly Owner[], part: OwnedPart): readonly Owner[] {
+  return owners.flatMap((owner) => {
+    const { isMember, children } = owner.fields;
+    const kept = [...children].filter(
+      ([element]) => (element === statusElement) === (part === 'status'),
+    );
+    const fields = setOf(isMember && part === 'rest', new Map(kept));
+    const isIn =
+      part === 'status' ? !isEmptySet(fields) : fields.children.size > 0 || children.size === 0;
+    return isIn ? [{ ...owner, fields }] : [];
+  });
+}
+
 /** Whether both say the same, in whichever order. */
 export function areSameOwners(left: readonly Owner[], right: readonly Owner[]): boolean {
   return (
@@ -150,6 +191,11 @@ export function isSoleNoteOf(note: string, author: Author, apiVersion: string): 
   return note.startsWith(before) && note.endsWith(after) && /^\d+$/.test(time);
 }
 
+/** Whether one author alone wrote the facet, through the status endpoint. */
+export function isSoleNoteOfStatus(note: string): boolean {
+  return note.endsWith(',"status"]]');
+}
+
 /**
  * What is shown of a facet that one owner wrote alone, as text and without the sets
  * between; undefined where the note says anything else.
@@ -193,10 +239,14 @@ function withoutSetByServer({ apiVersion: _type, kind: _kind, ...kept }: JsonObj
 }
 
 /** The owners that a note of ours names, with their fields as the schema divides them. */
-export function ownersOf(schema: Schema, facet: JsonObject, note: string | undefined): Owner[] {
+export function ownersOf(
+  schema: Schema,
+  facet: JsonObject,
+  note: string | undefined,
+): readonly Owner[] {
   if (note === undefined || note === '') return [];
-  return (JSON.parse(note) as KeptOwner[]).map(
-    ([manager, operation, seconds, apiVersion, subresource = '', fields]) => ({
+  const owners = (JSON.parse(note) as KeptOwner[]).map(
+    ([manager, operation, seconds, apiVersion, subresource = '', fields]): Owner => ({
       manager,
       operation: operation === 'A' ? 'Apply' : 'Update',
       seconds,
@@ -208,6 +258,7 @@ export function ownersOf(schema: Schema, facet: JsonObject, note: string | undef
           : alongSchema(schema, readFieldsV1(fields) ?? emptySet),
     }),
   );
+  return withoutDuplicates(owners);
 }
 
 /** In the order in which they are shown: who applies first, then by time and name. */
@@ -258,7 +309,7 @@ export function ownersGiven(value: Json | undefined): readonly Owner[] | undefin
   const isReset = value.length === 1 && isJsonObject(first) && Object.keys(first).length === 0;
   if (isReset) return [];
   const owners = value.map(ownerGiven);
-  return owners.every((owner) => owner !== undefined) ? owners : undefined;
+  return owners.every((owner) => owner !== undefined) ? withoutDuplicates(owners) : undefined;
 }
 
 function ownerGiven(entry: Json): Owner | undefined {

@@ -30,8 +30,10 @@ import {
   isSoleNoteOf,
   noteOf,
   ownable,
+  type OwnedPart,
   type Owner,
   ownersOf,
+  ownersOfPart,
   soleNoteOf,
   unknownManager,
 } from './owners.ts';
@@ -53,6 +55,8 @@ const conflictsShownMax = 200;
 export interface FacetBefore {
   readonly json: JsonObject;
   readonly note: string | undefined;
+  /** Of an object whose owners are those of several facets: which of their fields are here. */
+  readonly part?: OwnedPart;
 }
 
 export interface FacetUpdate {
@@ -81,10 +85,13 @@ export function noteAfterUpdate(update: FacetUpdate): string | undefined {
 export function knownOwners(
   schema: Schema,
   apiVersion: string,
-  { json, note }: FacetBefore,
+  { json, note, part }: FacetBefore,
   subresource: string,
 ): readonly Owner[] {
-  if (note !== undefined) return ownersOf(schema, json, note);
+  if (note !== undefined) {
+    const owners = ownersOf(schema, json, note);
+    return part === undefined ? owners : ownersOfPart(owners, part);
+  }
   const fields = allFieldsOf(schema, json);
   if (isEmptySet(fields)) return [];
   const kept = subresource === 'status' ? subresource : '';

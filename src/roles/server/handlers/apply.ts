@@ -10,19 +10,16 @@ import { copyJson, isJsonObject, type Json, type JsonObject } from '#base/mod.ts
 import {
   apiVersionOf,
   type Author,
-  decodeFacet,
   emptySet,
   fieldsUnchangedSince,
-  knownOwners,
   lastAppliedAnnotation,
   lastAppliedOf,
-  type Owner,
+  ownersForApply,
   parseStrictYaml,
   planApply,
   type ResourceDefinition,
   StatusError,
 } from '#platform/api/mod.ts';
-import type { StoredObject } from '#platform/store/mod.ts';
 import { applierOf } from '../authorship.ts';
 import { authorize } from '../authorization.ts';
 import { readBytes } from '../body.ts';
@@ -119,7 +116,7 @@ function applying(
     const isKubectl = author.manager === kubectlManager && facet === 'intent';
     const plan = planApply({
       ...{ schema, apiVersion: apiVersionOf(definition), live, applied, author, force },
-      owners: ownersOfFacet(definition, stored, facet, author.subresource),
+      owners: ownersForApply(definition, stored, facet, author.subresource),
       free: isKubectl ? fieldsUnchangedSince(schema, live) : emptySet,
     });
     const merged = isKubectl ? withLastApplied(plan.object, applied) : plan.object;
@@ -127,18 +124,6 @@ function applying(
     warn(warnings);
     return { object: copyJson(object), owners: plan.owners };
   };
-}
-
-export function ownersOfFacet(
-  definition: ResourceDefinition,
-  stored: StoredObject,
-  facet: 'intent' | 'report',
-  subresource: string,
-): readonly Owner[] {
-  const value = stored.facets[facet];
-  if (value === undefined) return [];
-  const before = { json: decodeFacet(value), note: value.note };
-  return knownOwners(definition.schema, apiVersionOf(definition), before, subresource);
 }
 
 /** Where `kubectl apply` keeps what it applied, it finds what was applied now. */

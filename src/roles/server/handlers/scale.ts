@@ -6,6 +6,7 @@ import {
   type Author,
   emptySet,
   parseStrictYaml,
+  ownersForApply,
   planApply,
   refuseInvalid,
   type ResourceDefinition,
@@ -23,7 +24,6 @@ import { flagOf, isDryRun } from '../query.ts';
 import { keyOf, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { commitDraft } from '../writing.ts';
-import { ownersOfFacet } from './apply.ts';
 import { applyMediaType, readPatch } from './patch.ts';
 import { decideUpdate, type Revise } from './update.ts';
 
@@ -95,7 +95,7 @@ async function scaleApplied(
     const { object, owners } = planApply({
       ...{ schema: definition.schema, apiVersion: apiVersionOf(definition) },
       ...{ live, applied, author, force, free: emptySet },
-      owners: ownersOfFacet(definition, stored, 'intent', author.subresource),
+      owners: ownersForApply(definition, stored, 'intent', author.subresource),
     });
     return { object: copyJson(object) as unknown as ApiObject, owners };
   };

@@ -2,6 +2,7 @@
 import {
   type ApiObject,
   type Author,
+  isStatusWrittenWithTheRest,
   type Owner,
   ownersGiven,
   prepareForUpdate,
@@ -94,7 +95,7 @@ export function decideUpdate(
   if (stored === undefined) throw notFoundError(definition, key.name);
   const previous = parts.served.of(definition, stored).object;
   const { object: asked, owners } = revise(previous, stored);
-  const given = takeOwners(asked, scope);
+  const given = takeOwners(definition, asked, scope);
   requireSameName(key.name, asked);
   // The server's own marks are never taken away by a body that leaves them out.
   const { deletionTimestamp } = previous.metadata;
@@ -124,13 +125,17 @@ export function decideUpdate(
 }
 
 /** Takes the owners off that the client sent; of an endpoint's, which it may set. */
-function takeOwners(asked: ApiObject, scope: UpdateScope): readonly Owner[] | undefined {
+function takeOwners(
+  definition: ResourceDefinition,
+  asked: ApiObject,
+  scope: UpdateScope,
+): readonly Owner[] | undefined {
   const { managedFields } = asked.metadata;
   if (managedFields === undefined) return undefined;
   delete asked.metadata.managedFields;
-  return ownersGiven(managedFields)?.filter(
-    ({ subresource }) => (subresource === 'status') === (scope === 'status'),
-  );
+  const given = ownersGiven(managedFields);
+  if (isStatusWrittenWithTheRest(definition)) return given;
+  return given?.filter(({ subresource }) => (subresource === 'status') === (scope === 'status'));
 }
 
 function requireSameName(name: string, next: ApiObject): void {
