@@ -52,6 +52,8 @@ export interface AdoptionRun {
   readonly nodeNames: readonly string[];
   /** Names the folder of the history. */
   readonly epoch: number;
+  /** Of the server, when it was found to have another history than nodes have. */
+  readonly partedAtRevision: number;
 }
 
 export interface AdoptionSummary {
@@ -97,12 +99,12 @@ export async function runAdoption(
 
 async function runForNode(
   dependencies: AdoptionDependencies,
-  { mode, epoch }: AdoptionRun,
+  { mode, epoch, partedAtRevision }: AdoptionRun,
   copy: NodeCopy,
   taken: Map<string, number>,
 ): Promise<readonly AdoptionOutcome[]> {
   const { store } = dependencies;
-  const context = await contextFor(dependencies, copy, taken);
+  const context = { ...(await contextFor(dependencies, copy, taken)), partedAtRevision };
   const rank = (object: StoredObject): number =>
     (offeredResources as readonly string[]).indexOf(object.key.resource);
   const objects = copy.objects.toSorted((left, right) => rank(left) - rank(right));
@@ -135,7 +137,7 @@ async function contextFor(
   { clock, random, keys }: AdoptionDependencies,
   copy: NodeCopy,
   takenRevisions: ReadonlyMap<string, number>,
-): Promise<AdoptionContext> {
+): Promise<Omit<AdoptionContext, 'partedAtRevision'>> {
   const nowMs = clock.wallMs();
   const uids = new Map<string, string>();
   const newUid = (name: string): string => {

@@ -26,6 +26,8 @@ interface Note {
   /** The store's when it was found; one of another incarnation is settled. */
   readonly incarnation: string;
   readonly since: string;
+  /** The store's when it was found. */
+  readonly revision: number;
   readonly reason: string;
   /** The highest that a follower obeys. */
   readonly epoch: number;
@@ -107,7 +109,9 @@ export async function openDivergence(
     const present = all.filter((name) => !absent.includes(name));
     const mode = dryRun ? 'try' : choice === 'adopt' ? 'adopt' : 'keep';
     const known = note?.epoch ?? 0;
-    const run = { mode, nodeNames: present, epoch: known } as const;
+    // Where all agree the revisions of all copies are the server's own.
+    const partedAtRevision = note?.revision ?? store.revision;
+    const run = { mode, nodeNames: present, epoch: known, partedAtRevision } as const;
     const summary = await runAdoption(
       { ...dependencies, fetchCopy: (nodeName) => copies().fetch(nodeName) },
       run,
@@ -151,9 +155,10 @@ export async function openDivergence(
         if (!isNew && epoch <= note.epoch) return;
         note = { ...note, epoch: Math.max(epoch, note.epoch) };
       } else {
-        const { incarnation } = store;
+        const { incarnation, revision } = store;
         const since = timestampOf(clock.wallMs());
-        note = { incarnation, since, reason: `${nodeName}: ${reason}`, epoch, followers: [] };
+        const why = `${nodeName}: ${reason}`;
+        note = { incarnation, since, revision, reason: why, epoch, followers: [] };
         logger.log('error', 'a follower has another history: no changes are taken', {
           node: nodeName,
           reason,
@@ -187,10 +192,12 @@ async function readNote(disk: Disk, incarnation: string): Promise<Note | undefin
   if (bytes === undefined) return undefined;
   const note: unknown = JSON.parse(strictTextOf(bytes));
   if (!isJsonObject(note) || note['incarnation'] !== incarnation) return undefined;
-  const { since, reason, epoch, followers } = note;
+  const { since, revision, reason, epoch, followers } = note;
   return {
     incarnation,
     since: typeof since === 'string' ? since : 'a restart',
+    // Where it does not say so, the server's reports stay: nodes say theirs again.
+    revision: typeof revision === 'number' ? revision : 0,
     reason: typeof reason === 'string' ? reason : 'not known any more',
     epoch: typeof epoch === 'number' ? epoch : 0,
     followers: Array.isArray(followers) ? followers.filter((name) => typeof name === 'string') : [],

@@ -6,19 +6,16 @@
 import { resources } from '#platform/api/mod.ts';
 import { utf8 } from '#base/mod.ts';
 import { sleep } from '#platform/io/mod.ts';
-import type { Host } from '#platform/sim/mod.ts';
 import { requireConvergence } from './checks.ts';
 import { deploymentName, deploymentNamespace } from './constants.ts';
 import type { Fleet } from './fleet.ts';
 import type { Scenario } from './scenario.ts';
+import { filesOf, powerOff, replaceFiles, switchOn } from './server-disk.ts';
 
-const serverFolder = 'selvage/server';
 const aheadMs = { least: 5_000, most: 60_000 };
 const supersededMs = { least: 20_000, most: 120_000 };
 const restartMsMax = 5_000;
 const lossRateMax = 0.02;
-
-type Files = ReadonlyMap<string, Uint8Array>;
 
 /** Throws what does not hold. The fleet is founded and at rest, and is so at the end. */
 export async function supersede(fleet: Fleet, scenario: Scenario): Promise<void> {
@@ -68,16 +65,6 @@ export async function supersede(fleet: Fleet, scenario: Scenario): Promise<void>
   await switchOn(fleet);
 }
 
-async function powerOff(fleet: Fleet): Promise<void> {
-  fleet.stopServer('power-cut');
-  await sleep(fleet.world.timers, 1_000);
-}
-
-async function switchOn(fleet: Fleet): Promise<void> {
-  fleet.startServer();
-  await fleet.untilTrue('the server is back', () => fleet.server !== undefined);
-}
-
 /** As an operator does, once the server has said that nodes know another history. */
 async function impose({ operator }: Fleet): Promise<void> {
   const body = utf8(JSON.stringify({ choice: 'impose' }));
@@ -92,30 +79,5 @@ async function commandInVain({ operator }: Fleet): Promise<void> {
     await operator.client.mergePatch(deployments, deploymentNamespace, deploymentName, patch);
   } catch {
     // It has noticed that it does not count any more.
-  }
-}
-
-/** Everything below the server's folder, as it is on the disk that lost its power. */
-function filesOf(host: Host): Files {
-  const { tree } = host.machineDisk;
-  const files = new Map<string, Uint8Array>();
-  const visit = (folder: string): void => {
-    for (const { name, kind } of tree.list(folder)) {
-      const path = `${folder}/${name}`;
-      const found = tree.find(path);
-      if (kind === 'directory') visit(path);
-      else if (found?.kind === 'file') files.set(path, found.read(0, found.sizeBytes).slice());
-    }
-  };
-  visit(serverFolder);
-  return files;
-}
-
-function replaceFiles(host: Host, files: Files): void {
-  const { tree } = host.machineDisk;
-  tree.remove(serverFolder);
-  for (const [path, bytes] of files) {
-    tree.makeDirectory(path.slice(0, path.lastIndexOf('/')));
-    tree.replaceFile(path, bytes);
   }
 }

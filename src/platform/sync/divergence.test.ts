@@ -198,3 +198,24 @@ test('a follower that is current moves to a new incarnation with nothing lost', 
     await place.remove();
   }
 });
+
+test('who looks on hears of a new incarnation also where nothing else is new', async () => {
+  const place = new Place();
+  try {
+    const store = await place.store('store');
+    await write(store, 'a');
+    const replica = await place.replica('replica');
+    const end = await place.link(store, replica);
+    await until('the replica follows', () => namesIn(replica) === 'a');
+    end();
+    await sleep(timers, 20);
+    await store.beginIncarnation();
+    const heard: unknown[] = [];
+    replica.onChange((changes) => heard.push([replica.cursor?.incarnation, changes]));
+    await place.link(store, replica);
+    await until('it has moved', () => heard.length > 0);
+    assert.deepEqual(heard, [[store.incarnation, []]]);
+  } finally {
+    await place.remove();
+  }
+});

@@ -378,11 +378,13 @@ class DiskReplica implements Replica {
     }
     // All at once: one sync covers every part, and a lost tail loses the batch as a whole.
     await Promise.all(whole.map((part) => this.#log.appendDurably(part.bytes)));
+    const before = this.cursor?.incarnation;
     const changes = next === undefined ? this.#state.apply(messages) : tried;
     if (next !== undefined) this.#state = next;
     this.#mustStartAnew = false;
     this.#persistedSequence = this.cursor?.sequence ?? 0;
-    if (changes.length > 0) for (const listener of this.#listeners) listener(changes);
+    const isNews = changes.length > 0 || before !== this.cursor?.incarnation;
+    if (isNews) for (const listener of this.#listeners) listener(changes);
     if (this.#log.sizeBytes() - this.#snapshotBytes > compactAfterBytes) await this.#compact();
   }
 

@@ -38,7 +38,10 @@ export interface Replica {
   get(key: ObjectKey): StoredObject | undefined;
   /** Sorted by namespace and name. */
   list(resource: string): readonly StoredObject[];
-  /** Called after the changes are on disk and readable here. */
+  /**
+   * Called after the changes are on disk and readable here; without any where nothing but the
+   * incarnation is another one.
+   */
   onChange(listener: (changes: readonly ReplicaChange[]) => void): void;
   /** Follows over this session until it closes; at most one session at a time. */
   follow(session: LinkSession): void;

@@ -81,13 +81,16 @@ export function createNodeReporter(
   const { replica, outbox } = dependencies;
   let text = JSON.stringify(nodeReportOf(options));
   const key = { resource: 'nodes', namespace: '', name: options.nodeName };
-  /** Uid of the Node that this text was put for by this agent. */
-  let reportedUid: string | undefined;
+  /** Uid of the Node that this text was put for by this agent, and in which incarnation of its owner. */
+  let reportedFor: string | undefined;
   const reporter: NodeReporter = {
     async lookAgain() {
       const node = replica.get(key);
-      if (node === undefined || node.uid === reportedUid) return;
-      reportedUid = node.uid;
+      if (node === undefined) return;
+      // A server that was restored has lost what the one before it took.
+      const subject = `${node.uid} ${replica.cursor?.incarnation ?? ''}`;
+      if (subject === reportedFor) return;
+      reportedFor = subject;
       const known = facetOf(node, 'report');
       if (JSON.stringify(known) === text) return;
       const body: unknown = JSON.parse(text);
@@ -95,7 +98,7 @@ export function createNodeReporter(
       try {
         await outbox.put({ type: 'report', key, uid: node.uid, report: body });
       } catch (error) {
-        reportedUid = undefined;
+        reportedFor = undefined;
         throw error;
       }
     },
@@ -103,7 +106,7 @@ export function createNodeReporter(
       const next = JSON.stringify(nodeReportOf(options, now));
       if (next === text) return;
       text = next;
-      reportedUid = undefined;
+      reportedFor = undefined;
       await reporter.lookAgain();
     },
   };

@@ -133,6 +133,7 @@ const context: AdoptionContext = {
   definitions: builtInDefinitions,
   nowMs: 0,
   newUid: (name) => `new-${name}`,
+  partedAtRevision: 100,
   takenRevisions: new Map(),
   recordNode(_view, nodeName) {
     if (nodeName === 'forged') throw new StatusError('Invalid', 'its key is not proved');
@@ -188,15 +189,18 @@ test('a pod that the server lacks is taken in as it is, with what it names and i
   ]);
 });
 
-test('of what both have the newer facet counts; a report is always the node that speaks', () => {
-  const report = { status: { phase: 'Running' } };
-  const withReport = (object: StoredObject, revision: number): StoredObject => ({
-    ...object,
-    facets: {
-      ...object.facets,
-      report: { revision: revision as Revision, bytes: utf8(JSON.stringify(report)) },
+const withReport = (object: StoredObject, revision: number, phase = 'Running'): StoredObject => ({
+  ...object,
+  facets: {
+    ...object.facets,
+    report: {
+      revision: revision as Revision,
+      bytes: utf8(JSON.stringify({ status: { phase } })),
     },
-  });
+  },
+});
+
+test('of what both have the newer facet counts', () => {
   const names = {
     spec: { containers: [{ name: 'm', image: 'x:1', envFrom: [{ configMapRef: { name: 'c' } }] }] },
   };
@@ -216,6 +220,26 @@ test('of what both have the newer facet counts; a report is always the node that
     'present | pods/default/a',
   ]);
   assert.deepEqual(older.changes, []);
+});
+
+test('a report of a copy counts unless the node has told the server a later one', () => {
+  // The histories parted at revision 100 of the server: what it heard by then is in both.
+  const offered = withReport(pod('a'), 150);
+  const outcomeWith = (revision: number): readonly string[] => {
+    const held = [...usual, withReport(pod('a'), revision, 'Succeeded')];
+    return judge([offered], held).told;
+  };
+  assert.deepEqual(outcomeWith(99), ['brought up to date | pods/default/a']);
+  assert.deepEqual(outcomeWith(101), [
+    "present | pods/default/a | the server's report is newer and stays",
+  ]);
+  const behind = judge(
+    [withReport(pod('a'), 90)],
+    [...usual, withReport(pod('a'), 99, 'Succeeded')],
+  );
+  assert.deepEqual(behind.told, [
+    "present | pods/default/a | the server's report is newer and stays",
+  ]);
 });
 
 test('what is not the node own, not valid, or another one by now is refused with the reason', () => {

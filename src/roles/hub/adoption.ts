@@ -7,8 +7,8 @@
  * 1. A node gives back only what its slice can hold: itself, pods that are assigned to it, and
  *    what those name. Everything must be valid, as if it were created now.
  * 2. What the server has under another uid stays. Of what both have, each facet is taken
- *    that is newer in the copy; a report is always the node's own word, a verdict never, and
- *    where a node belongs neither.
+ *    that is newer in the copy, a verdict never, and where a node belongs neither. A report that
+ *    the node delivered since the histories parted is newer than its copy.
  * 3. A pod that the server has given to another node meanwhile stays there.
  * 4. What is not there in a copy is never deleted here.
  */
@@ -52,6 +52,11 @@ export interface AdoptionContext {
   readonly nowMs: number;
   /** The same answer for the same namespace. */
   readonly newUid: (namespace: string) => string;
+  /**
+   * The server's own when it was found to have another history than nodes have. Later ones
+   * cannot be held against those of a copy: only reports get them, and such a report is newer.
+   */
+  readonly partedAtRevision: number;
   /** Of each facet that was taken over already: the revision in the copy that it came from. */
   readonly takenRevisions: ReadonlyMap<string, number>;
   /** Judges as if the node of the offer were known: only to say what would be done. */
@@ -331,7 +336,7 @@ function asItIs(object: ApiObject): ValidationContext {
 function broughtUpToDate(
   present: StoredObject,
   offered: StoredObject,
-  { takenRevisions }: AdoptionContext,
+  { takenRevisions, partedAtRevision }: AdoptionContext,
 ): { readonly made: readonly Change[]; readonly remark?: string } {
   const made: Change[] = [];
   let remark: string | undefined;
@@ -349,7 +354,8 @@ function broughtUpToDate(
       }
     }
     const ownRevision = takenRevisions.get(placeOf(present.key, facet)) ?? own?.revision ?? 0;
-    if (own !== undefined && facet !== 'report' && ownRevision >= theirs.revision) {
+    const isDeliveredSince = facet === 'report' && (own?.revision ?? 0) > partedAtRevision;
+    if (own !== undefined && (isDeliveredSince || ownRevision >= theirs.revision)) {
       remark = `the server's ${facet} is newer and stays`;
       continue;
     }

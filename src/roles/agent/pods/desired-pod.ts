@@ -33,12 +33,18 @@ export interface DesiredPod {
   readonly stopAfterMs: number | undefined;
   /** What the owner has of this node's report. */
   readonly report: PodReport | undefined;
+  /** The incarnation of the owner that says all this; empty while there is none. */
+  readonly incarnation: string;
 }
 
 export const graceMsDefault = podGraceSecondsOf(undefined) * 1000;
 
 /** Undefined where the object is not a pod that `nodeName` is to run, or cannot be read. */
-export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod | undefined {
+export function desiredPodOf(
+  object: StoredObject,
+  nodeName: string,
+  incarnation: string,
+): DesiredPod | undefined {
   const intent = facetOf(object, 'intent');
   const assignment = facetOf(object, 'assignment');
   const metadata = intent?.['metadata'];
@@ -67,6 +73,7 @@ export function desiredPodOf(object: StoredObject, nodeName: string): DesiredPod
     lossId: verdict?.lost?.id,
     stopAfterMs: stopAfterMsOf(isJsonObject(annotations) ? annotations : undefined),
     report: facetOf(object, 'report') as unknown as PodReport | undefined,
+    incarnation,
   };
 }
 

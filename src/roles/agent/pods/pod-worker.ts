@@ -77,8 +77,8 @@ export class PodWorker {
   #lastDesired: DesiredPod | undefined;
   /** Stopped for want of the hub; starts again when it is back. */
   #isCutOff = false;
-  /** What an earlier agent reported is what the hub has, or was put once more. */
-  #isReportChecked = false;
+  /** The incarnation of the owner that has what was reported, or was told it once more. */
+  #reportCheckedIn: string | undefined;
   #isRunning = false;
   #running: Promise<void> = Promise.resolve();
   #isNudged = false;
@@ -465,19 +465,22 @@ export class PodWorker {
     const text = JSON.stringify(report);
     if (text === JSON.stringify(record.report) && !this.#mustRepeat(text, desired)) return;
     const reportedAt = await this.#pod.putReport(desired, report);
-    this.#isReportChecked = true;
+    this.#reportCheckedIn = desired.incarnation;
     // After the outbox has it: a crash between the two repeats the report and loses none.
     await this.#pod.keep({ ...record, report, reportedAt });
   }
 
   /**
    * A disk may have lost what waited for delivery, and does not always know it. So until a
-   * link has brought what the hub has, a report that the hub does not have is put again.
+   * link has brought what the hub has, a report that the hub does not have is put again. So it
+   * is in each incarnation: a hub that was restored has lost what the one before it took.
    */
   #mustRepeat(text: string, desired: DesiredPod): boolean {
-    if (this.#isReportChecked) return false;
+    const { incarnation } = desired;
+    if (this.#reportCheckedIn === incarnation) return false;
     if (text !== JSON.stringify(desired.report)) return true;
-    this.#isReportChecked = this.#context.contact().linkedForMs >= linkSettledMs;
+    const isSettled = this.#context.contact().linkedForMs >= linkSettledMs;
+    if (isSettled) this.#reportCheckedIn = incarnation;
     return false;
   }
 }

@@ -123,8 +123,9 @@ export async function openSupervisor(
 
   function readReplica(): void {
     desired = new Map();
+    const incarnation = replica.cursor?.incarnation ?? '';
     for (const object of replica.list('pods')) {
-      const pod = desiredPodOf(object, options.nodeName);
+      const pod = desiredPodOf(object, options.nodeName, incarnation);
       if (pod !== undefined) desired.set(pod.uid, pod);
     }
     const node = replica.get({ resource: 'nodes', namespace: '', name: options.nodeName });

@@ -35,6 +35,7 @@ function openPlace(context: TestContext) {
   const objects = new Map<string, StoredObject>();
   const entries: UpwardEntry[] = [];
   const users = new Set<string>();
+  const hub = { incarnation: 'i' };
   const tree = createNodeFileTree();
   const open = () =>
     createClaimVolumes(
@@ -42,6 +43,9 @@ function openPlace(context: TestContext) {
         disk: createNodeDisk(folder),
         tree,
         replica: {
+          get cursor() {
+            return { incarnation: hub.incarnation, sequence: 1 as never, chainHash: '' };
+          },
           get: ({ name }) => objects.get(name),
           list: () => [...objects.values()],
         },
@@ -79,7 +83,7 @@ function openPlace(context: TestContext) {
     intent: { metadata, spec: { resources: { requests: { storage: '64Ki' } } } },
     assignment: { nodeName },
   });
-  return { folder, tree, objects, entries, users, open, put, claim };
+  return { folder, tree, objects, entries, users, hub, open, put, claim };
 }
 
 const refusal = (expected: RegExp) => (error: unknown) =>
@@ -156,6 +160,25 @@ test('data goes when its claim is being deleted and nobody has it, and the hub h
   put(claim(), 'u2');
   const next = await volumes.resolve(tree, podWith('p2', '127.1.0.2'), volume);
   assert.equal(next.source, join(folder, 'claims/u2'));
+});
+
+test('a hub that was restored hears again that data is gone', async (context) => {
+  const { entries, hub, open, put, claim } = openPlace(context);
+  const volumes = open();
+  const deleted = claim({ deletionTimestamp: '2026-01-01T00:00:00Z' });
+  put(deleted);
+  await volumes.releaseUnused();
+  put({ ...deleted, report: { status: {}, isReleased: true } });
+  await volumes.releaseUnused();
+  assert.equal(entries.length, 1);
+  // What the one before it was told it does not know.
+  put(deleted);
+  hub.incarnation = 'ii';
+  await volumes.releaseUnused();
+  await volumes.releaseUnused();
+  assert.equal(entries.length, 2);
+  const told = entries.map((entry) => (entry.type === 'report' ? entry.report : undefined));
+  assert.deepEqual(told[1], told[0]);
 });
 
 test('a claim that holds more than it may is noticed', async (context) => {

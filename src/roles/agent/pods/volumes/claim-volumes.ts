@@ -22,7 +22,7 @@ export interface ClaimVolumesDependencies {
   readonly disk: Disk;
   /** Absent: this node keeps no data for pods. */
   readonly tree: FileTree | undefined;
-  readonly replica: Pick<Replica, 'get' | 'list'>;
+  readonly replica: Pick<Replica, 'cursor' | 'get' | 'list'>;
   readonly outbox: Pick<Outbox, 'put'>;
   readonly logger: Logger;
 }
@@ -60,8 +60,11 @@ export function createClaimVolumes(
   { disk, tree, replica, outbox, logger }: ClaimVolumesDependencies,
   { nodeName, userIdOf, isUsed }: ClaimVolumesOptions,
 ): ClaimVolumes {
-  /** Uids whose data is gone, or is on its way out: nothing of them is made again. */
-  const released = new Set<string>();
+  /**
+   * Uids whose data is gone, or is on its way out: nothing of them is made again. With the
+   * incarnation of the hub that was told so: one that was restored has to be told again.
+   */
+  const released = new Map<string, string>();
 
   const folderOf = (uid: string): string => disk.absolute(`${claimsFolder}/${uid}`);
 
@@ -70,9 +73,11 @@ export function createClaimVolumes(
     return object === undefined ? undefined : knownClaim(object, nodeName);
   }
 
+  const incarnation = (): string => replica.cursor?.incarnation ?? '';
+
   async function release(object: StoredObject): Promise<void> {
     const { key, uid } = object;
-    released.add(uid);
+    released.set(uid, incarnation());
     try {
       await tree?.remove(folderOf(uid));
       const report: ClaimReport = { status: {}, isReleased: true };
@@ -119,7 +124,7 @@ export function createClaimVolumes(
         const claim = knownClaim(object, nodeName);
         const { namespace, name } = object.key;
         if (claim === undefined || !claim.isDeleting || claim.isReleased) continue;
-        if (released.has(claim.uid) || isUsed(namespace, name)) continue;
+        if (released.get(claim.uid) === incarnation() || isUsed(namespace, name)) continue;
         await release(object);
       }
     },
