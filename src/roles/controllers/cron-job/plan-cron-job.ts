@@ -21,9 +21,6 @@ import { finishedMs, isFinished } from '../job/plan-job.ts';
 /** Missed minutes are counted up to here. */
 export const missedMax = 100;
 const minuteMs = 60_000;
-const hourMs = 60 * minuteMs;
-/** The newest of many missed minutes is looked for in the last of these that has one. */
-const lookBackMs = [hourMs, 24 * hourMs, 32 * 24 * hourMs, 366 * 24 * hourMs];
 
 export interface CronFacts {
   readonly cronJob: CronJob;
@@ -107,18 +104,22 @@ function dueRun({
   return { atMs, missed };
 }
 
+/**
+ * The last minute of the schedule up to now, where `runMs` is one. The time in between is
+ * halved again and again: a year may have half a million minutes that were missed.
+ */
 function newestRun(
   next: (fromMs: number) => number | undefined,
-  atLeastMs: number,
+  runMs: number,
   nowMs: number,
 ): number {
-  for (const windowMs of lookBackMs) {
-    let newestMs: number | undefined;
-    const fromMs = Math.max(atLeastMs - 1, nowMs - windowMs - 1);
-    for (let atMs = next(fromMs); atMs !== undefined; atMs = next(atMs)) newestMs = atMs;
-    if (newestMs !== undefined) return newestMs;
+  let [beforeMs, notBeforeMs] = [runMs - 1, nowMs];
+  while (notBeforeMs - beforeMs > minuteMs) {
+    const middleMs = Math.floor((beforeMs + notBeforeMs) / 2);
+    if (next(middleMs) === undefined) notBeforeMs = middleMs;
+    else beforeMs = middleMs;
   }
-  return atLeastMs;
+  return next(beforeMs) ?? runMs;
 }
 
 function planHistory({ cronJob, jobs }: CronFacts): readonly Job[] {
