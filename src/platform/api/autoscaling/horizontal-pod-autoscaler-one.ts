@@ -7,6 +7,8 @@ import { isJsonObject, type JsonObject } from '#base/mod.ts';
 import type { FacetLayout, FieldError, ResourceDefinition } from '../definition.ts';
 import { fieldInvalid } from '../field-errors.ts';
 import type { ApiObject } from '../object.ts';
+import type { Schema } from '../schema.ts';
+import { validateAgainstSchema } from '../validate.ts';
 import { integer, record } from '../meta/build.ts';
 import { column } from '../meta/columns.ts';
 import { dropIgnoredMetadata, objectSchema } from '../meta/metadata.ts';
@@ -15,10 +17,15 @@ import type {
   HorizontalPodAutoscaler,
 } from './horizontal-pod-autoscaler-types.ts';
 import {
+  behaviorSchema,
   countStatusFields,
+  currentMetricsSchema,
+  currentOf,
   horizontalPodAutoscalerDefinition as stored,
   maxReplicasSchema,
+  metricsSchema,
   minReplicasSchema,
+  scalerConditionsSchema,
   scaleTargetSchema,
 } from './horizontal-pod-autoscaler.ts';
 
@@ -26,12 +33,13 @@ const metricsAnnotation = 'autoscaling.alpha.kubernetes.io/metrics';
 const behaviorAnnotation = 'autoscaling.alpha.kubernetes.io/behavior';
 const currentMetricsAnnotation = 'autoscaling.alpha.kubernetes.io/current-metrics';
 const conditionsAnnotation = 'autoscaling.alpha.kubernetes.io/conditions';
-const ownAnnotations = [
-  metricsAnnotation,
-  behaviorAnnotation,
-  currentMetricsAnnotation,
-  conditionsAnnotation,
-];
+/** Each holds JSON of what autoscaling/v2 has a field for. */
+const ownAnnotations: ReadonlyMap<string, Schema> = new Map([
+  [metricsAnnotation, metricsSchema],
+  [behaviorAnnotation, behaviorSchema],
+  [currentMetricsAnnotation, currentMetricsSchema],
+  [conditionsAnnotation, scalerConditionsSchema],
+]);
 
 type SpecOne = {
   scaleTargetRef: HorizontalPodAutoscaler['spec']['scaleTargetRef'];
@@ -49,25 +57,29 @@ export const horizontalPodAutoscalerOneDefinition: ResourceDefinition = {
   ...stored,
   version: 'v1',
   viewOf: stored,
-  schema: objectSchema('Changes how many pods a workload has by the processor time they use.', {
-    spec: record(
-      'What to scale and within which bounds.',
-      {
-        scaleTargetRef: scaleTargetSchema,
-        minReplicas: minReplicasSchema,
-        maxReplicas: maxReplicasSchema,
-        targetCPUUtilizationPercentage: integer(
-          'Percent of the requested cpu that the pods should use, on average. When left out: 80.',
-          { minimum: 1 },
-        ),
-      },
-      ['scaleTargetRef', 'maxReplicas'],
-    ),
-    status: record('What came of it.', {
-      ...countStatusFields,
-      currentCPUUtilizationPercentage: integer('Percent of the requested cpu that is used.'),
-    }),
-  }),
+  schema: objectSchema(
+    'Changes how many pods a workload has by the processor time they use.',
+    {
+      spec: record(
+        'What to scale and within which bounds.',
+        {
+          scaleTargetRef: scaleTargetSchema,
+          minReplicas: minReplicasSchema,
+          maxReplicas: maxReplicasSchema,
+          targetCPUUtilizationPercentage: integer(
+            'Percent of the requested cpu that the pods should use, on average. When left out: 80.',
+            { minimum: 1 },
+          ),
+        },
+        ['scaleTargetRef', 'maxReplicas'],
+      ),
+      status: record('What came of it.', {
+        ...countStatusFields,
+        currentCPUUtilizationPercentage: integer('Percent of the requested cpu that is used.'),
+      }),
+    },
+    ['spec'],
+  ),
   columns: stored.columns.map((one) =>
     one.name === 'Targets'
       ? column('Targets', 'string', one.description, (object, nowMs) =>
@@ -112,7 +124,7 @@ function toStored(object: ApiObject): ApiObject {
       ...(behavior === undefined ? {} : { behavior }),
     } as unknown as JsonObject,
   };
-  const told = Object.entries(annotations).filter(([name]) => !ownAnnotations.includes(name));
+  const told = Object.entries(annotations).filter(([name]) => !ownAnnotations.has(name));
   if (told.length > 0) whole.metadata.annotations = Object.fromEntries(told);
   else delete whole.metadata.annotations;
   if (isJsonObject(status)) {
@@ -159,7 +171,7 @@ function fromStored(object: HorizontalPodAutoscaler): ApiObject {
     }
     if (conditions !== undefined) annotations[conditionsAnnotation] = JSON.stringify(conditions);
     const seen = cpu === undefined ? undefined : currentMetrics?.[metrics.indexOf(cpu)];
-    const used = seen?.type === 'Resource' ? seen.resource.current.averageUtilization : undefined;
+    const used = seen?.type === 'Resource' ? currentOf(seen)?.averageUtilization : undefined;
     whole.status = {
       ...counts,
       ...(used === undefined ? {} : { currentCPUUtilizationPercentage: used }),
@@ -170,16 +182,16 @@ function fromStored(object: HorizontalPodAutoscaler): ApiObject {
 }
 
 function malformedAnnotations({ metadata }: ApiObject): FieldError[] {
-  return [metricsAnnotation, behaviorAnnotation].flatMap((name) => {
+  return [...ownAnnotations].flatMap(([name, schema]) => {
     const given = metadata.annotations?.[name];
     if (given === undefined) return [];
     const value = jsonIn(given);
-    const isRight =
-      name === metricsAnnotation
-        ? Array.isArray(value) && value.every((one) => isJsonObject(one) && 'type' in one)
-        : isJsonObject(value);
-    const why = 'must be JSON as autoscaling/v2 has it: use that version to change it';
-    return isRight ? [] : [fieldInvalid(`metadata.annotations[${name}]`, given, why)];
+    const [first] =
+      value === undefined ? [undefined] : validateAgainstSchema(schema, value, { errorsMax: 1 });
+    if (value !== undefined && first === undefined) return [];
+    const where = first === undefined ? '' : ` (${first.field}: ${first.message})`;
+    const why = `must be JSON as autoscaling/v2 has it${where}: use that version to change it`;
+    return [fieldInvalid(`metadata.annotations[${name}]`, given, why)];
   });
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { JsonObject } from '#base/mod.ts';
 import {
   type ApiObject,
   builtInDefinitions,
@@ -125,6 +126,55 @@ test('what an autoscaler cannot go by is refused by its field', () => {
   assert.deepEqual(refusals(one, prepared(one, { maxReplicas: 3 }, odd)), [
     'metadata.annotations[autoscaling.alpha.kubernetes.io/metrics] FieldValueInvalid',
   ]);
+});
+
+test('a status that leaves out what its type promises is refused, and counts as absent where it is stored', () => {
+  const annotation = 'autoscaling.alpha.kubernetes.io/current-metrics';
+  const current = { averageUtilization: 1 };
+  const cases: readonly (readonly [JsonObject, field: string])[] = [
+    [{ type: 'Resource' }, '.resource FieldValueRequired'],
+    [{ resource: { name: 'cpu', current } }, '.type FieldValueRequired'],
+    [{ type: 'Resource', resource: { name: 'cpu' } }, '.resource.current FieldValueRequired'],
+    [
+      { type: 'ContainerResource', resource: { name: 'cpu', current } },
+      '.containerResource FieldValueRequired',
+    ],
+  ];
+  for (const [metric, expected] of cases) {
+    const status = { currentReplicas: 2, currentMetrics: [metric] };
+    const object = { ...prepared(two, { maxReplicas: 3 }), status };
+    assert.deepEqual(refusals(two, object), [`status.currentMetrics[0]${expected}`]);
+    const facets = two.facets.split(object);
+    assert.deepEqual(facets.report, { status }, 'as an older server has stored it');
+    for (const version of [one, two]) {
+      const shown = version.facets.fold(facets);
+      assert.deepEqual(shown.status, { currentReplicas: 2 });
+      for (const column of version.columns) column.value(shown, 0);
+    }
+    const inOne = {
+      ...prepared(one, { maxReplicas: 3 }, { [annotation]: JSON.stringify([metric]) }),
+      status: { currentReplicas: 2 },
+    };
+    const [refusal, ...rest] = refusals(one, inOne);
+    assert.match(refusal ?? '', /FieldValue/);
+    assert.deepEqual(rest, []);
+  }
+});
+
+test('what annotations of the older version hold is judged as the newer version has it', () => {
+  const wrong: readonly (readonly [name: string, value: unknown])[] = [
+    ['metrics', [{ type: 'Resource', resource: { name: 'cpu' } }]],
+    ['metrics', [null]],
+    ['behavior', null],
+    ['behavior', { scaleUp: { policies: 5 } }],
+    ['current-metrics', 5],
+    ['conditions', [5]],
+  ];
+  for (const [name, value] of wrong) {
+    const key = `autoscaling.alpha.kubernetes.io/${name}`;
+    const object = prepared(one, { maxReplicas: 3 }, { [key]: JSON.stringify(value) });
+    assert.deepEqual(refusals(one, object), [`metadata.annotations[${key}] FieldValueInvalid`]);
+  }
 });
 
 test('targets are shown as kubectl shows them', () => {

@@ -1,5 +1,7 @@
 /** HorizontalPodAutoscaler (v2): how many pods a workload has follows what they use. */
-import type { FieldError, ResourceDefinition } from '../definition.ts';
+import { isJsonObject } from '#base/mod.ts';
+import { conformingPart } from '../conformance.ts';
+import type { FacetLayout, FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import { fieldInvalid, fieldNotSupported, fieldRequired } from '../field-errors.ts';
 import type { ApiObject } from '../object.ts';
@@ -13,7 +15,10 @@ import type { Schema } from '../schema.ts';
 import { observedGenerationSchema } from '../apps/workload-fields.ts';
 import type {
   AutoscalingMetric,
+  CurrentAmount,
+  CurrentMetric,
   HorizontalPodAutoscaler,
+  HorizontalPodAutoscalerStatus,
   MetricTarget,
   ScalingRules,
 } from './horizontal-pod-autoscaler-types.ts';
@@ -117,8 +122,63 @@ function rules(description: string): Schema {
   });
 }
 
+export const metricsSchema = atomicList(
+  'What to go by; the one that asks for most counts. When left out: 80 % of the requested cpu.',
+  metric,
+  { maxItems: metricsMax },
+);
+
+export const behaviorSchema = record('How fast the number may change.', {
+  scaleUp: rules('When there are too few pods.'),
+  scaleDown: rules('When there are too many.'),
+});
+
+export const currentMetricsSchema = atomicList(
+  'What was last seen.',
+  record(
+    'One of the metrics.',
+    {
+      type: metricType,
+      resource: record(
+        'What all containers of a pod use together.',
+        { name: resourceName, current },
+        ['name', 'current'],
+      ),
+      containerResource: record(
+        'What one container of each pod uses.',
+        { name: resourceName, container: text('Its name in the pods.'), current },
+        ['name', 'container', 'current'],
+      ),
+    },
+    ['type'],
+  ),
+);
+
+export const scalerConditionsSchema = conditionsSchema('What holds for it, since when, and why.');
+
+const statusSchema = record('What came of it.', {
+  ...countStatusFields,
+  currentMetrics: currentMetricsSchema,
+  conditions: scalerConditionsSchema,
+});
+
 const autoscalerOf = (object: ApiObject): HorizontalPodAutoscaler =>
   object as HorizontalPodAutoscaler;
+
+const layout = defaultFacetLayout();
+
+const facets: FacetLayout = {
+  split: (object) => layout.split(object),
+  /** What is malformed in a stored status counts as absent. */
+  fold(stored) {
+    const object = layout.fold(stored);
+    if (!isJsonObject(object.status)) return object;
+    const status: HorizontalPodAutoscalerStatus = conformingPart(statusSchema, object.status);
+    if (currentMetricErrors(status).length === 0) return { ...object, status };
+    const { currentMetrics: _malformed, ...rest } = status;
+    return { ...object, status: rest };
+  },
+};
 
 export const horizontalPodAutoscalerDefinition: ResourceDefinition = {
   group: 'autoscaling',
@@ -141,37 +201,12 @@ export const horizontalPodAutoscalerDefinition: ResourceDefinition = {
           scaleTargetRef: scaleTargetSchema,
           minReplicas: minReplicasSchema,
           maxReplicas: maxReplicasSchema,
-          metrics: atomicList(
-            'What to go by; the one that asks for most counts. When left out: 80 % of the requested cpu.',
-            metric,
-            { maxItems: metricsMax },
-          ),
-          behavior: record('How fast the number may change.', {
-            scaleUp: rules('When there are too few pods.'),
-            scaleDown: rules('When there are too many.'),
-          }),
+          metrics: metricsSchema,
+          behavior: behaviorSchema,
         },
         ['scaleTargetRef', 'maxReplicas'],
       ),
-      status: record('What came of it.', {
-        ...countStatusFields,
-        currentMetrics: atomicList(
-          'What was last seen.',
-          record('One of the metrics.', {
-            type: metricType,
-            resource: record('What all containers of a pod use together.', {
-              name: resourceName,
-              current,
-            }),
-            containerResource: record('What one container of each pod uses.', {
-              name: resourceName,
-              container: text('Its name in the pods.'),
-              current,
-            }),
-          }),
-        ),
-        conditions: conditionsSchema('What holds for it, since when, and why.'),
-      }),
+      status: statusSchema,
     },
     ['spec'],
   ),
@@ -193,7 +228,7 @@ export const horizontalPodAutoscalerDefinition: ResourceDefinition = {
     ageColumn,
   ],
   selectableFields: {},
-  facets: defaultFacetLayout(),
+  facets,
   applyDefaults(object) {
     dropIgnoredMetadata(object);
     const { spec } = autoscalerOf(object);
@@ -208,7 +243,7 @@ export const horizontalPodAutoscalerDefinition: ResourceDefinition = {
     }
   },
   validate(object): readonly FieldError[] {
-    const { spec } = autoscalerOf(object);
+    const { spec, status } = autoscalerOf(object);
     const errors: FieldError[] = [];
     const { minReplicas = 1, maxReplicas, metrics = [], behavior = {} } = spec;
     if (maxReplicas < minReplicas) {
@@ -221,7 +256,7 @@ export const horizontalPodAutoscalerDefinition: ResourceDefinition = {
     for (const way of ['scaleUp', 'scaleDown'] as const) {
       errors.push(...rulesErrors(behavior[way], `spec.behavior.${way}`));
     }
-    return errors;
+    return [...errors, ...currentMetricErrors(status)];
   },
 };
 
@@ -243,8 +278,28 @@ export function partsOf(metricOf: AutoscalingMetric): MetricParts | undefined {
   }
 }
 
+/** What was seen of a metric, where its type says that it is. */
+export function currentOf(seen: CurrentMetric | undefined): CurrentAmount | undefined {
+  const { resource, containerResource }: Seen = seen ?? {};
+  return (seen?.type === 'Resource' ? resource : containerResource)?.current;
+}
+
+type Seen = Readonly<
+  Partial<Record<'resource' | 'containerResource', { readonly current: CurrentAmount }>>
+>;
+
+function currentMetricErrors(status: HorizontalPodAutoscalerStatus | undefined): FieldError[] {
+  return (status?.currentMetrics ?? []).flatMap((one, position) => {
+    if (currentOf(one) !== undefined) return [];
+    const path = `status.currentMetrics[${position}].${fieldOfType[one.type]}`;
+    return [fieldRequired(path, `must be there for a metric of type ${one.type}`)];
+  });
+}
+
+const fieldOfType = { Resource: 'resource', ContainerResource: 'containerResource' } as const;
+
 function metricErrors(one: AutoscalingMetric, path: string): FieldError[] {
-  const field = one.type === 'Resource' ? 'resource' : 'containerResource';
+  const field = fieldOfType[one.type];
   const parts = partsOf(one);
   if (parts === undefined) {
     return [fieldRequired(`${path}.${field}`, `must be there for a metric of type ${one.type}`)];
@@ -288,9 +343,8 @@ function targetsText(object: ApiObject): string {
   const { spec, status } = autoscalerOf(object);
   const shown = (spec.metrics ?? []).map((one, position) => {
     const parts = partsOf(one);
-    const seen = status?.currentMetrics?.[position];
-    const now = seen?.type === 'Resource' ? seen.resource : seen?.containerResource;
-    const { averageUtilization, averageValue } = now?.current ?? {};
+    const { averageUtilization, averageValue } =
+      currentOf(status?.currentMetrics?.[position]) ?? {};
     if (parts?.target.type === 'Utilization') {
       const is = averageUtilization === undefined ? '<unknown>' : `${averageUtilization}%`;
       return `${parts.name}: ${is}/${parts.target.averageUtilization}%`;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { apiVersionOf, builtInDefinitions } from '#platform/api/mod.ts';
 import { type Answer, type CallOptions, type TestServer, withServer } from '../harness.contract.ts';
 
 const configMaps = '/api/v1/namespaces/default/configmaps';
@@ -264,4 +265,20 @@ test('a YAML body is stored like a JSON one, and protobuf first in Accept still 
     });
     assert.deepEqual(read.json['data'], { k: 'v' });
     assert.match(read.text, /\n {2}"kind": "ConfigMap"/);
+  }));
+
+test('an object with nothing but a name, or an empty spec, is never an error of the server', () =>
+  withServer(async (server) => {
+    const created = builtInDefinitions.filter(({ verbs }) => verbs.includes('create'));
+    for (const definition of created) {
+      const apiVersion = apiVersionOf(definition);
+      const root = definition.group === '' ? '/api' : '/apis';
+      const within = definition.namespaced ? '/namespaces/default' : '';
+      for (const rest of [{}, { spec: {} }, { spec: {}, status: {} }]) {
+        const body = { apiVersion, kind: definition.kind, metadata: { name: 'bare' }, ...rest };
+        const target = `${root}/${apiVersion}${within}/${definition.plural}?dryRun=All`;
+        const answer = await server.call('POST', target, { body });
+        assert.ok(answer.status < 500, `${definition.kind}: ${answer.text.slice(0, 300)}`);
+      }
+    }
   }));
