@@ -1,15 +1,11 @@
 /**
  * The API as commands reach it: through a kubeconfig, with the client
- * certificate in it, as kubectl would.
+ * certificate or the token in it, as kubectl would.
  */
-import { textOf } from '#base/mod.ts';
 import { type Client, createClient, httpTransport, type Transport } from '#platform/client/mod.ts';
 import type { Address, ClientTls } from '#platform/io/mod.ts';
-import { parse } from 'yaml';
+import { readAccessFile } from './access-file.ts';
 import { type CliContext, CommandFailure, exitCodes } from './context.ts';
-import { splitPath } from './paths.ts';
-
-const kubeconfigBytesMax = 1024 * 1024;
 
 export interface ApiAccess {
   readonly address: Address;
@@ -18,44 +14,15 @@ export interface ApiAccess {
   readonly transport: Transport;
 }
 
-interface Kubeconfig {
-  readonly clusters?: readonly { name: string; cluster: Record<string, string> }[];
-  readonly users?: readonly { name: string; user: Record<string, string> }[];
-  readonly contexts?: readonly { name: string; context: { cluster: string; user: string } }[];
-  readonly 'current-context'?: string;
-}
-
-/** Reads a kubeconfig with embedded certificates. Throws CommandFailure with what is missing. */
+/** Reads a kubeconfig, or several between colons. Throws CommandFailure with what is wrong. */
 export async function openApi(context: CliContext, kubeconfigPath: string): Promise<ApiAccess> {
-  const { folder, name } = splitPath(kubeconfigPath);
-  const bytes = await context.diskAt(folder).readFile(name, kubeconfigBytesMax);
-  if (bytes === undefined) {
-    throw new CommandFailure(
-      `there is no kubeconfig at ${kubeconfigPath}. Start a fleet with 'selvage up', or name the file with --kubeconfig.`,
-    );
-  }
-  const config = parse(textOf(bytes)) as Kubeconfig;
-  const current = config.contexts?.find((entry) => entry.name === config['current-context']);
-  const cluster = config.clusters?.find((entry) => entry.name === current?.context.cluster);
-  const user = config.users?.find((entry) => entry.name === current?.context.user);
-  const need = (value: string | undefined, field: string): string => {
-    if (value === undefined) {
-      throw new CommandFailure(`${kubeconfigPath}: ${field} is missing in its current context.`);
-    }
-    return value;
-  };
-  const pem = (value: string | undefined, field: string): string =>
-    Buffer.from(need(value, field), 'base64').toString('utf8');
-  const server = new URL(need(cluster?.cluster['server'], 'cluster.server'));
-  const address = { host: server.hostname, port: Number(server.port === '' ? 443 : server.port) };
-  const tls: ClientTls = {
-    trustPem: pem(cluster?.cluster['certificate-authority-data'], 'certificate-authority-data'),
-    credentials: {
-      certificatePem: pem(user?.user['client-certificate-data'], 'client-certificate-data'),
-      privateKeyPem: pem(user?.user['client-key-data'], 'client-key-data'),
-    },
-  };
-  const transport = httpTransport(context.httpClient, { address, tls });
+  const { address, tls, token } = await readAccessFile(context, kubeconfigPath);
+  const direct = httpTransport(context.httpClient, { address, tls });
+  const transport: Transport =
+    token === undefined
+      ? direct
+      : (request) =>
+          direct({ ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } });
   return {
     address,
     tls,

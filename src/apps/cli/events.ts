@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { type ApiAccess, openApi } from './api-access.ts';
 import type { CommandTools } from './command-tools.ts';
 import { type CliContext, CommandFailure, type ExitCode, exitCodes } from './context.ts';
+import { definitionNamed } from './explain.ts';
 import { coloured, type OutputFormat, printStructured, tableText } from './output.ts';
 import { reachable } from './reachable.ts';
 
@@ -43,12 +44,14 @@ export function addEventsCommand(program: Command, tools: CommandTools): void {
     });
 }
 
-function parseAbout(text: string): { kind: string; name: string } {
+/** A kind that the program does not know may be a declared one: it is looked for as written. */
+export function parseAbout(text: string): { kind: string; name: string } {
   const match = /^([A-Za-z]+)\/([a-z0-9.-]+)$/.exec(text);
   if (match === null) {
     throw new CommandFailure('--for takes KIND/NAME, e.g. pod/web-1.', exitCodes.usage);
   }
-  return { kind: (match[1] ?? '').toLowerCase(), name: match[2] ?? '' };
+  const [, kind = '', name = ''] = match;
+  return { kind: (definitionNamed(kind)?.kind ?? kind).toLowerCase(), name };
 }
 
 async function events(context: CliContext, options: EventsOptions): Promise<ExitCode> {

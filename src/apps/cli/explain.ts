@@ -41,20 +41,26 @@ function kindList(): string {
   return `Kinds:\n${rows.join('\n')}\n\nselvage explain KIND tells about one.\n`;
 }
 
-/** `deployments`, `deploy`, `Deployment`, or with its group in front of the fields: `deployments.apps`. */
-function findKind(
-  name: string,
-  path: readonly string[],
-): { definition: ResourceDefinition; fields: readonly string[] } {
+/** Of the kinds in the program, by any of the names that kubectl takes: `po`, `pods`, `Pod`. */
+export function definitionNamed(name: string): ResourceDefinition | undefined {
   const wanted = name.toLowerCase();
-  const definition = builtInDefinitions.find(
+  return builtInDefinitions.find(
     ({ plural, singular, shortNames, kind }) =>
       plural === wanted ||
       singular === wanted ||
       kind.toLowerCase() === wanted ||
       shortNames.includes(wanted),
   );
+}
+
+/** `deployments`, `deploy`, `Deployment`, or with its group in front of the fields: `deployments.apps`. */
+function findKind(
+  name: string,
+  path: readonly string[],
+): { definition: ResourceDefinition; fields: readonly string[] } {
+  const definition = definitionNamed(name);
   if (definition === undefined) {
+    const wanted = name.toLowerCase();
     const near = builtInDefinitions
       .map(({ plural }) => plural)
       .filter((plural) => plural.startsWith(wanted.slice(0, 3)));
