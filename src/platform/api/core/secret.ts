@@ -15,6 +15,7 @@ import {
   validateDataSize,
   validateImmutableData,
 } from './data-rules.ts';
+import { secretTypeWarnings, validateSecretType } from './secret-types.ts';
 
 export interface Secret extends ApiObject {
   type?: string;
@@ -69,12 +70,14 @@ export const secretDefinition: ResourceDefinition = {
     secret.data = { ...secret.data, ...Object.fromEntries(added) };
     delete secret.stringData;
   },
+  warnings: (object) => secretTypeWarnings(object),
   validate(object, { previous }) {
     const { data = {}, type } = object as Secret;
     return [
       ...(previous === undefined ? [] : immutable('type', (previous as Secret).type, type)),
       ...validateDataKeys(data, 'data'),
       ...validateDataSize('data', data),
+      ...validateSecretType(object),
       ...validateImmutableData(object, previous, ['data']),
     ];
   },
