@@ -118,6 +118,9 @@ function restarts(pod: Pod, nowMs: number): string {
 
 export const podSelectableFields: Readonly<Record<string, (object: ApiObject) => string>> = {
   'spec.nodeName': (object) => (object as Pod).spec.nodeName ?? '',
+  'spec.hostNetwork': (object) => String((object as Pod).spec.hostNetwork ?? false),
+  'spec.schedulerName': (object) => (object as Pod).spec.schedulerName ?? 'default-scheduler',
+  'spec.serviceAccountName': (object) => (object as Pod).spec.serviceAccountName ?? '',
   'spec.restartPolicy': (object) => (object as Pod).spec.restartPolicy ?? '',
   'status.nominatedNodeName': (object) => (object as Pod).status?.nominatedNodeName ?? '',
   'status.phase': (object) => (object as Pod).status?.phase ?? '',

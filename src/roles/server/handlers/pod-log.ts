@@ -116,9 +116,9 @@ function refusalOf(
     const status = statuses.find(({ name }) => name === container);
     return waiting(pod, container, status?.state?.waiting?.reason ?? failure.message);
   }
+  // Without a time to come back: clients would ask ten times before they show this to anybody.
   return new StatusError(
     'ServiceUnavailable',
     `the log of pod ${pod.metadata.name} cannot be read from node ${pod.spec.nodeName ?? ''} now: ${failure.message}`,
-    { retryAfterSeconds: 5 },
   );
 }
