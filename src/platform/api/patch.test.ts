@@ -382,3 +382,103 @@ test('a strategic patch keeps the values of a merged list apart from those that 
     { containerPort: 81 },
   ]);
 });
+
+const serviceSchema = registry.byApiVersionKind('v1', 'Service')!.schema;
+
+/** `53/UDP` as a port of a service. */
+function port(text: string, more: JsonObject = {}): JsonObject {
+  const [number, protocol = 'TCP'] = text.split('/');
+  return { port: Number(number), protocol, ...more };
+}
+
+function portsAfter(original: readonly string[], spec: JsonObject): string[] {
+  const before = { spec: { ports: original.map((text) => port(text)) } };
+  const merged = applyStrategicMergePatch(serviceSchema, frozen(before), frozen({ spec })) as any;
+  return merged.spec.ports.map(
+    ({ port: number, protocol, name }: Record<string, string | undefined>) =>
+      `${number}/${protocol ?? 'none'}${name === undefined ? '' : ` ${name}`}`,
+  );
+}
+
+test('ports that share a number are kept apart: what a patch does not name stays', () => {
+  const dns = ['53/UDP', '80/TCP', '53/TCP'];
+  const cases: [readonly string[], JsonObject, readonly string[]][] = [
+    [dns, { ports: [port('9153/TCP')] }, [...dns, '9153/TCP']],
+    [dns, { ports: [port('53/TCP', { name: 'x' })] }, ['53/UDP', '80/TCP', '53/TCP x']],
+    // What says no protocol is about the first, as it is in Kubernetes.
+    [dns, { ports: [{ port: 53, name: 'x' }] }, ['53/UDP x', '80/TCP', '53/TCP']],
+    // A protocol that none has yet is what the first has from now on,
+    [dns, { ports: [port('53/SCTP')] }, ['53/SCTP', '80/TCP', '53/TCP']],
+    // but two of one patch are two.
+    [['53/UDP'], { ports: [port('53/TCP'), port('53/UDP')] }, ['53/TCP', '53/UDP']],
+    [['80/TCP'], { ports: [port('53/UDP'), port('53/TCP')] }, ['80/TCP', '53/UDP', '53/TCP']],
+    [dns, { ports: [{ $patch: 'replace' }, port('53/UDP'), port('53/TCP')] }, ['53/UDP', '53/TCP']],
+    [dns, { ports: [{ $patch: 'delete', port: 53 }] }, ['80/TCP']],
+    [dns, { ports: [{ $patch: 'delete', ...port('53/UDP') }] }, ['80/TCP', '53/TCP']],
+    [dns, { ports: [{ $patch: 'delete', ...port('53/SCTP') }] }, dns],
+  ];
+  for (const [original, spec, expected] of cases) {
+    assert.deepEqual(portsAfter(original, spec), expected, JSON.stringify(spec));
+  }
+});
+
+test('kubectl apply with ports that share a number keeps them, in the order of the manifest', () => {
+  const order = (numbers: number[]): JsonObject => ({
+    '$setElementOrder/ports': numbers.map((number) => ({ port: number })),
+  });
+  const dns = ['53/UDP', '53/TCP'];
+  assert.deepEqual(portsAfter(dns, { ...order([53, 53, 9153]), ports: [port('9153/TCP')] }), [
+    ...dns,
+    '9153/TCP',
+  ]);
+  assert.deepEqual(portsAfter(dns, { ...order([53, 9153, 53]), ports: [port('9153/TCP')] }), [
+    '53/UDP',
+    '9153/TCP',
+    '53/TCP',
+  ]);
+  assert.deepEqual(portsAfter(['53/UDP', '80/TCP', '53/TCP'], order([80, 53])), ['80/TCP', ...dns]);
+  const patch = {
+    spec: {
+      template: {
+        spec: {
+          '$setElementOrder/containers': [{ name: 'a' }],
+          containers: [
+            {
+              name: 'a',
+              '$setElementOrder/ports': [53, 53, 9153].map((containerPort) => ({ containerPort })),
+              ports: [{ containerPort: 9153, protocol: 'TCP' }],
+            },
+          ],
+        },
+      },
+    },
+  };
+  const own = ['UDP', 'TCP'].map((protocol) => ({ containerPort: 53, protocol }));
+  const before = deployment([{ ...container('a', '1'), ports: own }]);
+  const merged = applyStrategicMergePatch(deploymentSchema, frozen(before), frozen(patch));
+  assert.deepEqual(
+    merged,
+    deployment([
+      { ...container('a', '1'), ports: [...own, { containerPort: 9153, protocol: 'TCP' }] },
+    ]),
+  );
+});
+
+test('of a list that merges by key, only what a patch names by all keys changes', () => {
+  const anyPorts = fc.uniqueArray(
+    fc.tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('TCP', 'UDP', 'SCTP')),
+    { selector: (keys) => keys.join('/') },
+  );
+  fc.assert(
+    fc.property(anyPorts, anyPorts, (before, after) => {
+      const texts = before.map((keys) => keys.join('/'));
+      const known = after.map((keys) => keys.join('/')).filter((text) => texts.includes(text));
+      const ports = known.map((text) => port(text, { name: 'x' }));
+      assert.deepEqual(
+        portsAfter(texts, { ports }),
+        texts.map((text) => (known.includes(text) ? `${text} x` : text)),
+      );
+    }),
+    { seed: 20_261_129, numRuns: 300 },
+  );
+});

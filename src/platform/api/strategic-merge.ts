@@ -12,6 +12,7 @@
  */
 import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
 import { childPath, indexPath, shownValue } from './field-errors.ts';
+import { type Entry, KeyedEntries } from './keyed-entries.ts';
 import type { Schema } from './schema.ts';
 import { StatusError } from './status-error.ts';
 
@@ -174,11 +175,16 @@ function mergeSets(
   { order, removals }: ListDirectives,
 ): Json[] {
   const removed = new Set((removals ?? []).map(identityText));
-  const merged = new Map<string, Json>();
-  for (const item of original) merged.set(identityText(item), item);
-  for (const text of removed) merged.delete(text);
-  for (const item of patch) merged.set(identityText(item), item);
-  return arrange(merged, original.map(identityText), order?.map(identityText));
+  const merged = new Map<string, Entry>();
+  for (const [place, item] of original.entries()) {
+    const identity = identityText(item);
+    if (!removed.has(identity)) merged.set(identity, { identity, place, item });
+  }
+  for (const item of patch) {
+    const identity = identityText(item);
+    if (!merged.has(identity)) merged.set(identity, { identity, place: -1, item });
+  }
+  return arrange([...merged.values()], order?.map(identityText));
 }
 
 function mergeKeyedLists(
@@ -196,34 +202,31 @@ function mergeKeyedLists(
     (item) =>
       isJsonObject(item) && item[patchDirective] === 'replace' && !Object.hasOwn(item, mergeKey),
   );
-  const merged = new Map<string, Json>();
-  if (!replaces) {
-    for (const [index, item] of original.entries()) {
-      merged.set(identityOf(item, mergeKey, indexPath(path, index)), item);
-    }
+  const merged = new KeyedEntries(schema?.['x-kubernetes-list-map-keys'] ?? [mergeKey]);
+  for (const [place, item] of replaces ? [] : original.entries()) {
+    const at = indexPath(path, place);
+    const identity = identityOf(item, mergeKey, at);
+    merged.keep(identity, place, requireObject(item, mergeKey, at));
   }
-  for (const [index, item] of patch.entries()) {
+  for (const [index, given] of patch.entries()) {
     const at = indexPath(path, index);
-    if (!isJsonObject(item)) throw refused(at, `must be an object with ${mergeKey}`);
+    const item = requireObject(given, mergeKey, at);
     const directive = item[patchDirective];
     // `{"$patch": "replace"}` alone is a mark for the whole list, seen above.
     if (directive === 'replace' && !Object.hasOwn(item, mergeKey)) continue;
     const identity = identityOf(item, mergeKey, at);
     if (directive === 'delete') {
-      merged.delete(identity);
+      merged.remove(identity, item);
       continue;
     }
-    const previous = merged.get(identity);
-    merged.set(
-      identity,
-      mergeObjects(schema?.items, isJsonObject(previous) ? previous : {}, item, at),
-    );
+    const found = merged.find(identity, item);
+    const before = isJsonObject(found?.item) ? found.item : {};
+    merged.patch(found, identity, mergeObjects(schema?.items, before, item, at));
   }
-  const originalOrder = replaces ? [] : original.map((item) => identityOf(item, mergeKey, path));
   const patchOrder = order?.map((item, index) =>
     identityOf(item, mergeKey, indexPath(childPath(path, '$setElementOrder'), index)),
   );
-  return arrange(merged, originalOrder, patchOrder);
+  return arrange(merged.all(), patchOrder);
 }
 
 /**
@@ -232,36 +235,47 @@ function mergeKeyedLists(
  * those that only the original has keep their place before the named elements
  * that they stood before.
  */
-function arrange(
-  merged: ReadonlyMap<string, Json>,
-  originalOrder: readonly string[],
-  patchOrder: readonly string[] | undefined,
-): Json[] {
-  if (patchOrder === undefined) return [...merged.values()];
+function arrange(merged: readonly Entry[], patchOrder: readonly string[] | undefined): Json[] {
+  if (patchOrder === undefined) return merged.map(({ item }) => item);
   const named = new Set(patchOrder);
   // What the patch brings but its order does not name comes after all it names.
-  const placeOf = new Map(originalOrder.map((identity, place) => [identity, place]));
-  const patched = [...named].filter((identity) => merged.has(identity));
-  for (const identity of merged.keys()) {
-    if (!named.has(identity) && !placeOf.has(identity)) patched.push(identity);
-  }
-  const kept = [...merged.keys()].filter(
-    (identity) => !named.has(identity) && placeOf.has(identity),
+  const patched = inOrder(merged, patchOrder).concat(
+    merged.filter(({ identity, place }) => !named.has(identity) && place < 0),
   );
-  const arranged: string[] = [];
+  const kept = merged.filter(({ identity, place }) => !named.has(identity) && place >= 0);
+  const arranged: Json[] = [];
   let keptIndex = 0;
-  for (const identity of patched) {
+  for (const { place, item } of patched) {
     // Elements that the original did not have stand before no kept one.
-    const place = placeOf.get(identity) ?? -1;
     for (let next = kept[keptIndex]; next !== undefined; next = kept[keptIndex]) {
-      if ((placeOf.get(next) ?? 0) > place) break;
-      arranged.push(next);
+      if (next.place > place) break;
+      arranged.push(next.item);
       keptIndex += 1;
     }
-    arranged.push(identity);
+    arranged.push(item);
   }
-  arranged.push(...kept.slice(keptIndex));
-  return arranged.map((identity) => merged.get(identity) as Json);
+  return arranged.concat(kept.slice(keptIndex).map(({ item }) => item));
+}
+
+/** Those that the order names, each time one; of those that share a name, all the rest the last time. */
+function inOrder(merged: readonly Entry[], order: readonly string[]): Entry[] {
+  const waiting = new Map<string, Entry[]>(order.map((identity) => [identity, []]));
+  for (const entry of merged) waiting.get(entry.identity)?.push(entry);
+  const times = new Map<string, number>();
+  for (const identity of order) times.set(identity, (times.get(identity) ?? 0) + 1);
+  const taken = new Map<string, number>();
+  return order.flatMap((identity) => {
+    const entries = waiting.get(identity) ?? [];
+    const before = taken.get(identity) ?? 0;
+    taken.set(identity, before + 1);
+    const isLast = before + 1 === times.get(identity);
+    return entries.slice(before, isLast ? undefined : before + 1);
+  });
+}
+
+function requireObject(item: Json, mergeKey: string, path: string): JsonObject {
+  if (isJsonObject(item)) return item;
+  throw refused(path, `must be an object with ${mergeKey}`);
 }
 
 function identityOf(item: Json, mergeKey: string, path: string): string {
