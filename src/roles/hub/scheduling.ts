@@ -17,7 +17,7 @@
  * 7. Pods of higher priority come first; where room is made for one, those that end
  *    for it are asked to in the transaction that says so.
  */
-import { errorText } from '#base/mod.ts';
+import { errorText, isJsonObject } from '#base/mod.ts';
 import {
   type Nomination,
   type Placement,
@@ -105,7 +105,7 @@ interface ToPlan extends ChosenImages {
 interface News {
   readonly pod: StoredObject;
   readonly decision: Decision;
-  /** Whether why it waits is other than before. */
+  /** Whether where it goes, or why it waits, is other than before. */
   readonly isNews: boolean;
   readonly ofImages: readonly WaitingEvent[];
 }
@@ -328,13 +328,14 @@ export class Scheduling {
           if (view.get(nodeKey(nodeName)) === undefined) continue;
           if (claims?.type === 'ready') changes.push(...bindClaims(claims.claims, nodeName, taken));
           changes.push(putFacet(now, 'assignment', { nodeName, images }));
-          news.push({ pod: now, decision, isNews: true, ofImages: [] });
+          news.push({ pod: now, decision, isNews: !hasImages(now), ofImages: [] });
           continue;
         }
         if (said !== undefined) {
           const before = objectIn(readFacet(now, 'verdict'), 'waiting');
           const ofImages = waitingEvents(before, objectIn(said.verdict, 'waiting'));
-          news.push({ pod: now, decision, isNews: said.isNews, ofImages });
+          const isNews = said.isNews && !hasImages(now);
+          news.push({ pod: now, decision, isNews, ofImages });
         }
         for (const victim of victimChanges(store, view, decision.nomination, nowMs)) {
           changes.push(...victim.changes);
@@ -347,10 +348,10 @@ export class Scheduling {
     for (const { uid } of result.overtaken) this.#triedAt.delete(uid);
     if (result.overtaken.length > 0) this.#isAskedAgain = true;
     for (const { pod, decision, isNews, ofImages } of result.news) {
-      if (decision.type === 'assign') {
+      if (isNews && decision.type === 'assign') {
         const message = `Successfully assigned ${pod.key.namespace}/${pod.key.name} to ${decision.nodeName}`;
         events.record('scheduler', pod, 'Normal', 'Scheduled', message);
-      } else if (isNews) {
+      } else if (isNews && decision.type === 'wait') {
         events.record('scheduler', pod, 'Warning', 'FailedScheduling', decision.message);
       }
       for (const { severity, reason, message } of ofImages) {
@@ -359,6 +360,11 @@ export class Scheduling {
     }
     for (const [victim, by] of result.preempted) sayPreempted(events, victim, by);
   }
+}
+
+/** It was placed before, and asks for another image since: its node tells of that. */
+function hasImages(pod: StoredObject): boolean {
+  return isJsonObject(readFacet(pod, 'assignment')?.['images']);
 }
 
 function isUsableOn(nodeName: string, claims: ClaimsOfPod | undefined): boolean {

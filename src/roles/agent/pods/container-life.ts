@@ -9,6 +9,8 @@
  * 2. The end of a run is counted once, and on disk before the wait after it begins.
  * 3. A hook is begun at most once for a run: that it is begun is on disk before.
  * 4. A run that is asked to end is killed when its time is over, whatever its hook does.
+ * 5. A run of another image than the one that is wanted is ended for it; what the image's
+ *    tag stands for meanwhile does not count, and no init container is begun anew for it.
  */
 import { assert } from '#base/mod.ts';
 import type { Container, ContainerStatus } from '#platform/api/mod.ts';
@@ -101,7 +103,13 @@ export class ContainerLife {
     }
     const exitCode = run?.exit?.exitCode ?? this.kept?.state?.terminated?.exitCode;
     if (exitCode === undefined) return { ...seen, state: 'never', hasStarted: false };
-    const ended: ObservedContainer = { ...seen, state: 'ended', exitCode, hasStarted: false };
+    const ended: ObservedContainer = {
+      ...seen,
+      state: 'ended',
+      exitCode,
+      hasStarted: false,
+      ...(this.#isReplaced(run) ? { isReplaced: true } : {}),
+    };
     // Only what would not run again is believed without its traces.
     const isKnown = run !== undefined || isOver(ended, desired?.restartPolicy ?? 'Never');
     return isKnown ? ended : { ...seen, state: 'never', hasStarted: false };
@@ -145,11 +153,13 @@ export class ContainerLife {
     const { clock } = this.#dependencies;
     const { run } = this;
     if (run !== undefined && run.exit === undefined) {
-      await this.#lookAfter(desired, container, run);
+      if (role === 'init' || run.image === container.image) {
+        await this.#lookAfter(desired, container, run);
+      } else await this.#replace(desired, container, run);
       return;
     }
     this.#leave();
-    if (run?.exit !== undefined) {
+    if (run?.exit !== undefined && !this.#isReplaced(run)) {
       const restarts = restartPolicyOf(role, desired.restartPolicy);
       if (restarts === 'Never' || (restarts === 'OnFailure' && run.exit.exitCode === 0)) {
         this.waiting = undefined;
@@ -179,6 +189,29 @@ export class ContainerLife {
     const graceMs = verdict.graceMs ?? desired.graceMs;
     const killAtMs = this.#dependencies.clock.monotonicMs() + graceMs;
     await this.stop(desired, container, killAtMs, verdict.message);
+  }
+
+  /** Ends a run whose image is not the one that is wanted any more; on disk before, as it is no failure. */
+  async #replace(desired: DesiredPod, container: Container, run: ContainerRun): Promise<void> {
+    if (!this.#isReplaced(run)) {
+      const endedRunId = run.containerId;
+      const kept = { failuresInRow: 0, endedRunId, retryAtBootMs: 0, isReplaced: true } as const;
+      await this.#keepBackOff(kept);
+      this.#failuresInRow = 0;
+      this.#endedRunId = endedRunId;
+      this.#retryAtMs = 0;
+    }
+    this.waiting = undefined;
+    this.#toldFailure = undefined;
+    this.#pulling = undefined;
+    const killAtMs = this.#dependencies.clock.monotonicMs() + desired.graceMs;
+    const why = `Container ${this.#name} definition changed, will be restarted`;
+    await this.stop(desired, container, killAtMs, why);
+  }
+
+  #isReplaced(run: ContainerRun | undefined): boolean {
+    const kept = this.#pod.knownRecord?.backOff?.[this.#name];
+    return run !== undefined && kept?.isReplaced === true && kept.endedRunId === run.containerId;
   }
 
   async #takeCare(container: Container, run: ContainerRun): Promise<RunCare> {
@@ -282,7 +315,8 @@ export class ContainerLife {
         return;
       }
       const hasToldPulling = this.#pulling !== undefined;
-      const mustTell = before === undefined || hasToldPulling;
+      const isOther = before?.image !== container.image;
+      const mustTell = isOther || hasToldPulling;
       if (mustTell && this.#toldFailure === undefined) {
         const text = hasToldPulling
           ? `Successfully pulled image "${container.image}"`

@@ -221,6 +221,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
           nodeName: 'n1',
           images: {
             'app:1': packed.index.digest,
+            'other:1': packed.index.digest,
             'absent:1': `sha256:${'0'.repeat(64)}`,
           },
         },

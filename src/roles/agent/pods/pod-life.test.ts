@@ -335,3 +335,54 @@ test('when the node ends its pods hear their hooks, sidecars end last, and no gr
   assert.deepEqual([main?.exitCode, side?.exitCode], [137, 0]);
   assert.ok((main?.finishedAtMs ?? Infinity) <= (side?.finishedAtMs ?? 0));
 });
+
+test('a pod whose image is changed goes on with the new one, whatever its policy, and without a back-off', async () => {
+  await using node = await openNode();
+  const withImages = (side: string, main: string, init = 'app:1'): void =>
+    put(node, {
+      restartPolicy: 'Never',
+      initContainers: [
+        container('first', ['ends.mjs'], { image: init }),
+        container('side', ['serve.mjs'], { image: side, restartPolicy: 'Always' }),
+      ],
+      containers: [container('main', ['stubborn.mjs'], { image: main })],
+      terminationGracePeriodSeconds: 1,
+    });
+  const isRunning = (name: string, image: string, restartCount: number) => (): boolean => {
+    const seen = status(node, name);
+    return (
+      seen?.state?.running !== undefined &&
+      seen.image === image &&
+      seen.restartCount === restartCount
+    );
+  };
+  withImages('app:1', 'app:1');
+  await node.until('running', isRunning('main', 'app:1', 0));
+  await node.until('it hears', () => node.log('uid-1', 'main').includes('ready'));
+  const before = status(node, 'main');
+
+  withImages('app:1', 'absent:1', 'absent:1');
+  await node.until('it waits', () => status(node, 'main')?.state?.waiting !== undefined);
+  await node.open();
+  const waiting = () => status(node, 'main')?.state?.waiting;
+  await node.until('no such image', () => /^ErrImagePull|Creating/.test(waiting()?.reason ?? ''));
+  assert.equal(last(node)?.phase, 'Running');
+  assert.equal(status(node, 'main')?.image, 'app:1', 'what it was');
+  const ended = status(node, 'main')?.lastState?.terminated;
+  assert.equal(ended?.containerID, before?.containerID);
+  assert.equal(ended?.exitCode, 137, 'killed after its grace');
+  const why = 'Container main definition changed, will be restarted';
+  assert.equal(node.messages('uid-1').filter((message) => message === why).length, 1);
+  assert.ok(!node.events('uid-1').includes('Exited'), 'it did not end by itself');
+
+  withImages('other:1', 'other:1', 'other:1');
+  await node.until('the new one', isRunning('main', 'other:1', 1));
+  await node.until('its sidecar', isRunning('side', 'other:1', 1));
+  assert.ok(!node.events('uid-1').includes('BackOff'));
+  assert.deepEqual(node.started('uid-1').toSorted(), ['first', 'main', 'main', 'side', 'side']);
+  assert.equal(status(node, 'main')?.lastState?.terminated?.containerID, before?.containerID);
+  const count = node.entries.length;
+  await node.open();
+  await node.pause(300);
+  assert.equal(node.entries.length, count, 'a run that was found again goes on');
+});

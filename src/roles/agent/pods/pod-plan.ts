@@ -29,6 +29,8 @@ export interface ObservedContainer {
   readonly exitCode: number | undefined;
   /** It runs, its hook is done and its startup probe has passed. */
   readonly hasStarted: boolean;
+  /** It was ended so that another image runs: it goes on with that, whatever its policy. */
+  readonly isReplaced?: boolean;
 }
 
 export interface PodPlan {
@@ -59,10 +61,15 @@ export function restartPolicyOf(role: ContainerRole, pod: RestartPolicy): Restar
 
 /** It has ended, and is not started again. */
 export function isOver(
-  { role, state, exitCode }: Pick<ObservedContainer, 'role' | 'state' | 'exitCode'>,
+  {
+    role,
+    state,
+    exitCode,
+    isReplaced,
+  }: Pick<ObservedContainer, 'role' | 'state' | 'exitCode' | 'isReplaced'>,
   pod: RestartPolicy,
 ): boolean {
-  if (state !== 'ended') return false;
+  if (state !== 'ended' || isReplaced === true) return false;
   const policy = restartPolicyOf(role, pod);
   return policy === 'Never' || (policy === 'OnFailure' && exitCode === 0);
 }

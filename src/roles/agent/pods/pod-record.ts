@@ -18,6 +18,8 @@ export interface BackOffRecord {
   readonly endedRunId: string;
   /** On the boot clock; of an earlier boot it means no more than a wait of the usual length. */
   readonly retryAtBootMs: number;
+  /** That run is ended for another image: the next one comes whatever the pod's policy. */
+  readonly isReplaced?: true;
 }
 
 /** Which hooks were begun for which run: none is begun a second time. */

@@ -18,6 +18,7 @@ export interface Waiting {
 
 export interface ContainerView {
   readonly name: string;
+  /** That it is to run; what runs may be another one still. */
   readonly image: string;
   readonly role: ContainerRole;
   /** The newest run, if there was one. */
@@ -132,7 +133,7 @@ function containerStatusOf(view: ContainerView): ContainerStatus {
     ready: view.isReady || hasCompleted,
     started: view.hasStarted,
     restartCount: run.restartCount,
-    image,
+    image: run.image,
     imageID: imageIdOf(run.image, run.digest),
     containerID: run.containerId,
   };
