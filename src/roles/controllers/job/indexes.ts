@@ -1,14 +1,23 @@
 /** Sets of completion indexes as the text that a job's status has them in: `1,3-5`. */
 
-/** What is not of that form is left out. */
-export function parseIndexes(text: string): Set<number> {
-  const indexes = new Set<number>();
+/**
+ * Those below `count`. What is not of that form is left out. Ranges may overlap as often
+ * as they like: anybody who may write a status wrote the text.
+ */
+export function parseIndexes(text: string, count: number): Set<number> {
+  const ranges: (readonly [first: number, last: number])[] = [];
   for (const part of text.split(',')) {
     const match = /^(\d{1,6})(?:-(\d{1,6}))?$/u.exec(part);
     if (match === null) continue;
     const first = Number(match[1]);
-    const last = match[2] === undefined ? first : Number(match[2]);
-    for (let index = first; index <= last; index += 1) indexes.add(index);
+    ranges.push([first, match[2] === undefined ? first : Number(match[2])]);
+  }
+  ranges.sort(([left], [right]) => left - right);
+  const indexes = new Set<number>();
+  let next = 0;
+  for (const [first, last] of ranges) {
+    const end = Math.min(last + 1, count);
+    for (next = Math.max(next, first); next < end; next += 1) indexes.add(next);
   }
   return indexes;
 }

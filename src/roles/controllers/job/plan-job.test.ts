@@ -12,7 +12,7 @@ import {
 } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import { formatIndexes, parseIndexes } from './indexes.ts';
-import { isFinished, planJob } from './plan-job.ts';
+import { changesMax, isFinished, planJob } from './plan-job.ts';
 import { surplusAnnotation } from './pod-facts.ts';
 
 const bornMs = 1_767_225_600_000;
@@ -200,10 +200,38 @@ test('sets of indexes are text and back', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat(400)), (indexes) => {
       assert.deepEqual(
-        parseIndexes(formatIndexes(new Set(indexes))),
+        parseIndexes(formatIndexes(new Set(indexes)), 401),
         new Set(indexes.sort((a, b) => a - b)),
       );
     }),
     { numRuns: 200, seed: 1 },
   );
+});
+
+test('indexes that overlap are taken once, and those that there are not are left out', () => {
+  assert.deepEqual(parseIndexes('5-7,1-3,2-6,9,9-8', 7), new Set([1, 2, 3, 4, 5, 6]));
+  assert.deepEqual(parseIndexes('0-2147483647,x,-1,3', 9), new Set([3]));
+  const beginMs = performance.now();
+  const text = Array.from({ length: 100_000 }, () => '0-999999').join();
+  assert.equal(parseIndexes(text, 100_000).size, 100_000);
+  // Hours where each range is walked through.
+  assert.ok(performance.now() - beginMs < 10_000);
+});
+
+test('a job of very many pods that have ended is planned, however many it asks for', () => {
+  const most = 2_147_483_647;
+  for (const completionMode of ['NonIndexed', 'Indexed'] as const) {
+    const model = new Model({ completions: most, parallelism: most, completionMode });
+    model.reconcile(1_000);
+    assert.equal(model.active().length, changesMax);
+  }
+  const model = new Model({ parallelism: 1, backoffLimit: most });
+  model.reconcile(1_000);
+  model.end(0, 'Failed');
+  const [failed] = model.pods.values();
+  assert.ok(failed !== undefined);
+  const pods = Array.from({ length: 200_000 }, () => failed);
+  const { job, asked, nowMs } = model;
+  const now = timestampOf(nowMs);
+  assert.equal(planJob({ job, pods, asked, nowMs, now }).againAfterMs, 600_000);
 });

@@ -194,7 +194,7 @@ function countPods({ job, pods, asked }: JobFacts): Counts {
     succeeded: succeeded + (waiting.succeeded ?? []).length - uncounted.succeeded.length,
     failed: failed + (waiting.failed ?? []).length - uncounted.failed.length,
     uncounted,
-    completed: parseIndexes(completedIndexes),
+    completed: parseIndexes(completedIndexes, job.spec.completions ?? 0),
     release: [],
   };
   const known = new Set([...uncounted.succeeded, ...uncounted.failed]);
@@ -289,7 +289,8 @@ function planPods(
   const none = { create: [], remove: [], againAfterMs: undefined };
   if (isEnding || spec.suspend === true) return { ...none, remove: active.slice(0, changesMax) };
   const doubled = isIndexed ? needless(active, counts.completed) : [];
-  const useful = active.filter((pod) => !doubled.includes(pod));
+  const isDoubled = new Set(doubled);
+  const useful = active.filter((pod) => !isDoubled.has(pod));
   const wanted =
     completions !== undefined
       ? Math.min(parallelism, completions - succeeded)
@@ -350,12 +351,17 @@ function retryInMs({ pods, nowMs }: JobFacts): number {
   const ends = pods
     .filter((pod) => hasEnded(pod) && !isSurplus(pod))
     .map((pod) => ({ atMs: endedMs(pod), isFailure: pod.status?.phase === 'Failed' }));
-  const succeededMs = Math.max(0, ...ends.filter((end) => !end.isFailure).map(({ atMs }) => atMs));
+  const succeededMs = latestMs(ends.filter((end) => !end.isFailure));
   const failures = ends.filter(({ atMs, isFailure }) => isFailure && atMs >= succeededMs);
   if (failures.length === 0) return 0;
-  const lastMs = Math.max(...failures.map(({ atMs }) => atMs));
+  const lastMs = latestMs(failures);
   const delayMs = Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(failures.length - 1, 20));
   return Math.min(delayMs, Math.max(0, lastMs + delayMs - nowMs));
+}
+
+/** A job may have more pods than a function may have arguments. */
+function latestMs(ends: readonly { readonly atMs: number }[]): number {
+  return ends.reduce((latest, { atMs }) => Math.max(latest, atMs), 0);
 }
 
 /** Undefined where there is no deadline, or it does not count now. */
