@@ -3,15 +3,16 @@
  * gives pods their nodes, takes in what agents report, concludes which nodes are
  * there, and lets go of pods that have ended.
  */
-import { assert, errorText } from '#base/mod.ts';
+import { assert } from '#base/mod.ts';
 import type { CommittedBatch } from '#platform/store/mod.ts';
 import { comeBackWithinMsMax, type LinkSession } from '#platform/wire/mod.ts';
 import { fetchCopy } from './copies.ts';
 import { createEventReports } from './event-reports.ts';
 import { NodePods } from './node-pods.ts';
+import { OutboxCursors } from './outbox-cursors.ts';
 import { createPodLogs } from './pod-logs.ts';
 import { createPodStreams } from './pod-streams.ts';
-import { forgetCursor, Reports } from './reports.ts';
+import { Reports } from './reports.ts';
 import { Scheduling } from './scheduling.ts';
 import { Sessions } from './sessions.ts';
 import { Terminations } from './terminations.ts';
@@ -71,7 +72,8 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     images,
     nodeDefinition,
   });
-  const terminations = new Terminations({ store, clock, logger, events });
+  const terminations = new Terminations({ store, clock, timers, logger, events });
+  const outboxCursors = new OutboxCursors({ store, timers, logger });
   const nodePods = new NodePods(
     {
       store,
@@ -96,14 +98,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
         continue;
       }
       sessions.forget(name);
-      store
-        .transact((view) => ({ changes: forgetCursor(view, name), result: undefined }))
-        .catch((error: unknown) => {
-          logger.log('warn', 'the cursor of a deleted node is left over', {
-            node: name,
-            error: errorText(error),
-          });
-        });
+      outboxCursors.forget(name);
     }
   };
   const watch = store.watch(store.revision, (batch) => {
@@ -113,6 +108,7 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     lookForNodes(batch);
   });
   terminations.lookAtAll();
+  outboxCursors.lookAtAll();
   nodePods.lookAtAll();
   scheduling.request();
 
@@ -133,6 +129,8 @@ export function createHub(dependencies: HubDependencies, options: HubOptions = {
     },
     async close() {
       watch.close();
+      terminations.close();
+      outboxCursors.close();
       verdicts.close();
       sessions.close();
       await nodePods.close();

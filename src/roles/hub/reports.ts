@@ -26,7 +26,7 @@ import { claimsResource, nodeKey, nodeNameOf, putFacet, readFacet } from './stor
 
 const reportBytesMax = 64 * 1024;
 const unknownFieldsToldMax = 5;
-const cursorResource = 'outboxcursors.selvage.dev';
+export const cursorResource = 'outboxcursors.selvage.dev';
 
 export interface ReportsDependencies {
   readonly store: Store;

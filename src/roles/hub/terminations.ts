@@ -6,9 +6,10 @@
  *    its Node is deleted: that is how an operator says that the machine is gone
  *    for good, and such a node is not let in again.
  * 2. Nothing else removes an assigned pod, however long its node is silent.
+ * 3. What the store refuses is tried again until it is done.
  */
 import { errorText } from '#base/mod.ts';
-import { type Clock, type Logger, timestampOf } from '#platform/io/mod.ts';
+import { type Clock, type Logger, timestampOf, type Timers } from '#platform/io/mod.ts';
 import type {
   Change,
   CommittedBatch,
@@ -17,6 +18,7 @@ import type {
   StoreView,
 } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
+import { SecondLook } from './second-look.ts';
 import {
   isBeingDeleted,
   isUnplaced,
@@ -31,6 +33,7 @@ import {
 export interface TerminationsDependencies {
   readonly store: Store;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly logger: Logger;
   readonly events: EventReports;
 }
@@ -39,12 +42,18 @@ type View = Pick<StoreView, 'get'>;
 
 export class Terminations {
   readonly #dependencies: TerminationsDependencies;
+  readonly #secondLook: SecondLook;
 
   constructor(dependencies: TerminationsDependencies) {
     this.#dependencies = dependencies;
+    this.#secondLook = new SecondLook(dependencies.timers, () => this.lookAtAll());
   }
 
-  /** For a hub that starts: what was reported before it did. */
+  close(): void {
+    this.#secondLook.close();
+  }
+
+  /** For a hub that starts: what was reported before it did. And after something was refused. */
   lookAtAll(): void {
     const { store } = this.#dependencies;
     for (const pod of store.list('pods')) {
@@ -74,34 +83,47 @@ export class Terminations {
     const { clock, events } = this.#dependencies;
     const deletionTimestamp = timestampOf(clock.wallMs());
     const isNews = !isBeingDeleted(pod);
-    this.#commit(pod, (view, now) => {
+    const say = (): void => {
+      const nodeName = nodeNameOf(pod) ?? '';
+      const message = `node ${nodeName} was deleted from the fleet, and the pod with it`;
+      events.record('node-controller', pod, 'Warning', 'NodeDeleted', message);
+    };
+    const decide = (view: View, now: StoredObject): readonly Change[] => {
       if (!isOrphan(view, now)) return [];
       if (!hasFinalizers(now)) return [removalOf(now)];
       if (isBeingDeleted(now)) return [];
       const intent = readFacet(now, 'intent') ?? {};
       const metadata = { ...metadataOf(now), deletionTimestamp, deletionGracePeriodSeconds: 0 };
       return [putFacet(now, 'intent', { ...intent, metadata })];
-    });
-    if (!isNews) return;
-    const nodeName = nodeNameOf(pod) ?? '';
-    const message = `node ${nodeName} was deleted from the fleet, and the pod with it`;
-    events.record('node-controller', pod, 'Warning', 'NodeDeleted', message);
+    };
+    this.#commit(pod, decide, isNews ? say : undefined);
   }
 
-  #commit(pod: StoredObject, decide: (view: View, now: StoredObject) => readonly Change[]): void {
+  #commit(
+    pod: StoredObject,
+    decide: (view: View, now: StoredObject) => readonly Change[],
+    onDone?: () => void,
+  ): void {
     const { store, logger } = this.#dependencies;
     store
       .transact((view) => {
         const now = view.get(pod.key);
         const isSame = now !== undefined && now.uid === pod.uid;
-        return { changes: isSame ? decide(view, now) : [], result: undefined };
+        const changes = isSame ? decide(view, now) : [];
+        return { changes, result: changes.length > 0 };
       })
-      .catch((error: unknown) => {
-        logger.log('error', 'a terminated pod could not be removed', {
-          pod: `${pod.key.namespace}/${pod.key.name}`,
-          error: errorText(error),
-        });
-      });
+      .then(
+        ({ result }) => {
+          if (result) onDone?.();
+        },
+        (error: unknown) => {
+          if (!this.#secondLook.request()) return;
+          logger.log('error', 'a terminated pod could not be removed; it is tried again', {
+            pod: `${pod.key.namespace}/${pod.key.name}`,
+            error: errorText(error),
+          });
+        },
+      );
   }
 }
 
