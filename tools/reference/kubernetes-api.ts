@@ -70,7 +70,6 @@ export const kubectlCommands: readonly KubectlCommand[] = [
 
 /** Kinds of Kubernetes that people may look for and that are not served. */
 const notServed: readonly (readonly [apiVersion: string, kinds: string, why: string])[] = [
-  ['v1', 'ReplicationController', 'use a Deployment'],
   ['v1', 'PodTemplate', 'nothing of Kubernetes itself uses it'],
   ['v1', 'ComponentStatus', 'deprecated; ask `/readyz`'],
   ['v1', 'Binding', 'the hub alone assigns pods'],
@@ -94,6 +93,7 @@ const reservations: Readonly<Record<string, string>> = {
   PersistentVolume: 'made on read from claims that are bound to a node',
   PersistentVolumeClaim: 'on the disk of one node',
   Endpoints: 'made on read from EndpointSlices',
+  ReplicationController: 'there never is one: use a Deployment',
   CustomResourceDefinition: 'no conversion webhooks',
   Event: 'the newest 10,000 of a day',
 };

@@ -19,6 +19,7 @@ import { certificateSigningRequestDefinition } from './certificates/certificate-
 import { leaseDefinition } from './coordination/lease.ts';
 import { configMapDefinition } from './core/config-map.ts';
 import { endpointsDefinition } from './core/endpoints.ts';
+import { replicationControllerDefinition } from './core/replication-controller.ts';
 import { eventDefinition } from './core/event.ts';
 import { limitRangeDefinition } from './core/limit-range.ts';
 import { namespaceDefinition } from './core/namespace.ts';
@@ -58,6 +59,7 @@ export const builtInDefinitions: readonly ResourceDefinition[] = [
   serviceDefinition,
   serviceAccountDefinition,
   endpointsDefinition,
+  replicationControllerDefinition,
   eventDefinition,
   deploymentDefinition,
   replicaSetDefinition,

@@ -31,6 +31,7 @@ const sources: Readonly<Record<string, Source>> = {
   NodeMetrics: { prepare: prepareNodeMetrics, get: nodeMetricsOf, list: listNodeMetrics },
   PodMetrics: { prepare: preparePodMetrics, get: podMetricsOf, list: listPodMetrics },
   Endpoints: { get: endpointsOf, list: listEndpoints },
+  ReplicationController: { get: () => undefined, list: () => [] },
 };
 
 export function synthesizedSource({ kind }: ResourceDefinition): Source {

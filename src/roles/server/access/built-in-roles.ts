@@ -77,6 +77,7 @@ const viewRules = [
     'pods',
     'pods/log',
     'pods/status',
+    'replicationcontrollers',
     'resourcequotas',
     'resourcequotas/status',
     'serviceaccounts',
