@@ -43,6 +43,7 @@ export function datagramsContract(name: string, open: () => Promise<DatagramsHar
     await gone.close();
     const client = await datagrams.bind({ address: { host, port: 0 } });
     client.send(utf8('hello?'), gone.address);
+    client.send(utf8('hello?'), { host, port: 0 });
     await opened.passTime(20);
     const server = await datagrams.bind({ address: gone.address });
     let count = 0;

@@ -10,7 +10,7 @@ export const datagramBytesMax = 65_507;
 export interface DatagramSocket {
   /** The address really bound. */
   readonly address: Address;
-  /** At most `datagramBytesMax`. */
+  /** At most `datagramBytesMax`. Never throws over `to`: what cannot be sent there is lost. */
   send(bytes: Uint8Array, to: Address): void;
   /** Messages that came before the first listener are lost. */
   onMessage(listener: (bytes: Uint8Array, from: Address) => void): void;

@@ -28,7 +28,9 @@ export function createNodeDatagrams(): Datagrams {
             address: { host, port },
             send(bytes, to) {
               assert(bytes.length <= datagramBytesMax, 'a datagram fits into a packet');
-              if (!isClosed) socket.send(bytes, to.port, to.host, () => {});
+              // Who sends from port 0 (raw sockets can) cannot be answered, and is nobody.
+              if (isClosed || to.port === 0) return;
+              socket.send(bytes, to.port, to.host, () => {});
             },
             onMessage(listener) {
               socket.on('message', (bytes, from) => {

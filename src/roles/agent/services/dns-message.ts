@@ -14,7 +14,8 @@ export const responseCodes = {
   refused: 5,
 } as const;
 
-const headerBytes = 12;
+/** What is shorter is no message of the name service. */
+export const dnsHeaderBytes = 12;
 const nameLengthMax = 253;
 const labelLengthMax = 63;
 const classInternet = 1;
@@ -59,14 +60,14 @@ export interface DnsAnswer {
 export function decodeQuery(
   bytes: Uint8Array,
 ): DnsQuery | { readonly id: number; readonly code: number } | undefined {
-  if (bytes.length < headerBytes) return undefined;
+  if (bytes.length < dnsHeaderBytes) return undefined;
   const id = uint16(bytes, 0);
   const flags = bytes[2] ?? 0;
   if ((flags & 0x80) !== 0) return undefined;
   if ((flags & opcodeMask) !== 0) return { id, code: responseCodes.notImplemented };
   if (uint16(bytes, 4) !== 1) return { id, code: responseCodes.formatError };
   const labels: string[] = [];
-  let at = headerBytes;
+  let at = dnsHeaderBytes;
   let length = 0;
   for (;;) {
     const size = bytes[at];
@@ -86,7 +87,7 @@ export function decodeQuery(
     id,
     wantsRecursion: (flags & 0x01) !== 0,
     question: { name: labels.join('.'), type: uint16(bytes, at) },
-    questionBytes: bytes.slice(headerBytes, at + 4),
+    questionBytes: bytes.slice(dnsHeaderBytes, at + 4),
   };
 }
 
@@ -95,7 +96,7 @@ export function encodeAnswer(query: DnsQuery, answer: DnsAnswer, bytesMax: numbe
   const sections = [answer.answers, answer.authority ?? [], answer.additional ?? []];
   const counts = [0, 0, 0];
   const parts: Uint8Array[] = [];
-  let sizeBytes = headerBytes + query.questionBytes.length;
+  let sizeBytes = dnsHeaderBytes + query.questionBytes.length;
   let isTruncated = false;
   for (const [section, records] of sections.entries()) {
     for (const record of records) {
@@ -127,9 +128,9 @@ export function encodeRefusal(id: number, code: number): Uint8Array {
 
 /** The records of an answer that came from elsewhere: those that are addresses or other names. */
 export function decodeAnswerRecords(bytes: Uint8Array): readonly DnsRecord[] {
-  if (bytes.length < headerBytes) return [];
+  if (bytes.length < dnsHeaderBytes) return [];
   const records: DnsRecord[] = [];
-  let at = headerBytes;
+  let at = dnsHeaderBytes;
   for (let count = uint16(bytes, 4); count > 0; count -= 1) at = nameAt(bytes, at).end + 4;
   for (let count = uint16(bytes, 6); count > 0 && at < bytes.length; count -= 1) {
     const { name, end } = nameAt(bytes, at);
@@ -161,7 +162,7 @@ function encodeRecord(record: DnsRecord, questionName: string): Uint8Array {
   const { ttlSeconds } = record;
   // The name of the question stands right behind the header.
   const name =
-    record.name === questionName ? Uint8Array.of(0xc0, headerBytes) : encodeName(record.name);
+    record.name === questionName ? Uint8Array.of(0xc0, dnsHeaderBytes) : encodeName(record.name);
   const fixed = words(
     recordTypes[record.type],
     classInternet,

@@ -12,6 +12,7 @@ import type {
   Timer,
   Timers,
 } from '#platform/io/mod.ts';
+import { dnsHeaderBytes } from './dns-message.ts';
 
 const answerWithinMs = 2_000;
 const waitingMax = 1_000;
@@ -61,6 +62,8 @@ export function createUpstream(
   }
 
   function take(bytes: Uint8Array, from: Address): void {
+    // Anything may come: what is no message answers nothing.
+    if (bytes.length < dnsHeaderBytes) return;
     const id = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0);
     const waits = waiting.get(id);
     // Only from whom it was asked: anybody may send to the port.
@@ -109,7 +112,8 @@ export function createUpstream(
       connection.onData((bytes) => {
         received = concatBytes([received, bytes]);
         const sizeBytes = received.length < 2 ? Infinity : framedSize(received);
-        if (received.length >= 2 + sizeBytes) done(received.slice(2, 2 + sizeBytes));
+        if (received.length < 2 + sizeBytes) return;
+        done(sizeBytes < dnsHeaderBytes ? undefined : received.slice(2, 2 + sizeBytes));
       });
       connection.onClose(() => done(undefined));
       connection.write(framed(query));
@@ -119,11 +123,11 @@ export function createUpstream(
   return {
     hasResolvers: resolvers.length > 0,
     async ask(query) {
-      assert(query.length >= 2, 'a query has an id');
+      assert(query.length >= dnsHeaderBytes, 'a query has a header');
       for (const resolver of resolvers) {
-        if (waiting.size >= waitingMax) return undefined;
         const socket = await open().catch(() => undefined);
-        if (socket === undefined) return undefined;
+        // Only now: others may have begun while the socket was being opened.
+        if (socket === undefined || waiting.size >= waitingMax) return undefined;
         const answer = await askOne(socket, resolver, query);
         if (answer !== undefined) return answer;
       }
