@@ -7,7 +7,8 @@
  *   3. fewer pods of the same owner on the node,
  *   4. fewer pods of the same owner in the site,
  *   5. fewer taints it would rather have kept (`PreferNoSchedule`),
- *   6. the larger part of its cpu and memory still free,
+ *   6. the larger part of its cpu and memory still free, where also those that ask for
+ *      nothing count,
  *   7. fewer pods on it,
  *   8. a hash of the pod's uid and the node's name, so that equal nodes are not
  *      always taken in the same order; then the name.
@@ -26,7 +27,14 @@ import {
   planPreemption,
   type PreemptionCandidate,
 } from './preemption.ts';
-import { type Candidate, hashOf, type OwnerCounts, scoreOf, type Wishes } from './ranking.ts';
+import {
+  type Candidate,
+  hashOf,
+  type OwnerCounts,
+  scoreOf,
+  loadOf,
+  type Wishes,
+} from './ranking.ts';
 import type {
   Nomination,
   Placement,
@@ -71,6 +79,7 @@ function begin(input: PlacementInput): Planning {
   );
   const candidates = input.nodes.map((node): Candidate => {
     for (const { priority } of node.pods) priorityMin = Math.min(priorityMin, priority);
+    const load = node.load ?? node.requested;
     return {
       node,
       nameHash: hashOf(node.name),
@@ -80,6 +89,10 @@ function begin(input: PlacementInput): Planning {
         cpuMilli: node.allocatable.cpuMilli - node.requested.cpuMilli,
         memoryBytes: node.allocatable.memoryBytes - node.requested.memoryBytes,
         pods: node.allocatable.podsMax - node.requested.pods,
+      },
+      spare: {
+        cpuMilli: node.allocatable.cpuMilli - load.cpuMilli,
+        memoryBytes: node.allocatable.memoryBytes - load.memoryBytes,
       },
       promised: [],
       chosen: new Set(),
@@ -117,6 +130,9 @@ function place(planning: Planning, input: PlacementInput, pod: SchedulerPod): Pl
   best.room.cpuMilli -= pod.requests.cpuMilli;
   best.room.memoryBytes -= pod.requests.memoryBytes;
   best.room.pods -= 1;
+  const load = loadOf(pod);
+  best.spare.cpuMilli -= load.cpuMilli;
+  best.spare.memoryBytes -= load.memoryBytes;
   if (counts !== undefined) {
     add(counts.byNode, best.node.name, 1);
     add(counts.bySite, best.site, 1);

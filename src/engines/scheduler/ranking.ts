@@ -5,11 +5,13 @@
 import { preferenceFor } from './affinity.ts';
 import { type Room, tolerates } from './filters.ts';
 import type { NeighbourCheck, NeighbourScore } from './neighbours.ts';
-import type { SchedulerNode, SchedulerNominee, SchedulerPod } from './types.ts';
+import type { Amounts, SchedulerNode, SchedulerNominee, SchedulerPod } from './types.ts';
 
 export interface Candidate {
   readonly node: SchedulerNode;
   readonly room: Room;
+  /** What is left of the node where nodes are compared. */
+  readonly spare: { cpuMilli: number; memoryBytes: number };
   readonly nameHash: number;
   /** Its site with its region. */
   readonly site: string;
@@ -65,7 +67,7 @@ const ranksCount = 9;
 
 function rankOf(
   rank: number,
-  { node, room, nameHash, site, position }: Candidate,
+  { node, room, spare, nameHash, site, position }: Candidate,
   pod: SchedulerPod,
   { counts, score }: Wishes,
   onNode: number,
@@ -87,8 +89,9 @@ function rankOf(
       return unwantedTaints(node, pod);
     case 5: {
       const { cpuMilli, memoryBytes } = node.allocatable;
-      const cpuFree = partOf(room.cpuMilli - pod.requests.cpuMilli, cpuMilli);
-      const memoryFree = partOf(room.memoryBytes - pod.requests.memoryBytes, memoryBytes);
+      const load = loadOf(pod);
+      const cpuFree = partOf(spare.cpuMilli - load.cpuMilli, cpuMilli);
+      const memoryFree = partOf(spare.memoryBytes - load.memoryBytes, memoryBytes);
       // In hundredths: a small difference should not decide against the number of pods.
       return 100 - Math.round(50 * (cpuFree + memoryFree));
     }
@@ -99,6 +102,11 @@ function rankOf(
     default:
       return position;
   }
+}
+
+/** What the pod takes of what is left where nodes are compared. */
+export function loadOf({ load, requests }: SchedulerPod): Amounts {
+  return load ?? requests;
 }
 
 function unwantedTaints({ taints }: SchedulerNode, { tolerations }: SchedulerPod): number {

@@ -62,6 +62,11 @@ export interface SchedulerPodTraits {
   /** More is more important. */
   readonly priority: number;
   readonly requests: Amounts;
+  /**
+   * What it counts as where nodes are compared: with something for a container that asks
+   * for nothing, which takes room all the same. As `requests` where absent.
+   */
+  readonly load?: Amounts;
   /** Pods that it is not to share a place with. */
   readonly away?: readonly SchedulerPodTerm[];
 }
@@ -101,6 +106,8 @@ export interface SchedulerNode {
   readonly allocatable: Amounts & { readonly podsMax: number };
   /** Of the pods that are assigned to it and not finished. */
   readonly requested: Amounts & { readonly pods: number };
+  /** Of the same pods, what they count as. As `requested` where absent. */
+  readonly load?: Amounts;
   readonly region: string;
   readonly site: string;
   /** Assigned pods by the uid of their owner. */

@@ -33,6 +33,8 @@ import { containersOf, isBeingDeleted, metadataOf, readFacet } from './stored-fa
 /** What the hub needs to know of a pod again and again; made once for each version. */
 export interface PodFacts {
   readonly requests: Amounts;
+  /** Its requests where nodes are compared: what asks for nothing counts too. */
+  readonly load: Amounts;
   readonly ownerUid: string | undefined;
   readonly priority: number;
   readonly labels: Readonly<Record<string, string>>;
@@ -49,7 +51,8 @@ function podFacts(pod: StoredObject): PodFacts {
   let facts = factsOf.get(pod);
   if (facts === undefined) {
     const spec = specOf(pod);
-    const requests = requestsOf(pod);
+    const requests = requestsOf(pod, requestOf);
+    const load = requestsOf(pod, loadOf);
     const priority = typeof spec['priority'] === 'number' ? spec['priority'] : 0;
     const labels = labelsOf(pod);
     const { namespace } = pod.key;
@@ -57,6 +60,7 @@ function podFacts(pod: StoredObject): PodFacts {
     const away = isByNamespaces ? undefined : awayOf(spec, { namespace, labels }, () => []);
     facts = {
       requests,
+      load,
       ownerUid: ownerOf(pod),
       isFinished: isFinished(pod),
       priority,
@@ -96,20 +100,33 @@ export function isFinished(pod: StoredObject): boolean {
  * The most that its containers ask for at any one time: sidecars run with all that
  * comes after them, other init containers with those before them alone.
  */
-function requestsOf(pod: StoredObject): Amounts {
+function requestsOf(pod: StoredObject, amountsOf: (container: JsonObject) => Amounts): Amounts {
   let sidecars = nothing;
   let highest = sidecars;
   for (const container of containersOf(pod, 'initContainers')) {
-    const together = sumOf(sidecars, requestOf(container));
+    const together = sumOf(sidecars, amountsOf(container));
     if (container['restartPolicy'] === 'Always') sidecars = together;
     highest = highestOf(highest, together);
   }
-  const running = containersOf(pod).map(requestOf).reduce(sumOf, sidecars);
+  const running = containersOf(pod).map(amountsOf).reduce(sumOf, sidecars);
   return sumOf(highestOf(highest, running), amountsIn(specOf(pod)['overhead']));
 }
 
 function requestOf(container: JsonObject): Amounts {
   return amountsIn(objectIn(container['resources'], 'requests'));
+}
+
+/** As much as Kubernetes counts for a container that does not say what it needs. */
+const unsaid: Amounts = { cpuMilli: 100, memoryBytes: 200 * 2 ** 20 };
+
+/** Nothing is what was asked for only where it was written. */
+function loadOf(container: JsonObject): Amounts {
+  const { cpu, memory } = objectIn(container['resources'], 'requests');
+  const asked = requestOf(container);
+  return {
+    cpuMilli: cpu === undefined ? unsaid.cpuMilli : asked.cpuMilli,
+    memoryBytes: memory === undefined ? unsaid.memoryBytes : asked.memoryBytes,
+  };
 }
 
 function amountsIn(amounts: unknown): Amounts {
@@ -146,6 +163,7 @@ export function schedulerNode(
   const { metadata, spec = {}, status = {} } = foldObject(definition, node);
   const allocatable = objectIn(status, 'allocatable');
   const requested = { cpuMilli: 0, memoryBytes: 0, pods: 0 };
+  const load = { cpuMilli: 0, memoryBytes: 0 };
   const podsByOwner: Record<string, number> = {};
   const pods: SchedulerPlacedPod[] = [];
   for (const pod of assigned) {
@@ -154,6 +172,8 @@ export function schedulerNode(
     requested.cpuMilli += facts.requests.cpuMilli;
     requested.memoryBytes += facts.requests.memoryBytes;
     requested.pods += 1;
+    load.cpuMilli += facts.load.cpuMilli;
+    load.memoryBytes += facts.load.memoryBytes;
     pods.push(facts.looksAtNamespaces ? withAway(pod, facts, namespacesLike) : facts.placed);
     if (facts.ownerUid !== undefined) {
       podsByOwner[facts.ownerUid] = (podsByOwner[facts.ownerUid] ?? 0) + 1;
@@ -174,6 +194,7 @@ export function schedulerNode(
       podsMax: Math.floor(milliOf(allocatable['pods']) / 1_000),
     },
     requested,
+    load,
     region: textIn(place['region']),
     site: textIn(place['site']),
     podsByOwner,
@@ -207,7 +228,7 @@ export function schedulerPod(
   namespacesLike: NamespacesLike,
 ): SchedulerPod {
   const spec = specOf(pod);
-  const { requests, ownerUid, priority, labels } = podFacts(pod);
+  const { requests, load, ownerUid, priority, labels } = podFacts(pod);
   const { namespace } = pod.key;
   const nominatedNode = nominatedNodeOf(pod);
   const selector = objectIn(spec, 'nodeSelector');
@@ -220,6 +241,7 @@ export function schedulerPod(
     mayPreempt: spec['preemptionPolicy'] !== 'Never',
     ...(nominatedNode === undefined ? {} : { nominatedNode }),
     requests,
+    load,
     nodeSelector: Object.fromEntries(
       Object.entries(selector).map(([key, value]) => [key, textIn(value)]),
     ),
