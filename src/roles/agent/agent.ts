@@ -307,6 +307,8 @@ export async function createAgent(
               return removed > 0;
             },
             evict: (uid, message) => supervisor.evict(uid, message),
+            isEvicting: () => supervisor.isEvicting(),
+            withdrawEvictions: () => supervisor.withdrawEvictions(),
             onChanged: (now) => reporter.changed(now),
           },
         );

@@ -7,6 +7,7 @@ import {
   conditionsOf,
   evicted,
   evictionFor,
+  isEnough,
   judgePressure,
   noPressure,
   type PodUsage,
@@ -26,6 +27,10 @@ export interface MachineWatchOptions {
   /** Gives back what no pod needs; answers whether that was anything. */
   readonly reclaimDisk: () => Promise<boolean>;
   readonly evict: (uid: string, message: string) => void;
+  /** One that was told to go has not gone yet. */
+  readonly isEvicting: () => boolean;
+  /** Nobody has to go any more: who has not begun to stays. */
+  readonly withdrawEvictions: () => void;
   readonly onChanged: (now: NodeCondition) => Promise<void>;
 }
 
@@ -40,12 +45,15 @@ export function watchMachine(
   let isClosed = false;
 
   async function look(): Promise<void> {
+    // Asked first: what one that has gone gave back is then in the sample.
+    const isEvicting = options.isEvicting();
     const sample = await options.sample();
     if (isClosed) return;
     const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
     state = judgePressure(state, sample, options.diskBytes, now);
-    await options.onChanged({ conditions: conditionsOf(state), power: sample.power });
-    const what = shortOf(state, now);
+    await tell({ conditions: conditionsOf(state), power: sample.power });
+    if (isEnough(state, now)) options.withdrawEvictions();
+    const what = shortOf(state, now, isEvicting);
     if (what === undefined) return;
     // What nobody needs goes before anybody: the next look sees what that gave back.
     if (what === 'disk' && (await options.reclaimDisk())) return;
@@ -55,6 +63,16 @@ export function watchMachine(
     state = evicted(state, now);
     logger.log('warn', `a pod goes for want of ${what}`, { podUid: eviction.uid });
     options.evict(eviction.uid, eviction.message);
+  }
+
+  /** A full disk has no room for what it would be told: pods go for it all the same. */
+  async function tell(condition: NodeCondition): Promise<void> {
+    try {
+      await options.onChanged(condition);
+    } catch (error) {
+      const fields = { error: errorText(error) };
+      logger.log('warn', 'what the machine is short of could not be reported yet', fields);
+    }
   }
 
   function loop(): void {

@@ -55,3 +55,24 @@ test('a node says how it is once in each incarnation of a hub that does not have
   await reporter.lookAgain();
   assert.equal(told.length, 2, 'this one has it');
 });
+
+test('what a disk without room could not keep is put at the next look', async () => {
+  const node = nodeWith(undefined);
+  const told: JsonObject[] = [];
+  let isFull = true;
+  const outbox = {
+    put(entry: UpwardEntry) {
+      if (isFull) return Promise.reject(new Error('no space'));
+      if (entry.type === 'report') told.push(entry.report);
+      return Promise.resolve({ incarnation: 'o', sequence: told.length });
+    },
+  } as never;
+  const replica = { cursor: undefined, get: () => node } as unknown as Replica;
+  const reporter = createNodeReporter({ replica, outbox }, options);
+  const now = { conditions: [], power: 'battery' } as const;
+  await assert.rejects(reporter.changed(now));
+  isFull = false;
+  await reporter.changed(now);
+  await reporter.changed(now);
+  assert.equal(told.length, 1);
+});

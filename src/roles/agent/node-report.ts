@@ -104,9 +104,9 @@ export function createNodeReporter(
     },
     async changed(now) {
       const next = JSON.stringify(nodeReportOf(options, now));
-      if (next === text) return;
+      if (next !== text) reportedFor = undefined;
       text = next;
-      reportedFor = undefined;
+      // Also what could not be put the last time.
       await reporter.lookAgain();
     },
   };

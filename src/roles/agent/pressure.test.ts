@@ -5,6 +5,7 @@ import {
   conditionsOf,
   evicted,
   evictionFor,
+  isEnough,
   judgePressure,
   type Moment,
   noPressure,
@@ -104,14 +105,14 @@ test('who takes most above its word goes first, who keeps it last, one at a time
     let left = pods;
     for (;;) {
       state = judgePressure(state, short, disk, at(now));
-      assert.equal(shortOf(state, at(now)), what);
+      assert.equal(shortOf(state, at(now), false), what);
       const next = evictionFor(what, usage, left);
       if (next === undefined) break;
       assert.match(next.message, new RegExp(`low on ${what}`));
       order.push(next.uid);
       state = evicted(state, at(now));
       state = judgePressure(state, short, disk, at(now + 5));
-      assert.equal(shortOf(state, at(now + 5)), undefined, 'a pause');
+      assert.equal(shortOf(state, at(now + 5), false), undefined, 'a pause');
       left = left.filter(({ uid }) => uid !== next.uid);
       now += 20;
     }
@@ -155,13 +156,38 @@ test('who uses exactly what it asked for keeps to its word, and equals go by the
 
 test('nobody goes while there is enough, for memory before disk, and for processes never', () => {
   const well = judgePressure(noPressure(at(0)), sample(500), 0, at(5));
-  assert.equal(shortOf(well, at(5)), undefined);
+  assert.equal(shortOf(well, at(5), false), undefined);
   const both = { ...sample(50), diskFreeBytes: 0, processes: { used: 99, max: 100 } };
   const state = judgePressure(noPressure(at(0)), both, 1_000 * mebibyte, at(5));
   assert.deepEqual(holding(state), ['MemoryPressure', 'DiskPressure', 'PIDPressure']);
-  assert.equal(shortOf(state, at(5)), 'memory');
+  assert.equal(shortOf(state, at(5), false), 'memory');
   const later = judgePressure(state, sample(500), 0, at(10));
-  assert.equal(shortOf(later, at(10)), undefined, 'the condition holds on, and nobody goes for it');
+  assert.equal(
+    shortOf(later, at(10), false),
+    undefined,
+    'the condition holds on, and nobody goes for it',
+  );
   const crowded = { ...sample(500), processes: { used: 99, max: 100 } };
-  assert.equal(shortOf(judgePressure(well, crowded, 0, at(20)), at(20)), undefined);
+  assert.equal(shortOf(judgePressure(well, crowded, 0, at(20)), at(20), false), undefined);
+});
+
+test('while one that has to go has not gone nobody else goes, unless it cannot be ended', () => {
+  let state = judgePressure(noPressure(at(0)), sample(50), 0, at(10));
+  assert.ok(!isEnough(state, at(10)));
+  state = evicted(state, at(10));
+  const shortAt = (seconds: number, isEvicting: boolean): string | undefined => {
+    state = judgePressure(state, sample(50), 0, at(seconds));
+    return shortOf(state, at(seconds), isEvicting);
+  };
+  for (const [seconds, isEvicting] of [
+    [15, false],
+    [30, true],
+    [65, true],
+  ] as const) {
+    assert.equal(shortAt(seconds, isEvicting), undefined);
+  }
+  assert.deepEqual([shortAt(66, false), shortAt(70, true)], ['memory', 'memory']);
+  state = judgePressure(state, sample(500), 0, at(75));
+  assert.ok(isEnough(state, at(75)), 'though the condition holds on');
+  assert.deepEqual(holding(state), ['MemoryPressure']);
 });

@@ -7,6 +7,7 @@
  *    machine at the edge does not take pods and lose them in turn.
  * 2. For want of memory or disk at most one pod goes in `evictionPauseMs`, so that what
  *    it gave back is seen before another goes; for memory first, which runs out sooner.
+ *    While the last one has not gone nobody else does, unless it takes longer than any can.
  * 3. First go those that use more than they asked for, which is all that asked for
  *    nothing; among them, and among the others after them, those of less priority; then
  *    those that are furthest above what they asked for. The same pods in any order give
@@ -29,6 +30,8 @@ const diskFreeBytesEnough = 10 * 1024 * mebibyte;
 const processesPartMax = 0.9;
 const calmMs = 60_000;
 const evictionPauseMs = 15_000;
+/** Twice as long as one that is evicted is given: it cannot be ended. */
+const evictionWaitMsMax = 60_000;
 
 export type PressureType = 'MemoryPressure' | 'DiskPressure' | 'PIDPressure';
 
@@ -122,9 +125,22 @@ export interface RunningPod {
 /** What a pod can give back by going: by its uid, in bytes. */
 export type PodUsage = ReadonlyMap<string, number>;
 
-/** What pods have to go for at this moment; undefined where nobody has to. */
-export function shortOf(state: PressureState, now: Moment): 'memory' | 'disk' | undefined {
-  if (now.monotonicMs - state.lastEvictionMs < evictionPauseMs) return undefined;
+/** There is room enough at this moment, whatever the conditions still say. */
+export function isEnough({ lastShortMs }: PressureState, now: Moment): boolean {
+  return ![lastShortMs.MemoryPressure, lastShortMs.DiskPressure].includes(now.monotonicMs);
+}
+
+/**
+ * What pods have to go for at this moment; undefined where nobody has to. `isEvicting`:
+ * the last one has not gone yet.
+ */
+export function shortOf(
+  state: PressureState,
+  now: Moment,
+  isEvicting: boolean,
+): 'memory' | 'disk' | undefined {
+  const waitMs = isEvicting ? evictionWaitMsMax : evictionPauseMs;
+  if (now.monotonicMs - state.lastEvictionMs < waitMs) return undefined;
   if (state.lastShortMs.MemoryPressure === now.monotonicMs) return 'memory';
   return state.lastShortMs.DiskPressure === now.monotonicMs ? 'disk' : undefined;
 }

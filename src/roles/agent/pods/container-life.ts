@@ -7,7 +7,9 @@
  * 1. It is started again only after its last run's end was read, with a restart
  *    count one higher.
  * 2. The end of a run is counted once, and on disk before the wait after it begins.
- * 3. A hook is begun at most once for a run: that it is begun is on disk before.
+ * 3. A hook is begun at most once for a run: that it is begun is on disk before. Only
+ *    `preStop` on a disk without room is begun all the same, as the end may be what makes
+ *    room; an agent that comes after one that died meanwhile begins it once more.
  * 4. A run that is asked to end is killed when its time is over, whatever its hook does.
  * 5. A run of another image than the one that is wanted is ended for it; what the image's
  *    tag stands for meanwhile does not count, and no init container is begun anew for it.
@@ -25,7 +27,7 @@ import type { ContainerRun } from '../runtimes/types.ts';
 import type { DesiredPod } from './desired-pod.ts';
 import type { PodHandle } from './pod-handle.ts';
 import { isOver, restartPolicyOf, type ObservedContainer, type PodContainer } from './pod-plan.ts';
-import type { BackOffRecord, HookRecord } from './pod-record.ts';
+import type { BackOffRecord, HookRecord, PodRecord } from './pod-record.ts';
 import type { Waiting } from './pod-status.ts';
 import type { Preparer } from './prepare.ts';
 
@@ -219,7 +221,7 @@ export class ContainerLife {
     const known = this.#knownOf(run);
     const begun = this.#pod.record.hooks?.[this.#name]?.postStart === run.containerId;
     const hasHook = container.lifecycle?.postStart !== undefined;
-    if (hasHook && !begun) await this.#noteHook({ postStart: run.containerId });
+    if (hasHook && !begun) await this.#pod.keep(this.#withHook({ postStart: run.containerId }));
     this.#care = startCare(this.#dependencies, {
       container,
       run,
@@ -230,10 +232,10 @@ export class ContainerLife {
     return this.#care;
   }
 
-  async #noteHook(begun: HookRecord): Promise<void> {
+  #withHook(begun: HookRecord): PodRecord {
     const { record } = this.#pod;
     const hooks = { ...record.hooks, [this.#name]: { ...record.hooks?.[this.#name], ...begun } };
-    await this.#pod.keep({ ...record, hooks });
+    return { ...record, hooks };
   }
 
   #leave(): void {
@@ -458,7 +460,7 @@ export class ContainerLife {
     const leftMs = stopping.killAtMs - clock.monotonicMs();
     const isBegun = this.#pod.knownRecord?.hooks?.[this.#name]?.preStop === run.containerId;
     if (action === undefined || isBegun || leftMs <= 0) return;
-    await this.#noteHook({ preStop: run.containerId });
+    await this.#pod.keepWhenRoom(this.#withHook({ preStop: run.containerId }));
     stopping.step = 'hook';
     const target = {
       key: { podUid: run.podUid, container: run.container },
@@ -478,10 +480,7 @@ export class ContainerLife {
     };
     performAction(actions, action, target, leftMs)
       .then(tell)
-      .catch(() => {
-        // That an event could not be kept holds nothing up: the disk says so itself.
-        this.#pod.lookAgainIn(0);
-      });
+      .catch(() => this.#pod.lookAgainIn(0));
   }
 
   /** The time that a sidecar has at least, when `killAtMs` is the whole pod's. */

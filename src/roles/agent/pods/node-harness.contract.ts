@@ -15,10 +15,11 @@ import { utf8, type JsonObject } from '#base/mod.ts';
 import { packScriptImage } from '#engines/image-layout/mod.ts';
 import type { PodReport, PodSpec } from '#platform/api/mod.ts';
 import { openBlobStore } from '#platform/blobs/mod.ts';
-import { silentLogger, type Logger } from '#platform/io/mod.ts';
+import { DiskError, silentLogger, type Logger } from '#platform/io/mod.ts';
 import {
   createNodeClock,
   createNodeDisk,
+  createNodeFileTree,
   createNodeChildren,
   createNodePlainNet,
   createNodeProbeNet,
@@ -99,6 +100,10 @@ function stored(key: ObjectKey, uid: string, facets: Record<string, unknown>): S
   };
 }
 
+function refuseForRoom(): Promise<never> {
+  return Promise.reject(new DiskError('DISK_NO_SPACE', 'no space is left (of this test)'));
+}
+
 interface Opened {
   readonly images: ImageCache;
   readonly supervisor: Supervisor;
@@ -127,9 +132,13 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
   for (const bytes of packed.blobs.values()) await blobs.put(bytes);
   const replica = new MemoryReplica();
   const entries: UpwardEntry[] = [];
+  let isFull = (): boolean => false;
+  const write = disk.writeFileAtomic.bind(disk);
+  disk.writeFileAtomic = (...words) => (isFull() ? refuseForRoom() : write(...words));
   const outbox: Outbox = {
     pendingCount: 0,
     put(entry) {
+      if (isFull()) return refuseForRoom();
       entries.push(structuredClone(entry));
       if (entry.type === 'report') replica.noteReport(entry);
       return Promise.resolve({ incarnation: 'o', sequence: entries.length });
@@ -153,6 +162,10 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
   return {
     replica,
     entries,
+    /** While this answers true nothing more is kept: no file, no report, no event. */
+    fillDisk(isFullNow: () => boolean): void {
+      isFull = isFullNow;
+    },
     async open(): Promise<Opened> {
       current?.images.close();
       await current?.supervisor.close('leave');
@@ -174,6 +187,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
           outbox,
           runtime,
           images,
+          files: createNodeFileTree(),
           actions: {
             timers,
             plainNet: createNodePlainNet(),
@@ -244,6 +258,7 @@ export async function openNode(programs: Readonly<Record<string, string>>) {
       mkdirSync(join(folder, 'pods', uid));
       writeFileSync(join(folder, 'pods', uid, 'pod.json'), '{');
     },
+    hasVolumes: (uid: string) => existsSync(join(folder, 'pods', uid, '.volumes')),
     folders: () => readdirSync(join(folder, 'pods')),
     /** What the shim is told, on the boot clock. */
     deadline(uid: string): number | undefined {

@@ -12,6 +12,10 @@
  *    order and with the hooks and the grace of a pod that is deleted.
  * 4. Of a pod that the hub has given up nothing starts; what runs goes on, and
  *    the report says whether it does.
+ * 5. No end of a pod waits for the disk. That the pod fails counts at once and is on disk when
+ *    there is room (pod-handle.ts); then what ended has given its volumes back, if need be
+ *    before that it failed is on disk, as they may be what fills it. An agent that dies
+ *    in between leaves a pod that is run again, with empty volumes: one run after the other.
  */
 import { errorText } from '#base/mod.ts';
 import type { PodReport } from '#platform/api/mod.ts';
@@ -24,7 +28,7 @@ import { ContainerLife } from './container-life.ts';
 import { graceMsDefault, type DesiredPod } from './desired-pod.ts';
 import { PodHandle } from './pod-handle.ts';
 import { isOver, nextToStop, phaseOf, planPod, type ObservedContainer } from './pod-plan.ts';
-import type { PodRecord } from './pod-record.ts';
+import type { PodFailure, PodRecord } from './pod-record.ts';
 import { podStatusOf, type ContainerView } from './pod-status.ts';
 import type { Preparer } from './prepare.ts';
 
@@ -57,6 +61,9 @@ export interface WorkerContext {
 }
 
 const retryAfterMs = 5_000;
+/** For a pod that goes for want of what the node needs: the others wait for that. */
+const evictedGraceMsMax = 30_000;
+const evictedReason = 'Evicted';
 /** How often the deadline of a pod that stops in a cut is moved on, in the time that it gives. */
 const renewalsPerDeadline = 4;
 /** A link of this age has brought what changed while there was none. */
@@ -75,6 +82,7 @@ export class PodWorker {
   #stopBy: number | undefined;
   #activeDue: { readonly seconds: number; readonly bootMs: number } | undefined;
   #lastDesired: DesiredPod | undefined;
+  #hasGivenBack = false;
   /** Stopped for want of the hub; starts again when it is back. */
   #isCutOff = false;
   /** The incarnation of the owner that has what was reported, or was told it once more. */
@@ -96,6 +104,18 @@ export class PodWorker {
     this.#context = context;
     this.#uid = uid;
     this.#pod = new PodHandle(dependencies, uid, record, (delayMs) => this.#lookAgainIn(delayMs));
+  }
+
+  /** It is decided that it ends for good, or it has ended. */
+  get isOver(): boolean {
+    const { failure, report } = this.#pod.knownRecord ?? {};
+    const phase = report?.status.phase;
+    return failure !== undefined || phase === 'Succeeded' || phase === 'Failed';
+  }
+
+  /** Nothing of it runs any more, and its volumes are gone. */
+  get hasGivenBack(): boolean {
+    return this.#hasGivenBack;
   }
 
   /** Something may have changed: look again. */
@@ -196,13 +216,37 @@ export class PodWorker {
     }
     await this.#noteOverdue(desired);
     await this.#noteOveruse(desired);
-    if (this.#pod.record.failure === undefined) {
+    const { failure } = this.#pod.record;
+    if (failure === undefined) {
+      this.#hasGivenBack = false;
       await this.#renewDeadlines(desired);
       await this.#carryOut(desired);
     } else {
-      await this.#stopRunning(desired, desired.graceMs);
+      await this.#endFailed(desired, failure);
     }
     if (!this.#isClosed) await this.#report(desired);
+  }
+
+  /** One that goes for want of room makes it: not its logs, which people ask for. */
+  async #endFailed(desired: DesiredPod, { reason }: PodFailure): Promise<void> {
+    const isEvicted = reason === evictedReason;
+    const graceMs = isEvicted ? Math.min(desired.graceMs, evictedGraceMsMax) : desired.graceMs;
+    const runningCount = await this.#stopRunning(desired, graceMs);
+    if (isEvicted && runningCount === 0) await this.#giveBack();
+  }
+
+  /** Nothing of it runs or will: its volumes go, and what is to be kept may have their room. */
+  async #giveBack(): Promise<void> {
+    if (this.#hasGivenBack) return;
+    try {
+      await this.#context.removeVolumes(this.#uid);
+      this.#hasGivenBack = true;
+    } catch (error) {
+      // It has ended, and says so, whatever becomes of them.
+      const fields = { podUid: this.#uid, error: errorText(error) };
+      this.#dependencies.logger.log('warn', 'volumes of a pod could not be removed yet', fields);
+      this.#lookAgainIn(retryAfterMs);
+    }
   }
 
   /** Runs what the plan says, and stops what has no more work to do. */
@@ -253,7 +297,7 @@ export class PodWorker {
       return;
     }
     const message = 'Pod was active on the node longer than the specified deadline';
-    await this.#pod.keep({ ...record, failure: { reason: 'DeadlineExceeded', message } });
+    await this.#pod.keepWhenRoom({ ...record, failure: { reason: 'DeadlineExceeded', message } });
   }
 
   /** It has more on disk than it may: it ends, and another node may do better. */
@@ -263,8 +307,8 @@ export class PodWorker {
     const phase = record.report?.status.phase;
     if (message === undefined || record.failure !== undefined) return;
     if (phase === 'Succeeded' || phase === 'Failed') return;
-    await this.#pod.keep({ ...record, failure: { reason: 'Evicted', message } });
-    await this.#pod.event(desired, 'Warning', 'Evicted', message);
+    await this.#pod.keepWhenRoom({ ...record, failure: { reason: evictedReason, message } });
+    await this.#pod.event(desired, 'Warning', evictedReason, message);
   }
 
   /** By the wall clock, the only one that goes on across a boot of the machine. */
@@ -367,8 +411,17 @@ export class PodWorker {
     const regarding = desired ?? this.#lastDesired;
     const runningCount = await this.#stopRunning(regarding, regarding?.graceMs ?? graceMsDefault);
     if (desired !== undefined) {
-      if (this.#pod.knownRecord !== undefined) await this.#report(desired, runningCount === 0);
-      else await this.#reportNeverStarted(desired);
+      try {
+        if (this.#pod.knownRecord !== undefined) await this.#report(desired, runningCount === 0);
+        else await this.#reportNeverStarted(desired);
+      } catch (error) {
+        // There may be no room to say so, and its object stays until it is said.
+        if (runningCount === 0 && !this.#hasGivenBack) {
+          await this.#giveBack();
+          if (this.#hasGivenBack) this.#lookAgainIn(0);
+        }
+        throw error;
+      }
     } else if (runningCount === 0) {
       await runtime.removePod(this.#uid);
       await this.#context.removeVolumes(this.#uid);
@@ -418,6 +471,7 @@ export class PodWorker {
   }
 
   async #report(desired: DesiredPod, isTerminated = false): Promise<void> {
+    await this.#pod.catchUp();
     const { clock } = this.#dependencies;
     const { record } = this.#pod;
     const isEnding = desired.isDeleting || record.failure !== undefined;

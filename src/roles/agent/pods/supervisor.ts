@@ -57,7 +57,7 @@ export interface Supervisor {
   hasPod(uid: string): boolean;
   /** Undefined for a pod that it has not taken up. */
   addressOf(uid: string): string | undefined;
-  /** Pods that are here and are to stay, as they were declared. */
+  /** Pods that may be told to go: here, declared, not ending and not ended. */
   pods(): readonly DesiredPod[];
   /** Digests of images that pods of this node were given, or run from. */
   imagesInUse(): ReadonlySet<string>;
@@ -65,6 +65,10 @@ export interface Supervisor {
   diskBytes(): Promise<ReadonlyMap<string, number>>;
   /** Ends a pod that the machine has no room for, with these words; another node may have it. */
   evict(uid: string, message: string): void;
+  /** One that was told to go still runs, or has not given back what it had. */
+  isEvicting(): boolean;
+  /** There is room again: who has not begun to go stays. */
+  withdrawEvictions(): void;
   /**
    * `stop` ends what runs: hooks first, sidecars last, each pod within its own grace and
    * all of them within `stopGraceMsMax`; `leave` lets it run.
@@ -162,7 +166,8 @@ export async function openSupervisor(
   function podsHere(): readonly PodFacts[] {
     return [...desired.values()].flatMap((pod) => {
       const ip = addresses.get(pod.uid);
-      return ip === undefined || pod.isDeleting ? [] : [factsOf(pod, ip)];
+      const hasGone = pod.isDeleting || workers.get(pod.uid)?.hasGivenBack === true;
+      return ip === undefined || hasGone ? [] : [factsOf(pod, ip)];
     });
   }
 
@@ -275,7 +280,12 @@ export async function openSupervisor(
     addressOf: (uid) => addresses.get(uid),
     pods: () =>
       [...desired.values()].filter(
-        ({ uid, isDeleting }) => addresses.has(uid) && !isDeleting && !evictions.has(uid),
+        ({ uid, isDeleting, lossId }) =>
+          addresses.has(uid) &&
+          !isDeleting &&
+          lossId === undefined &&
+          !evictions.has(uid) &&
+          workers.get(uid)?.isOver !== true,
       ),
     imagesInUse: () =>
       new Set([
@@ -290,6 +300,12 @@ export async function openSupervisor(
     evict(uid, message) {
       evictions.set(uid, message);
       workers.get(uid)?.nudge();
+    },
+    isEvicting: () => [...evictions.keys()].some((uid) => workers.get(uid)?.hasGivenBack === false),
+    withdrawEvictions() {
+      for (const uid of evictions.keys()) {
+        if (workers.get(uid)?.isOver !== true) evictions.delete(uid);
+      }
     },
     async close(pods) {
       isClosed = true;
