@@ -359,3 +359,73 @@ test('a record of owners that cannot be read, or is too deep, changes nothing', 
       assert.deepEqual([same.status, same.json], [200, made.json]);
     }
   }));
+
+test('whoever may write one object writes no other by a body that names it, whichever way', () =>
+  withServer(async (server) => {
+    const rules = '/apis/rbac.authorization.k8s.io/v1/namespaces/default';
+    const group = 'rbac.authorization.k8s.io';
+    const verbs = ['get', 'create', 'update', 'patch'];
+    const resources = ['secrets', 'deployments', 'deployments/scale', 'deployments/status'];
+    const rule = { apiGroups: ['', 'apps'], resources, resourceNames: ['mine'], verbs };
+    const meta = { apiVersion: `${group}/v1`, metadata: { name: 'only' } };
+    const role = { ...meta, kind: 'Role', rules: [rule] };
+    await answered(server.call('POST', `${rules}/roles`, { body: role }), 201);
+    const subjects = [{ kind: 'User', name: 'bob' }];
+    const roleRef = { apiGroup: group, kind: 'Role', name: 'only' };
+    const binding = { ...meta, kind: 'RoleBinding', roleRef, subjects };
+    await answered(server.call('POST', `${rules}/rolebindings`, { body: binding }), 201);
+    const secrets = '/api/v1/namespaces/default/secrets';
+    const secret = (metadata: JsonObject): JsonObject => ({
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata, stringData: { a: '1' } },
+    });
+    const as = { name: 'bob', groups: [] };
+    const write = (method: string, target: string, body: unknown, type = 'json') =>
+      server.call(method, `${target}?fieldManager=bob`, {
+        ...{ as, body, headers: { 'content-type': `application/${type}` } },
+      });
+    const applying = (body: unknown, target = `${secrets}/mine`) =>
+      write('PATCH', target, body, 'apply-patch+yaml');
+    const refuses = async (answer: Promise<Answer>, what: string): Promise<void> => {
+      const { json } = await answered(answer, 400);
+      assert.deepEqual([json['reason'], json['message']], ['BadRequest', what]);
+    };
+    const wrongName = 'the name of the object (not-mine) does not match the name on the URL (mine)';
+    const wrongNamespace =
+      'the namespace of the object (kube-system) does not match the namespace on the request (default)';
+    const elsewhere = { name: 'mine', namespace: 'kube-system' };
+    await refuses(applying(secret({ name: 'not-mine' })), wrongName);
+    await refuses(applying(secret(elsewhere)), wrongNamespace);
+    // A name that the server would make up is no other name than that of the address.
+    const named = await answered(applying(secret({ name: '', generateName: 'any-' })), 201);
+    assert.equal((named.json as any).metadata.name, 'mine');
+    await refuses(applying(secret({ name: 'not-mine' })), wrongName);
+    await refuses(write('PUT', `${secrets}/mine`, secret({ name: 'not-mine' })), wrongName);
+    await refuses(write('PUT', `${secrets}/mine`, secret(elsewhere)), wrongNamespace);
+    for (const [metadata, message] of [
+      [{ name: 'not-mine' }, wrongName],
+      [{ namespace: 'kube-system' }, wrongNamespace],
+    ] as const) {
+      const merge = write('PATCH', `${secrets}/mine`, { metadata }, 'merge-patch+json');
+      await refuses(merge, message);
+    }
+    const move = [{ op: 'replace', path: '/metadata/name', value: 'not-mine' }];
+    await refuses(write('PATCH', `${secrets}/mine`, move, 'json-patch+json'), wrongName);
+    const listed = await server.call('GET', secrets);
+    assert.deepEqual(
+      (listed.json as any).items.map(({ metadata }: any) => metadata.name),
+      ['mine'],
+    );
+    const web = { ...deployment(), metadata: { name: 'mine' } };
+    await answered(server.call('POST', deployments, { body: web }), 201);
+    const scale = { apiVersion: 'autoscaling/v1', kind: 'Scale', spec: { replicas: 2 } };
+    const scales: [JsonObject, string][] = [
+      [{ name: 'not-mine' }, wrongName],
+      [elsewhere, wrongNamespace],
+    ];
+    for (const [metadata, message] of scales) {
+      const body = { ...scale, metadata };
+      await refuses(write('PUT', `${deployments}/mine/scale`, body), message);
+      await refuses(applying(body, `${deployments}/mine/scale`), message);
+      await refuses(applying({ ...web, metadata }, `${deployments}/mine/status`), message);
+    }
+  }));

@@ -29,7 +29,7 @@ import { fieldValidationOf, flagOf } from '../query.ts';
 import { keyOf } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { createObject } from './create.ts';
-import { answerUpdate, type Revise, type UpdateScope } from './update.ts';
+import { answerUpdate, requireNamesOfUrl, type Revise, type UpdateScope } from './update.ts';
 
 /** The manager of `kubectl apply --server-side`, which follows up on `kubectl apply`. */
 const kubectlManager = 'kubectl';
@@ -47,7 +47,7 @@ export async function applyObject(
   const { object, warnings: found } = decodeApplied(definition, value, duplicates, validation);
   const applied = partApplied(definition, object, scope);
   const { namespace = '', name = '' } = context.parameters;
-  requireNameAndNoOwners(applied, name);
+  nameByUrl(applied, { namespace, name });
   const author = applierOf(parts, context, scope === 'main' ? undefined : scope);
   // What a person should know of the object is known once it is merged.
   let known: readonly string[] = [];
@@ -93,12 +93,18 @@ function partApplied(
   return part;
 }
 
-function requireNameAndNoOwners(applied: JsonObject, name: string): void {
+/** In place. Throws 400 where the body is of another object, or names owners. */
+function nameByUrl(
+  applied: JsonObject,
+  url: { readonly namespace: string; readonly name: string },
+): void {
   const metadata = isJsonObject(applied['metadata']) ? applied['metadata'] : {};
   if (metadata['managedFields'] !== undefined) {
     throw new StatusError('BadRequest', 'metadata.managedFields must be nil');
   }
-  applied['metadata'] = { ...metadata, name: metadata['name'] ?? name };
+  requireNamesOfUrl(metadata, url);
+  const { name = '' } = metadata;
+  applied['metadata'] = { ...metadata, name: name === '' ? url.name : name };
 }
 
 /** What the applied object makes of the one that is there. */

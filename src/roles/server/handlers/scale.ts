@@ -25,7 +25,7 @@ import { keyOf, readObject } from '../reading.ts';
 import type { RequestContext, RouteHandler } from '../route-table.ts';
 import { commitDraft } from '../writing.ts';
 import { applyMediaType, readPatch } from './patch.ts';
-import { decideUpdate, type Revise } from './update.ts';
+import { decideUpdate, requireNamesOfUrl, type Revise } from './update.ts';
 
 const scaleKind = { group: 'autoscaling', kind: 'Scale' };
 const replicasMax = 2_147_483_647;
@@ -83,6 +83,8 @@ async function scaleApplied(
 ): Promise<Revise> {
   const { value } = parseStrictYaml(await readBytes(context.request));
   refuseInvalid(scaleKind, '', validateAgainstSchema(scaleSchema, value));
+  const { namespace = '', name = '' } = context.parameters;
+  requireNamesOfUrl(metadataOf(value), { namespace, name });
   const spec = isJsonObject(value) ? value['spec'] : undefined;
   const replicas = isJsonObject(spec) ? spec['replicas'] : undefined;
   const force = flagOf(context.query, 'force');
@@ -114,12 +116,13 @@ async function wantedScale(
 }
 
 function withReplicas(definition: ResourceDefinition, previous: ApiObject, scale: Json): ApiObject {
-  const { name } = previous.metadata;
+  const { name, namespace = '' } = previous.metadata;
   refuseInvalid(scaleKind, name, validateAgainstSchema(scaleSchema, scale));
   const spec = isJsonObject(scale) ? (scale['spec'] ?? {}) : {};
-  const metadata = isJsonObject(scale) ? (scale['metadata'] ?? {}) : {};
+  const metadata = metadataOf(scale);
+  requireNamesOfUrl(metadata, { namespace, name });
   const replicas = isJsonObject(spec) ? (spec['replicas'] ?? 0) : 0;
-  const version = isJsonObject(metadata) ? metadata['resourceVersion'] : undefined;
+  const version = metadata['resourceVersion'];
   if (typeof replicas !== 'number' || replicas > replicasMax) {
     throw new StatusError('BadRequest', 'spec.replicas must be a number');
   }
@@ -127,6 +130,11 @@ function withReplicas(definition: ResourceDefinition, previous: ApiObject, scale
   if (typeof version === 'string') next.metadata.resourceVersion = version;
   setAt(next as unknown as JsonObject, pathOf(definition).specReplicasPath, replicas);
   return next;
+}
+
+function metadataOf(scale: Json): JsonObject {
+  const metadata = isJsonObject(scale) ? scale['metadata'] : undefined;
+  return isJsonObject(metadata) ? metadata : {};
 }
 
 function scaleOf(definition: ResourceDefinition, object: ApiObject): JsonObject {

@@ -96,7 +96,8 @@ export function decideUpdate(
   const previous = parts.served.of(definition, stored).object;
   const { object: asked, owners } = revise(previous, stored);
   const given = takeOwners(definition, asked, scope);
-  requireSameName(key.name, asked);
+  if ((asked.metadata.name ?? '') === '') asked.metadata.name = key.name;
+  requireNamesOfUrl(asked.metadata, key);
   // The server's own marks are never taken away by a body that leaves them out.
   const { deletionTimestamp } = previous.metadata;
   if (deletionTimestamp !== undefined) asked.metadata.deletionTimestamp ??= deletionTimestamp;
@@ -138,12 +139,26 @@ function takeOwners(
   return given?.filter(({ subresource }) => (subresource === 'status') === (scope === 'status'));
 }
 
-function requireSameName(name: string, next: ApiObject): void {
-  if ((next.metadata.name ?? '') === '') next.metadata.name = name;
-  if (next.metadata.name !== name) {
+/**
+ * A body is about the object that the address names, which is what the door let through.
+ * What it leaves out or empty is taken from there. Throws 400.
+ */
+export function requireNamesOfUrl(
+  { name, namespace }: { readonly name?: unknown; readonly namespace?: unknown },
+  of: { readonly namespace: string; readonly name: string },
+): void {
+  if (typeof name === 'string' && name !== '' && name !== of.name) {
     throw new StatusError(
       'BadRequest',
-      `the name of the object (${next.metadata.name}) does not match the name on the URL (${name})`,
+      `the name of the object (${name}) does not match the name on the URL (${of.name})`,
+    );
+  }
+  // What has no namespace is in none, whatever a body says.
+  if (of.namespace === '' || typeof namespace !== 'string' || namespace === '') return;
+  if (namespace !== of.namespace) {
+    throw new StatusError(
+      'BadRequest',
+      `the namespace of the object (${namespace}) does not match the namespace on the request (${of.namespace})`,
     );
   }
 }
