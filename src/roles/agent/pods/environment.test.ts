@@ -86,6 +86,13 @@ test('later sources win over earlier ones, and variables may be made of those be
   assert.deepEqual(skipped, ['Keys [no-name] from the EnvFrom configmap shop/colours']);
 });
 
+test('a program knows the name of its host, which is the pod or what the pod says', () => {
+  assert.equal(of({})['HOSTNAME'], 'web-1');
+  const named = { ...pod, spec: { ...pod.spec, hostname: 'db' } };
+  const { variables } = environmentOf(container, { environment: {} }, named, objects);
+  assert.equal(variables['HOSTNAME'], 'db');
+});
+
 test('what is missing, no text or too long keeps the container from starting, and says so', () => {
   const from = (name: string, key: string) => ({
     env: [{ name: 'A', valueFrom: { secretKeyRef: { name, key } } }],

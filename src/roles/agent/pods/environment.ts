@@ -33,6 +33,7 @@ export function environmentOf(
   api?: { readonly host: string; readonly port: number },
 ): Environment {
   const variables: Record<string, string> = {
+    HOSTNAME: pod.spec.hostname ?? pod.name.slice(0, 63),
     POD_IP: pod.ip,
     POD_NAME: pod.name,
     POD_NAMESPACE: pod.namespace,
