@@ -3,7 +3,9 @@ import { certificateAdmitter } from '../access/certificate-admitter.ts';
 import { escalationAdmitter } from '../access/escalation.ts';
 import { podAccountAdmitter } from '../access/pod-account.ts';
 import { disruptionBudgets } from './disruption-budgets.ts';
+import { keptNamespaces } from './kept-namespaces.ts';
 import { limitRanges } from './limit-ranges.ts';
+import { podsOutOfReach } from './pods-out-of-reach.ts';
 import { onlyDefaultPriority, podPriority } from './priorities.ts';
 import { quotaStatus, resourceQuotas } from './quotas.ts';
 import { podRuntime } from './runtime-classes.ts';
@@ -21,4 +23,6 @@ export const builtInAdmitters: readonly Admitter[] = [
   disruptionBudgets,
   quotaStatus,
   resourceQuotas,
+  keptNamespaces,
+  podsOutOfReach,
 ];
