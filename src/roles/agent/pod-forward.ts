@@ -6,6 +6,7 @@
  * 1. Only addresses of pods that this node has taken up are reached.
  * 2. The connection and the stream end together, each direction by itself before that.
  * 3. What one side leaves unread is not read from the other.
+ * 4. Every stream that took one of the `connectionsMax` places gives it back once, however it ends.
  */
 import { errorText } from '#base/mod.ts';
 import type { PlainConnection, PlainNet } from '#platform/io/mod.ts';
@@ -53,9 +54,12 @@ export function createPodForward({
       address: { host, port },
       timeoutMs: connectTimeoutMs,
     });
+    if (session.isOver) {
+      connection.destroy();
+      return;
+    }
     session.connection = connection;
-    if (session.isOver) connection.destroy();
-    else carry(stream, connection, session);
+    carry(stream, connection, session);
   }
 
   return ({ podUid, port }, stream) => {
@@ -84,6 +88,7 @@ export function createPodForward({
       })
       .finally(() => {
         session.wake();
+        // Where nothing came about; what did gives its place back at its own end.
         if (session.connection === undefined) session.onGone?.();
       });
   };

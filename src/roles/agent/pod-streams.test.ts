@@ -376,3 +376,50 @@ test('a connection is cut at one end when it is at the other', async () => {
   await new Promise((resolve) => server.close(resolve));
   hub.close({ code: 'DONE', message: 'done' });
 });
+
+test('a stream that ends while the pod is connected to gives its place back', async () => {
+  const nodeNet = createNodePlainNet();
+  let made = 0;
+  let go: () => void = () => {};
+  const gate = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const serve = createPodForward({
+    addressOf: () => '127.0.0.1',
+    plainNet: {
+      ...nodeNet,
+      // As to a pod that is slow to take connections.
+      async connect(options) {
+        const connection = await nodeNet.connect(options);
+        made += 1;
+        await gate;
+        return connection;
+      },
+    },
+  });
+  const hub = await openHub((_, parameters, stream) => serve(parameters, stream));
+  let open = 0;
+  const server = createServer((socket) => {
+    open += 1;
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      open -= 1;
+    });
+    socket.write('here');
+  });
+  const port = await listen(server);
+  // As many as there are places.
+  const given = Array.from({ length: 128 }, () => connect(hub, { podUid: 'u', port }));
+  await until('all are connected', () => made === 128 && open === 128);
+  assert.equal((await connect(hub, { podUid: 'u', port }).closed).failure, 'FORWARD_BUSY');
+  for (const { stream } of given) stream.fail({ code: 'CLIENT_GONE', message: 'gone' });
+  // What is said after them arrives after them.
+  assert.equal((await connect(hub, { podUid: 'u', port }).closed).failure, 'FORWARD_BUSY');
+  go();
+  await until('the connections are let go of', () => open === 0);
+  const next = connect(hub, { podUid: 'u', port });
+  await until('a further one is taken', () => next.seen.text === 'here');
+  next.stream.fail({ code: 'CLIENT_GONE', message: 'gone' });
+  await new Promise((resolve) => server.close(resolve));
+  hub.close({ code: 'DONE', message: 'done' });
+});
