@@ -28,10 +28,12 @@ export {
   noteOf,
   type Owner,
   ownersGiven,
+  ownTheSame,
   soleNoteOf,
 } from './fields/owners.ts';
 export {
   type AppliedObject,
+  knownOwners,
   noteAfterUpdate,
   ownersAfterUpdate,
   planApply,

@@ -4,7 +4,8 @@
  * Invariants:
  * 1. What a user writes changes the facets that users own; the others stay as
  *    they were, byte for byte.
- * 2. A change that changes nothing writes nothing: the resourceVersion stays.
+ * 2. A change that changes nothing writes nothing: the resourceVersion stays. The order
+ *    of an object's keys and of its owners, and the time of an owner, are nothing.
  * 3. A dry run takes the same decision and throws the changes away.
  */
 import type { Revision, Uid } from '#base/mod.ts';
@@ -14,11 +15,14 @@ import {
   apiVersionOf,
   areSameOwners,
   type Author,
+  decodeFacet,
   encodeFacet,
+  equalJson,
   facetBefore,
   facetsOf,
   foldObject,
   isStatusWrittenWithTheRest,
+  knownOwners,
   noteAfterUpdate,
   noteOf,
   type NotedFacet,
@@ -26,6 +30,7 @@ import {
   ownersAfterUpdate,
   ownersForNote,
   ownersOfWritten,
+  ownTheSame,
   type ResourceDefinition,
   soleNoteOf,
 } from '#platform/api/mod.ts';
@@ -117,7 +122,7 @@ export function draftUpdate(
     const owned = scope === 'main' ? 'intent' : 'report';
     if (facet !== owned && !(ownsStatus && facet === 'report')) continue;
     const before = previous.facets[facet];
-    const isSame = before !== undefined && equalBytes(before.bytes, bytes);
+    const isSame = before !== undefined && saysTheSame(before, bytes, json);
     const after = isSame ? undefined : json;
     const note =
       authorship === undefined
@@ -126,17 +131,26 @@ export function draftUpdate(
     const noteBefore = before?.note ?? '';
     if (isSame && (note ?? noteBefore) === noteBefore) continue;
     const kept = note ?? noteBefore;
+    const value = isSame
+      ? { bytes: before.bytes, decoded: decodeFacet(before) }
+      : { bytes, decoded: json };
     facets[facet] = {
-      ...{ revision: previous.revision, bytes, decoded: json },
+      ...{ revision: previous.revision, ...value },
       ...(kept === '' ? {} : { note: kept }),
     };
     changes.push({
-      ...{ type: 'put', key, uid, facet, bytes, decoded: json },
+      ...{ type: 'put', key, uid, facet, ...value },
       ...(note === undefined ? {} : { note }),
     });
   }
   const outcome = changes.length === 0 ? 'unchanged' : 'updated';
   return { changes, result: { outcome, stored: { ...previous, facets } } };
+}
+
+/** Another order of keys takes as many bytes: of what has another length nothing is compared. */
+function saysTheSame(before: FacetValue, bytes: Uint8Array, json: JsonObject): boolean {
+  if (before.bytes.length !== bytes.length) return false;
+  return equalBytes(before.bytes, bytes) || equalJson(decodeFacet(before), json);
 }
 
 /** `after` is undefined where the facet keeps its value. Undefined: the note stays. */
@@ -147,11 +161,16 @@ function noteAfter(
   after: JsonObject | undefined,
   { author, owners, given }: Authorship,
 ): string | undefined {
-  if (owners !== undefined) return noteOf(ownersForNote(definition, facet, owners));
   const { schema } = definition;
   const apiVersion = apiVersionOf(definition);
   const value = previous.facets[facet];
   const before = value === undefined ? undefined : facetBefore(definition, facet, value);
+  if (owners !== undefined) {
+    const own = ownersForNote(definition, facet, owners);
+    if (after !== undefined || before === undefined) return noteOf(own);
+    const known = knownOwners(schema, apiVersion, before, author.subresource);
+    return ownTheSame(known, own) ? undefined : noteOf(own);
+  }
   if (given !== undefined && before !== undefined) {
     // Of what nobody is known to own, there is no owner to send back.
     if (!areSameOwners(ownersOfWritten(definition, previous, facet), given)) {

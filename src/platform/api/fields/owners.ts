@@ -135,6 +135,19 @@ export function ownersOfPart(owners: readonly Owner[], part: OwnedPart): readonl
 
 /** Whether both say the same, in whichever order. */
 export function areSameOwners(left: readonly Owner[], right: readonly Owner[]): boolean {
+  return areAlike(left, right, (owner, other) => owner.seconds === other.seconds);
+}
+
+/** Whether both say the same but for when it was written, in whichever order. */
+export function ownTheSame(left: readonly Owner[], right: readonly Owner[]): boolean {
+  return areAlike(left, right, () => true);
+}
+
+function areAlike(
+  left: readonly Owner[],
+  right: readonly Owner[],
+  isAlikeToo: (owner: Owner, other: Owner) => boolean,
+): boolean {
   return (
     left.length === right.length &&
     left.every((owner) =>
@@ -142,7 +155,7 @@ export function areSameOwners(left: readonly Owner[], right: readonly Owner[]): 
         (other) =>
           isSameOwner(owner, other) &&
           owner.apiVersion === other.apiVersion &&
-          owner.seconds === other.seconds &&
+          isAlikeToo(owner, other) &&
           equalSets(owner.fields, other.fields),
       ),
     )
@@ -269,6 +282,7 @@ export function managedFieldsOf(owners: readonly Owner[]): JsonObject[] {
         compareText(left.operation, right.operation) ||
         left.seconds - right.seconds ||
         compareText(left.manager, right.manager) ||
+        compareText(left.apiVersion, right.apiVersion) ||
         compareText(left.subresource, right.subresource),
     )
     .map(shownOf);
