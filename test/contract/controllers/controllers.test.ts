@@ -241,6 +241,37 @@ test('orphans stay, and a new deployment of the same template takes them over', 
   await plane.close();
 });
 
+test('a pod whose owner does not manage it is taken over, with one reference to that owner', async () => {
+  const plane = await openControlPlane(11);
+  const { spec } = manifest(2);
+  await plane.act(
+    plane.client.create(resources.replicaSets, {
+      ...{ apiVersion: 'apps/v1', kind: 'ReplicaSet', spec: spec ?? {} },
+      metadata: { name: 'web', namespace: 'default' },
+    }),
+  );
+  const pods = (): Promise<readonly ApiObject[]> => plane.list(resources.pods);
+  await plane.until('its pods', async () => (await pods()).length === 2);
+  const [pod] = await pods();
+  const managed = pod?.metadata.ownerReferences;
+  const [reference] = managed ?? [];
+  assert.ok(pod !== undefined && reference !== undefined);
+  const { controller: _manages, blockOwnerDeletion: _blocks, ...owns } = reference;
+  const metadata = { ownerReferences: [owns] };
+  await plane.act(
+    plane.client.mergePatch(resources.pods, 'default', pod.metadata.name, { metadata }),
+  );
+  await plane.until('the pod is managed again', async () => {
+    const now = (await pods()).find(({ metadata: { uid } }) => uid === pod.metadata.uid);
+    return now?.metadata.ownerReferences?.[0]?.controller === true;
+  });
+  const after = await pods();
+  assert.equal(after.length, 2);
+  const now = after.find(({ metadata: { uid } }) => uid === pod.metadata.uid);
+  assert.deepEqual(now?.metadata.ownerReferences, managed);
+  await plane.close();
+});
+
 test('deleting a namespace empties it first', async () => {
   const plane = await openControlPlane(9);
   const { client } = plane;

@@ -3,6 +3,7 @@ import {
   type ApiObject,
   type GroupVersionResource,
   type LabelSelector,
+  type OwnerReference,
   selectsLabels,
 } from '#platform/api/mod.ts';
 import type { JsonObject } from '#base/mod.ts';
@@ -42,7 +43,7 @@ export async function claim<Kind extends ApiObject>(
     if (isDeleting(object) || !selectsLabels(selector, object.metadata.labels)) continue;
     if (!mayBeOwn(object)) continue;
     const { namespace = '', name, resourceVersion = '' } = object.metadata;
-    const references = [...(object.metadata.ownerReferences ?? []), controllerReference(owner)];
+    const references = adoptedBy(owner, object.metadata.ownerReferences ?? []);
     const adopted = await client.mergePatch(resource, namespace, name, {
       metadata: { resourceVersion, ownerReferences: references as unknown as JsonObject[] },
     });
@@ -50,4 +51,12 @@ export async function claim<Kind extends ApiObject>(
     claimed.push(adopted as Kind);
   }
   return claimed;
+}
+
+/** With the reference to the one that manages it; one that only owned it until now becomes that. */
+function adoptedBy(owner: ApiObject, references: readonly OwnerReference[]): OwnerReference[] {
+  const manager = controllerReference(owner);
+  const isThere = references.some(({ uid }) => uid === manager.uid);
+  if (!isThere) return [...references, manager];
+  return references.map((one) => (one.uid === manager.uid ? { ...one, ...manager } : one));
 }
