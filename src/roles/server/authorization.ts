@@ -176,13 +176,29 @@ function isOpenToEverybody(subject: RouteSubject): boolean {
 }
 
 /** What a request asks, in the terms of rules. */
-function askedOf({ subject, path, namespace, name }: AccessRequest): AskedAccess {
+function askedOf(access: AccessRequest): AskedAccess {
+  const { subject, path, namespace, name } = access;
   if (subject.type === 'path') return { type: 'path', verb: subject.verb, path };
   const { verb, group, resource, subresource = '' } = subject;
   // A namespace is in itself, so that who holds a role there may look at it.
   const isNamespace = group === '' && resource === 'namespaces' && name !== '';
   const within = isNamespace ? name : namespace;
-  return { type: 'resource', verb, group, resource, subresource, namespace: within, name };
+  // To read the one object of a name is to list it: kubectl waits for an object so.
+  const isListed = name === '' && (verb === 'list' || verb === 'watch');
+  const about = isListed ? nameSelected(access) : name;
+  return { type: 'resource', verb, group, resource, subresource, namespace: within, name: about };
+}
+
+/** The only name that a list or watch can show; empty where it may show others. */
+function nameSelected({ fieldSelector }: AccessRequest): string {
+  try {
+    const selected = fieldSelector().find(({ field, equal }) => field === 'metadata.name' && equal);
+    return selected?.value ?? '';
+  } catch (error) {
+    // It names nothing. Whoever may list all the same is told by the list what is wrong with it.
+    if (error instanceof StatusError && error.reason === 'BadRequest') return '';
+    throw error;
+  }
 }
 
 function isAllowedToViewers(asked: AskedAccess): boolean {

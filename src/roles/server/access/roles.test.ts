@@ -317,3 +317,58 @@ test('a ClusterRole is made part of another by its labels by whoever holds its r
       [403, 201],
     );
   }));
+
+test('who may list objects by name lists and watches those, and says which by the field selector', () =>
+  withServer(async (server) => {
+    const maps = '/api/v1/namespaces/default/configmaps';
+    for (const name of ['mine', 'other']) {
+      const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } };
+      assert.equal((await server.call('POST', maps, { body })).status, 201);
+    }
+    const verbs = ['list', 'watch', 'deletecollection'];
+    const resources = ['configmaps', 'namespaces'];
+    const rules = [{ verbs, apiGroups: [''], resources, resourceNames: ['mine', 'default'] }];
+    const role = { metadata: { name: 'named' }, rules };
+    await make(server, 'namespaces/default/roles', 'Role', role);
+    const subjects = [{ kind: 'User', name: 'ann' }];
+    const binding = bound('Role', 'named', subjects);
+    await make(server, 'namespaces/default/rolebindings', 'RoleBinding', binding);
+    const by = (selector: string): string => `?fieldSelector=${encodeURIComponent(selector)}`;
+    const mine = by('metadata.name=mine');
+    const listed = await server.call('GET', `${maps}${mine}`, { as: ann });
+    assert.deepEqual([listed.status, Array.isArray(listed.json['items'])], [200, true]);
+    assert.match(listed.text, /"name":"mine"/);
+    assert.doesNotMatch(listed.text, /"name":"other"/);
+    const watch = await server.watch(`${maps}${mine}&watch=true`, { as: ann });
+    assert.equal(watch.status, 200);
+    assert.match(JSON.stringify(await watch.lines(1)), /"name":"mine"/);
+    watch.close();
+    const selectors = [
+      'metadata.name=other',
+      'metadata.name!=mine',
+      'metadata.namespace=mine',
+      'metadata.name=other,metadata.name=mine',
+      'nonsense',
+      '',
+    ];
+    for (const selector of selectors) {
+      for (const more of ['', '&watch=true']) {
+        assert.equal(await statusOf(server, `${maps}${by(selector)}${more}`), 403, selector);
+      }
+    }
+    assert.equal(
+      await statusOf(server, `${maps}${by('metadata.name=mine,metadata.name=no')}`),
+      200,
+    );
+    const refused = await server.call('GET', `${maps}${by('metadata.name=other')}`, { as: ann });
+    assert.match(
+      refused.text,
+      /"configmaps \\"other\\" is forbidden: User \\"ann\\" cannot list resource/,
+    );
+    // Elsewhere it is nobody's, and what is held in a namespace is not held over namespaces.
+    assert.equal(await statusOf(server, `/api/v1/configmaps${mine}`), 403);
+    assert.equal(await statusOf(server, `/api/v1/namespaces${by('metadata.name=default')}`), 403);
+    // What a selector names is not what a collection is deleted by: as in Kubernetes.
+    const deleted = await server.call('DELETE', `${maps}${mine}`, { as: ann });
+    assert.equal(deleted.status, 403);
+  }));
