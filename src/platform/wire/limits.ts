@@ -21,7 +21,9 @@ export interface LinkLimits {
 
 export const defaultLinkLimits: LinkLimits = {
   messageBytesMax: 2 * 1024 * 1024,
-  streamsMax: 256,
+  // The connections to pods elsewhere that a hub passes on for one node, and beside them as many
+  // as ever for all else. Each can hold a message, so that a hub grants its nodes no more.
+  streamsMax: 576,
   streamCreditBytes: 256 * 1024,
   bulkCreditBytesMin: 32 * 1024,
   bulkCreditBytesMax: 1024 * 1024,
@@ -30,6 +32,12 @@ export const defaultLinkLimits: LinkLimits = {
   handshakeTimeoutMs: 10_000,
   livenessTimeoutMs: 15_000,
 };
+
+/**
+ * What connections of Services leave free of the streams that the other side grants, for
+ * all else that is said on the link: an older peer grants 256 in all.
+ */
+export const streamsKeptFree = 64;
 
 /** One data frame: small enough that a control frame never waits for much. */
 export const dataFrameBytesMax = 16 * 1024;

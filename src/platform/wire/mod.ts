@@ -6,6 +6,7 @@ export {
   heartbeatsUnansweredMax,
   livenessTimeoutMsFor,
   type LinkLimits,
+  streamsKeptFree,
 } from './limits.ts';
 export { LinkConnection } from './link-connection.ts';
 export { createLivenessWatch, type LivenessWatch } from './liveness.ts';

@@ -135,6 +135,14 @@ export class Session implements LinkSession, StreamHost {
     this.#liveness.add(this);
   }
 
+  streamsLeft(): number {
+    return this.#options.remote.streamsMax - this.#openedCount();
+  }
+
+  #openedCount(): number {
+    return this.#streams.size - this.#remoteStreamCount;
+  }
+
   open(lane: Lane, method: string, parameters: Readonly<Record<string, unknown>>): LinkStream {
     assert(method.length > 0 && method.length <= methodLengthMax, 'a method has a short name');
     const id = this.#nextStreamId;
@@ -156,9 +164,9 @@ export class Session implements LinkSession, StreamHost {
     if (this.#closed !== undefined) {
       return this.#closed.failure ?? { code: 'LINK_CLOSED', message: 'the link is closed' };
     }
-    const opened = this.#streams.size - this.#remoteStreamCount;
-    if (opened >= this.#options.remote.streamsMax || id >= 2 ** 31) {
-      return { code: 'LINK_TOO_MANY_STREAMS', message: `${opened} streams are open already` };
+    if (this.streamsLeft() <= 0 || id >= 2 ** 31) {
+      const message = `${this.#openedCount()} streams are open already`;
+      return { code: 'LINK_TOO_MANY_STREAMS', message };
     }
     if (this.#signalBytes + frame.length <= openSignalBytesMax) return undefined;
     return { code: 'LINK_QUEUE_FULL', message: 'the other side does not read' };

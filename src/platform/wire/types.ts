@@ -63,6 +63,8 @@ export interface LinkSession {
   readonly peer: PeerIdentity | undefined;
   /** What the other side said of itself in the handshake. */
   readonly remote: { readonly product: string; readonly protocolVersion: number };
+  /** How many more the other side lets this one open now. */
+  streamsLeft(): number;
   open(lane: Lane, method: string, parameters: Readonly<Record<string, unknown>>): LinkStream;
   /** One message each way. Rejects with LinkError (also after `timeoutMs`). */
   request(

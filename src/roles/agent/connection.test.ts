@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import { silentLogger, type Net } from '#platform/io/mod.ts';
 import { createNodeTurns } from '#platform/io/node/mod.ts';
 import { createWorld } from '#platform/sim/mod.ts';
+import { createConnectionPair, openLink, streamsKeptFree } from '#platform/wire/mod.ts';
 import { connectToHub } from './connection.ts';
+import { carriedMax } from './services/away.ts';
 
 const attemptsUntilBoundMs = 60_000;
 /** No attempt follows another sooner, and the bound is for what is added to it. */
@@ -56,4 +58,34 @@ test('an agent comes back within eight heartbeats, not below 2 s nor above 15 s'
     assert.ok(longestMs <= withinMs + pauseMs && longestMs > 0.9 * withinMs, told);
     assert.ok(Math.min(...waits) < 0.2 * withinMs, `${told}: spread over all of it`);
   }
+});
+
+test('an agent lets the hub open all connections that it carries to its pods, and more for all else', async () => {
+  const drainMicrotasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const world = createWorld({ seed: 12, drainMicrotasks });
+  const { ports } = world.host('node');
+  const [parent, child] = createConnectionPair();
+  const { clock, timers } = ports;
+  const opening = openLink(
+    { connection: parent, clock, timers, logger: silentLogger },
+    { role: 'parent', product: 'hub', onStream() {} },
+  );
+  const connection = connectToHub(
+    {
+      ...ports,
+      net: { ...ports.net, connect: () => Promise.resolve(child) },
+      logger: silentLogger,
+    },
+    {
+      address: { host: 'hub', port: 7000 },
+      tls: () => ({ trustPem: '' }),
+      product: 'agent',
+      heartbeatIntervalMs: 1_000,
+      onSession() {},
+      onStream() {},
+    },
+  );
+  const hub = await world.settle(opening, 10_000);
+  assert.ok(hub.streamsLeft() >= carriedMax + streamsKeptFree, `${hub.streamsLeft()} streams`);
+  connection.close();
 });

@@ -5,12 +5,14 @@
 import type { Address, ClientTls, Clock, Logger, Net, Random, Timers } from '#platform/io/mod.ts';
 import {
   comeBackWithinMsFor,
+  defaultLinkLimits,
   heartbeatsUnansweredMax,
   livenessTimeoutMsFor,
   maintainLink,
   type LinkSession,
   type LinkStream,
 } from '#platform/wire/mod.ts';
+import { carriedMax } from './services/away.ts';
 
 export interface ConnectionDependencies {
   readonly net: Net;
@@ -79,7 +81,11 @@ export function connectToHub(
     },
     onStream: options.onStream,
     backoffMaxMs: comeBackWithinMsFor(options.heartbeatIntervalMs),
-    limits: { livenessTimeoutMs: livenessTimeoutMsFor(options.heartbeatIntervalMs) },
+    limits: {
+      livenessTimeoutMs: livenessTimeoutMsFor(options.heartbeatIntervalMs),
+      // Connections that others make to pods here, beside all else that the hub asks for.
+      streamsMax: defaultLinkLimits.streamsMax + carriedMax,
+    },
   });
   return {
     get session() {

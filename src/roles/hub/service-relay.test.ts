@@ -7,10 +7,12 @@ import { createWorld } from '#platform/sim/mod.ts';
 import { openStore, type Store } from '#platform/store/mod.ts';
 import {
   createConnectionPair,
+  type LinkLimits,
   type LinkSession,
   type LinkStream,
   openLink,
   type StreamHandler,
+  streamsKeptFree,
 } from '#platform/wire/mod.ts';
 import { ServiceRelay } from './service-relay.ts';
 
@@ -36,13 +38,15 @@ interface Opened {
   readonly store: Store;
   /** Of the agent that asks. */
   readonly asking: LinkSession;
+  /** Of the hub to the node of the pod. */
+  readonly there: () => LinkSession | undefined;
   /** Takes the hub's link to the node of the pod away. */
   readonly disconnect: () => void;
   readonly connects: { parameters: Readonly<Record<string, unknown>>; stream: LinkStream }[];
 }
 
-/** A hub with two agents: `from`, which asks, and `there`, which has the pod. */
-async function open(): Promise<Opened> {
+/** A hub with two agents, which grant it that: `from`, which asks, and `there`, which has the pod. */
+async function open(granted: Partial<LinkLimits> = {}): Promise<Opened> {
   const drainMicrotasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const world = createWorld({ seed: 3, drainMicrotasks });
   const { clock, timers, random, disk, logger } = world.host('hub').ports;
@@ -68,7 +72,10 @@ async function open(): Promise<Opened> {
           onStream: (_method, parameters, stream) => relay.serve(name, parameters, stream),
         },
       ),
-      openLink({ ...parts, connection: child }, { role: 'child', product: name, onStream }),
+      openLink(
+        { ...parts, connection: child },
+        { role: 'child', product: name, onStream, limits: granted },
+      ),
     ]);
     sessions.set(name, hub);
     return agent;
@@ -81,6 +88,7 @@ async function open(): Promise<Opened> {
     pass: (durationMs) => world.run(world.clock.monotonicMs() + durationMs),
     store,
     asking,
+    there: () => sessions.get('there'),
     disconnect: () => sessions.delete('there'),
     connects,
   };
@@ -161,4 +169,37 @@ test('one side that gives up ends the other, and its place is free again', async
     if (round % 2 === 0) assert.deepEqual(far, ['ENOUGH']);
     else assert.deepEqual(heard, ['ENOUGH']);
   }
+});
+
+test('one node has the 500 connections that are said, and streams beside them', async () => {
+  const { asking, connects, pass } = await open();
+  const dialled = Array.from({ length: 501 }, () => dial(asking));
+  await pass(50);
+  assert.equal(connects.length, 500);
+  assert.deepEqual(
+    dialled.map(({ heard }) => heard).filter((heard) => heard.length > 0),
+    [['SERVICE_BUSY']],
+  );
+  assert.ok(asking.streamsLeft() >= streamsKeptFree, `${asking.streamsLeft()} are left`);
+});
+
+test('connections to one node leave streams for what the hub asks of it, also of an older agent', async () => {
+  const { asking, connects, pass, there } = await open({ streamsMax: 256 });
+  const dialled = Array.from({ length: 193 }, () => dial(asking));
+  await pass(50);
+  assert.equal(connects.length, 192);
+  assert.deepEqual(dialled.at(-1)?.heard, ['SERVICE_BUSY']);
+  const hub = there();
+  const refused: unknown[] = [];
+  for (let count = 0; count < 64; count += 1) {
+    hub?.open('telemetry', 'pod.logs', {}).onClose((failure) => refused.push(failure));
+  }
+  await pass(50);
+  assert.deepEqual([connects.length, refused], [256, []]);
+  dialled[0]?.stream.fail({ code: 'ENOUGH', message: 'no more' });
+  for (const { stream } of connects.slice(192)) stream.fail({ code: 'ENOUGH', message: 'read' });
+  await pass(50);
+  dial(asking);
+  await pass(50);
+  assert.equal(connects.length, 257);
 });

@@ -7,11 +7,12 @@
  *    each other beyond what Services say.
  * 2. A piece that the one does not take is not taken from the other.
  * 3. At most `relaysMax` connections in all and `relaysPerNodeMax` for one node are
- *    passed on at a time.
+ *    passed on at a time, and none that would leave a link without streams for what
+ *    the hub itself asks of the node (commands, logs, usage).
  */
 import { isJsonObject, type Json } from '#base/mod.ts';
 import type { Store, StoredObject } from '#platform/store/mod.ts';
-import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
+import { type LinkSession, type LinkStream, streamsKeptFree } from '#platform/wire/mod.ts';
 import { nodeNameOf, readFacet } from './stored-facets.ts';
 
 const relaysMax = 4_000;
@@ -48,6 +49,11 @@ export class ServiceRelay {
     const ofNode = this.#relaysOf.get(from) ?? 0;
     if (this.#relays >= relaysMax || ofNode >= relaysPerNodeMax) {
       refuse(stream, 'SERVICE_BUSY', 'too many connections are passed on already');
+      return;
+    }
+    if (session.streamsLeft() <= streamsKeptFree) {
+      const message = 'the link to the node of the pod carries as many connections as it can';
+      refuse(stream, 'SERVICE_BUSY', message);
       return;
     }
     this.#count(from, 1);

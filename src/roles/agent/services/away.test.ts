@@ -3,7 +3,12 @@ import test from 'node:test';
 import { concatBytes, textOf, utf8 } from '#base/mod.ts';
 import { NetError, type PlainConnection, silentLogger } from '#platform/io/mod.ts';
 import { createWorld, type World } from '#platform/sim/mod.ts';
-import { createConnectionPair, type LinkSession, openLink } from '#platform/wire/mod.ts';
+import {
+  createConnectionPair,
+  type LinkLimits,
+  type LinkSession,
+  openLink,
+} from '#platform/wire/mod.ts';
 import { createServiceCarrier, reachAway } from './away.ts';
 import type { Backend } from './service-table.ts';
 
@@ -30,7 +35,7 @@ interface Opened {
 }
 
 /** Two agents and, in place of the hub between them, one link. */
-async function open(): Promise<Opened> {
+async function open(limits: Partial<LinkLimits> = {}): Promise<Opened> {
   const drainMicrotasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const world = createWorld({ seed: 8, drainMicrotasks });
   const { ports } = world.host('there');
@@ -50,8 +55,10 @@ async function open(): Promise<Opened> {
         {
           role: 'child',
           product: 'b',
-          onStream(_method, { uid, port }, stream) {
-            carrier({ podUid: uid, port }, stream);
+          limits,
+          onStream(method, { uid, port }, stream) {
+            if (method === 'service.dial') carrier({ podUid: uid, port }, stream);
+            else stream.onMessage((bytes) => void stream.send(bytes).then(() => stream.end()));
           },
         },
       ),
@@ -154,4 +161,27 @@ test('a reset on either side, and the end of the link, reach the other side', as
   session.close({ code: 'LINK_CLOSED', message: 'the link is cut' });
   await pass(100);
   assert.deepEqual(third.said, [['reset'], ['reset']]);
+});
+
+test('connections leave streams of the link for what the agent itself asks, also of an older hub', async () => {
+  const { run, dial, session, ports, pass } = await open({ streamsMax: 256 });
+  const address = { host: backend.address, port: backend.port };
+  await ports.plainNet.listen({ address, connectionsMax: 500 }, () => {});
+  const held: PlainConnection[] = [];
+  for (let count = 0; count < 192; count += 1) held.push(await run(dial()));
+  await assert.rejects(
+    run(dial()),
+    (error) => error instanceof NetError && /as many connections as it can/u.test(error.message),
+  );
+  const own = Array.from({ length: 64 }, (_, index) =>
+    session.request('status', 'pod.token', {}, Uint8Array.of(index), 5_000),
+  );
+  const answers = await run(Promise.all(own));
+  assert.deepEqual(
+    answers.map(([first]) => first),
+    answers.map((_, index) => index),
+  );
+  held[0]?.destroy();
+  await pass(10);
+  await run(dial());
 });

@@ -13,15 +13,14 @@
 import { errorText } from '#base/mod.ts';
 import { NetError, type PlainConnection, type PlainNet, type Timers } from '#platform/io/mod.ts';
 import type { LinkSession, LinkStream } from '#platform/wire/mod.ts';
-import { LinkConnection } from '#platform/wire/mod.ts';
+import { LinkConnection, splice, streamsKeptFree } from '#platform/wire/mod.ts';
 import type { Backend } from './service-table.ts';
-import { splice } from '#platform/wire/mod.ts';
 
 const taken = Uint8Array.of(1);
 const dialWithinMs = 5_000;
 const connectWithinMs = 3_000;
 /** Connections that come to pods of this node from others. */
-const carriedMax = 2_000;
+export const carriedMax = 2_000;
 
 export interface AwayDependencies {
   readonly timers: Timers;
@@ -29,7 +28,10 @@ export interface AwayDependencies {
   readonly session: () => LinkSession | undefined;
 }
 
-/** Rejects with NetError where there is no link, or nobody takes the connection. */
+/**
+ * Rejects with NetError where there is no link, or it carries as many already as leave
+ * room for the agent's own calls, or nobody takes the connection.
+ */
 export function reachAway(
   { timers, session }: AwayDependencies,
   { address, port, pod }: Backend,
@@ -39,6 +41,10 @@ export function reachAway(
   if (link === undefined || pod === undefined) {
     const why = link === undefined ? 'the hub is not connected' : 'it is no pod of the fleet';
     return Promise.reject(new NetError('NET_REFUSED', `${where}: ${why}`, { retryable: true }));
+  }
+  if (link.streamsLeft() <= streamsKeptFree) {
+    const why = `${where}: the link to the hub carries as many connections as it can`;
+    return Promise.reject(new NetError('NET_REFUSED', why, { retryable: true }));
   }
   return new Promise((resolve, reject) => {
     const stream = link.open('bulk', 'service.dial', { ...pod, port });
