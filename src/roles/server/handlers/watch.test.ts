@@ -167,6 +167,7 @@ test('what is made on read is listed, and asked to be watched it says that it ca
       'nodes',
       'persistentvolumes',
       'pods',
+      'replicationcontrollers',
     ]);
     for (const { group, version, plural } of unwatched) {
       const target = `${group === '' ? '/api' : `/apis/${group}`}/${version}/${plural}`;
