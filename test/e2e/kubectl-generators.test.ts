@@ -92,3 +92,54 @@ for (const [kind, words] of generators) {
     await fleet.kubectl.ok(['delete', kind, name, '--wait=false']);
   });
 }
+
+test('kubectl create job --from takes over what the cron job says, whatever that is', async () => {
+  const keyRef = { name: 'settings', key: 'colour' };
+  const container = {
+    name: 'main',
+    image: 'nothing:1',
+    env: [
+      { name: 'COLOUR', valueFrom: { configMapKeyRef: keyRef } },
+      { name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+      {
+        name: 'CPU',
+        valueFrom: {
+          resourceFieldRef: { containerName: 'main', resource: 'limits.cpu', divisor: '1m' },
+        },
+      },
+    ],
+    envFrom: [{ secretRef: { name: 'password', optional: true } }],
+    volumeMounts: [{ name: 'scratch', mountPath: '/data' }],
+    livenessProbe: { tcpSocket: { port: 8080 } },
+    lifecycle: { preStop: { sleep: { seconds: 0 } } },
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+  };
+  const terms = [{ matchExpressions: [{ key: 'disk', operator: 'Exists' }] }];
+  const required = { nodeSelectorTerms: terms };
+  const spec = {
+    restartPolicy: 'Never',
+    containers: [container],
+    volumes: [{ name: 'scratch', emptyDir: {} }],
+    tolerations: [{ operator: 'Exists' }],
+    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } },
+  };
+  const nightly = {
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    metadata: { name: 'nightly' },
+    spec: { schedule: '0 3 * * *', suspend: true, jobTemplate: { spec: { template: { spec } } } },
+  };
+  await fleet.kubectl.ok(['create', '-f', '-'], JSON.stringify(nightly));
+  await fleet.kubectl.ok(['create', 'job', 'now', '--from=cronjob/nightly']);
+  interface WithTemplate {
+    readonly spec: { readonly template: { readonly spec: object } };
+  }
+  const job = await fleet.kubectl.json<WithTemplate>(['get', 'job', 'now']);
+  const from = await fleet.kubectl.json<{ spec: { jobTemplate: WithTemplate } }>([
+    'get',
+    'cronjob',
+    'nightly',
+  ]);
+  assert.deepEqual(job.spec.template.spec, from.spec.jobTemplate.spec.template.spec);
+  await fleet.kubectl.ok(['delete', 'cronjob/nightly', '--wait=false']);
+});

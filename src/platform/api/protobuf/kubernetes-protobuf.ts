@@ -10,7 +10,8 @@ import { timestampOf } from '#platform/io/mod.ts';
 import { base64Of } from '../meta/base64.ts';
 import { StatusError } from '../status-error.ts';
 import type { ParsedJson } from '../strict-json.ts';
-import { type MessageField, messageOfKind, messages } from './messages.ts';
+import type { MessageField } from './message.ts';
+import { messageOfKind, messages } from './messages.ts';
 import { bytesIn, integerIn, malformed, textIn, wireFields } from './wire-format.ts';
 
 /** `k8s` and a NUL stand before every such body. */

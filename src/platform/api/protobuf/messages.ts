@@ -3,54 +3,8 @@
  * numbers (k8s.io/api, generated.proto). Only what the kinds here have: a field that is
  * set and is not in the table is refused by its number, never dropped.
  */
-
-export type ScalarType =
-  | 'string'
-  | 'integer'
-  | 'boolean'
-  | 'bytes'
-  /** A message that is a list of texts and nothing else. */
-  | 'texts'
-  | 'time'
-  | 'quantity'
-  | 'int-or-string';
-
-export interface MessageField {
-  readonly name: string;
-  /** A scalar, or the name of a message below. */
-  readonly type: string;
-  /** `inline`: its fields are those of the message that it is in, as JSON has them. */
-  readonly shape: 'single' | 'list' | 'map' | 'inline';
-  /** A pointer in Go: that it is there counts, also where it is zero. */
-  readonly isPointer: boolean;
-}
-
-export type Message = Readonly<Record<number, MessageField>>;
-
-const shapes: Readonly<Record<string, MessageField['shape']>> = {
-  '[]': 'list',
-  '{}': 'map',
-  '.': 'inline',
-};
-
-/**
- * `1 name string`, one field a line. `[]` before the type: a list; `{}`: a map from
- * texts; `*`: a pointer; `.`: inline.
- */
-function message(text: string): Message {
-  const fields: Record<number, MessageField> = {};
-  for (const line of text.trim().split('\n')) {
-    const [number = '', name = '', words = ''] = line.trim().split(' ');
-    const prefix = /^(\[\]|\{\}|\*|\.)?/.exec(words)?.[1] ?? '';
-    fields[Number(number)] = {
-      name,
-      type: words.slice(prefix.length),
-      shape: shapes[prefix] ?? 'single',
-      isPointer: prefix === '*',
-    };
-  }
-  return fields;
-}
+import { type Message, message } from './message.ts';
+import { podMessages } from './pod-messages.ts';
 
 export const messages: Readonly<Record<string, Message>> = {
   ObjectMeta: message(`
@@ -191,46 +145,7 @@ export const messages: Readonly<Record<string, Message>> = {
     1 metadata ObjectMeta
     2 spec PodSpec
     3 status -`),
-  PodSpec: message(`
-    2 containers []Container
-    3 restartPolicy string
-    4 terminationGracePeriodSeconds *integer
-    5 activeDeadlineSeconds *integer
-    6 dnsPolicy string
-    7 nodeSelector {}string
-    8 serviceAccountName string
-    9 serviceAccount string
-    10 nodeName string
-    14 securityContext *Empty
-    16 hostname string
-    17 subdomain string
-    19 schedulerName string
-    20 initContainers []Container
-    21 automountServiceAccountToken *boolean`),
-  Container: message(`
-    1 name string
-    2 image string
-    3 command []string
-    4 args []string
-    5 workingDir string
-    6 ports []ContainerPort
-    7 env []EnvVar
-    8 resources Resources
-    13 terminationMessagePath string
-    14 imagePullPolicy string
-    15 securityContext *Empty
-    20 terminationMessagePolicy string
-    24 restartPolicy *string`),
-  ContainerPort: message(`
-    1 name string
-    3 containerPort integer
-    4 protocol string`),
-  EnvVar: message(`
-    1 name string
-    2 value string`),
-  Resources: message(`
-    1 limits {}quantity
-    2 requests {}quantity`),
+  ...podMessages,
   CrossVersionObjectReference: message(`
     1 kind string
     2 name string
@@ -463,7 +378,6 @@ export const messages: Readonly<Record<string, Message>> = {
   IngressServicePort: message(`
     1 name string
     2 number integer`),
-  Empty: {},
 };
 
 /** The kinds that may come as protobuf: `apiVersion/kind`, and the message of each. */
