@@ -9,7 +9,7 @@ import type { StoredObject } from '#platform/store/mod.ts';
 import { type ImageProblem, waitingFor } from './image-waiting.ts';
 import { listIn, objectIn } from './json-fields.ts';
 import { nominatedNodeOf } from './scheduler-input.ts';
-import { readFacet } from './stored-facets.ts';
+import { hasResolvedImages, readFacet } from './stored-facets.ts';
 
 type Outcome =
   | { readonly type: 'assign' }
@@ -35,6 +35,9 @@ export function scheduledVerdict(
   nowText: string,
 ): ScheduledVerdict | undefined {
   const before = readFacet(pod, 'verdict') ?? {};
+  if (outcome.type === 'wait' && outcome.problems?.size && hasResolvedImages(pod)) {
+    return imagesVerdict(before, outcome.problems);
+  }
   const known = conditionIn(before, 'PodScheduled');
   const status = outcome.type === 'assign' ? 'True' : 'False';
   const words: JsonObject =
@@ -42,15 +45,28 @@ export function scheduledVerdict(
   const nominated = outcome.type === 'assign' ? undefined : outcome.nomination?.nodeName;
   const isSaid = known?.['status'] === status && known['message'] === words['message'];
   const isNews = !isSaid || nominated !== nominatedNodeOf(pod);
-  const { waiting: waitedFor, ...rest } = before;
+  const { waiting: waitedFor, imagesUnknown, ...rest } = before;
   const problems = outcome.type === 'assign' ? undefined : outcome.problems;
   const waiting = waitingFor(pod, problems, objectIn(before, 'waiting'));
-  if (!isNews && equalJson(waiting, waitedFor)) return undefined;
+  const isSame = imagesUnknown === undefined && equalJson(waiting, waitedFor);
+  if (!isNews && isSame) return undefined;
   const lastTransitionTime =
     known?.['status'] === status ? (known['lastTransitionTime'] ?? nowText) : nowText;
   const condition = { type: 'PodScheduled', status, ...words, lastTransitionTime };
   const verdict = withNomination(withCondition(rest, condition), nominated);
   return { verdict: waiting === undefined ? verdict : { ...verdict, waiting }, isNews };
+}
+
+/** Of a pod that keeps its node and asks for other images: the node is told what is wrong with them. */
+function imagesVerdict(
+  before: JsonObject,
+  problems: ReadonlyMap<string, ImageProblem>,
+): ScheduledVerdict | undefined {
+  const imagesUnknown = Object.fromEntries(
+    Array.from(problems, ([reference, { message }]) => [reference, message]),
+  );
+  if (equalJson(imagesUnknown, before['imagesUnknown'])) return undefined;
+  return { verdict: { ...before, imagesUnknown }, isNews: false };
 }
 
 /** The verdict with this condition in place of the one of its type. */

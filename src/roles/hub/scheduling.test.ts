@@ -90,7 +90,10 @@ test('a pod that asks for another image keeps its node, and is not told of as if
   await hub.put('nodes', 'n1', {
     intent: { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } },
   });
-  await hub.put('pods', 'p', { intent: podWith('p', 'app:1'), assignment: { nodeName: 'n1' } });
+  await hub.put('pods', 'p', {
+    intent: podWith('p', 'app:1'),
+    assignment: { nodeName: 'n1', images: {} },
+  });
   await hub.pass();
   const assigned = (image: string) => ({
     nodeName: 'n1',
@@ -104,6 +107,12 @@ test('a pod that asks for another image keeps its node, and is not told of as if
   assert.deepEqual(hub.facet('p', 'assignment'), assigned('app:2'));
   await hub.put('pods', 'p', { intent: podWith('p', 'nope:1') });
   await hub.pass();
-  assert.match(JSON.stringify(hub.facet('p', 'verdict')), /nope:1/, 'its node is told why');
+  const { conditions, imagesUnknown } = hub.facet('p', 'verdict') ?? {};
+  assert.deepEqual(Object.keys(imagesUnknown ?? {}), ['nope:1'], 'its node is told why');
+  assert.match(JSON.stringify(conditions), /"PodScheduled","status":"True"/);
   assert.deepEqual(hub.said, ['Scheduled p'], 'of its image its node tells');
+
+  await hub.put('pods', 'p', { intent: podWith('p', 'app:3') });
+  await hub.pass();
+  assert.deepEqual(hub.facet('p', 'verdict')?.['imagesUnknown'], undefined);
 });

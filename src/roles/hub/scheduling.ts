@@ -17,7 +17,7 @@
  * 7. Pods of higher priority come first; where room is made for one, those that end
  *    for it are asked to in the transaction that says so.
  */
-import { errorText, isJsonObject } from '#base/mod.ts';
+import { errorText } from '#base/mod.ts';
 import {
   type Nomination,
   type Placement,
@@ -55,6 +55,7 @@ import {
   claimsResource,
   imagesOf,
   isBeingDeleted,
+  hasResolvedImages,
   isUnplaced,
   nodeKey,
   nodeNameOf,
@@ -328,13 +329,13 @@ export class Scheduling {
           if (view.get(nodeKey(nodeName)) === undefined) continue;
           if (claims?.type === 'ready') changes.push(...bindClaims(claims.claims, nodeName, taken));
           changes.push(putFacet(now, 'assignment', { nodeName, images }));
-          news.push({ pod: now, decision, isNews: !hasImages(now), ofImages: [] });
+          news.push({ pod: now, decision, isNews: !hasResolvedImages(now), ofImages: [] });
           continue;
         }
         if (said !== undefined) {
           const before = objectIn(readFacet(now, 'verdict'), 'waiting');
           const ofImages = waitingEvents(before, objectIn(said.verdict, 'waiting'));
-          const isNews = said.isNews && !hasImages(now);
+          const isNews = said.isNews && !hasResolvedImages(now);
           news.push({ pod: now, decision, isNews, ofImages });
         }
         for (const victim of victimChanges(store, view, decision.nomination, nowMs)) {
@@ -360,11 +361,6 @@ export class Scheduling {
     }
     for (const [victim, by] of result.preempted) sayPreempted(events, victim, by);
   }
-}
-
-/** It was placed before, and asks for another image since: its node tells of that. */
-function hasImages(pod: StoredObject): boolean {
-  return isJsonObject(readFacet(pod, 'assignment')?.['images']);
 }
 
 function isUsableOn(nodeName: string, claims: ClaimsOfPod | undefined): boolean {

@@ -73,6 +73,12 @@ export function isUnplaced(pod: StoredObject): boolean {
   return imagesOf(pod).some((image) => !Object.hasOwn(images, image));
 }
 
+/** It was placed with images: where it asks for others since, its node tells of that. */
+export function hasResolvedImages(pod: StoredObject): boolean {
+  const images = readFacet(pod, 'assignment')?.['images'];
+  return isJsonObject(images) && Object.keys(images).length > 0;
+}
+
 export const claimsResource = 'persistentvolumeclaims';
 export const claimsByNode = 'claimsByNode';
 export const podsByNode = 'podsByNode';

@@ -36,6 +36,8 @@ export type PodVerdict = {
   conditions?: PodCondition[];
   /** Why containers wait that have no node yet. */
   waiting?: Pick<PodStatus, 'initContainerStatuses' | 'containerStatuses'>;
+  /** What is wrong with images that it asks for since it was placed, by reference. */
+  imagesUnknown?: Record<string, string>;
   /**
    * Given up with its node and replaced: the node starts nothing of it, and
    * answers whether it still runs.

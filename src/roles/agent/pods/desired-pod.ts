@@ -27,6 +27,8 @@ export interface DesiredPod {
   readonly images: Readonly<Record<string, string>>;
   /** Why the hub cannot say what its images are; undefined where it has not said so. */
   readonly imagesUnknownWhy: string | undefined;
+  /** The same of images that it asks for since it was placed, by reference. */
+  readonly imagesUnknown: Readonly<Record<string, string>>;
   /** The hub has given the pod up with this node, and waits to hear what became of it. */
   readonly lossId: string | undefined;
   /** Without the hub for so long, the pod stops; undefined where it goes on. */
@@ -69,6 +71,7 @@ export function desiredPodOf(
     graceMs: podGraceSecondsOf(asked) * 1000,
     isDeleting,
     images: isJsonObject(images) ? (images as Record<string, string>) : {},
+    imagesUnknown: verdict?.imagesUnknown ?? {},
     imagesUnknownWhy: scheduled?.status === 'False' ? scheduled.message : undefined,
     lossId: verdict?.lost?.id,
     stopAfterMs: stopAfterMsOf(isJsonObject(annotations) ? annotations : undefined),

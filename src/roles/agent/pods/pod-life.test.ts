@@ -338,8 +338,9 @@ test('when the node ends its pods hear their hooks, sidecars end last, and no gr
 
 test('a pod whose image is changed goes on with the new one, whatever its policy, and without a back-off', async () => {
   await using node = await openNode();
-  const withImages = (side: string, main: string, init = 'app:1'): void =>
-    put(node, {
+  const verdict = { imagesUnknown: { 'nope:1': 'there is no nope:1' } };
+  const withImages = (side: string, main: string, init: string): void => {
+    const spec: Partial<PodSpec> = {
       restartPolicy: 'Never',
       initContainers: [
         container('first', ['ends.mjs'], { image: init }),
@@ -347,7 +348,9 @@ test('a pod whose image is changed goes on with the new one, whatever its policy
       ],
       containers: [container('main', ['stubborn.mjs'], { image: main })],
       terminationGracePeriodSeconds: 1,
-    });
+    };
+    node.replica.change('put', node.podOf('web', 'uid-1', spec, {}, verdict));
+  };
   const isRunning = (name: string, image: string, restartCount: number) => (): boolean => {
     const seen = status(node, name);
     return (
@@ -356,16 +359,17 @@ test('a pod whose image is changed goes on with the new one, whatever its policy
       seen.restartCount === restartCount
     );
   };
-  withImages('app:1', 'app:1');
+  withImages('app:1', 'app:1', 'app:1');
   await node.until('running', isRunning('main', 'app:1', 0));
   await node.until('it hears', () => node.log('uid-1', 'main').includes('ready'));
   const before = status(node, 'main');
 
-  withImages('app:1', 'absent:1', 'absent:1');
-  await node.until('it waits', () => status(node, 'main')?.state?.waiting !== undefined);
-  await node.open();
+  withImages('app:1', 'nope:1', 'nope:1');
   const waiting = () => status(node, 'main')?.state?.waiting;
-  await node.until('no such image', () => /^ErrImagePull|Creating/.test(waiting()?.reason ?? ''));
+  await node.until('no such image', () => waiting()?.message === 'there is no nope:1');
+  assert.equal(waiting()?.reason, 'ErrImagePull');
+  await node.open();
+  await node.until('nor later', () => waiting()?.reason === 'ImagePullBackOff');
   assert.equal(last(node)?.phase, 'Running');
   assert.equal(status(node, 'main')?.image, 'app:1', 'what it was');
   const ended = status(node, 'main')?.lastState?.terminated;

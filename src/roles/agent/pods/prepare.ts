@@ -80,7 +80,7 @@ export function createPreparer({
     async prepare(pod, container, ip) {
       const digest = pod.images[container.image];
       if (digest === undefined) {
-        const why = pod.imagesUnknownWhy;
+        const why = pod.imagesUnknown[container.image] ?? pod.imagesUnknownWhy;
         return why === undefined ? { status: 'undecided' } : { status: 'unavailable', why };
       }
       const state = images.want(digest);
