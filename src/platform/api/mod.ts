@@ -76,6 +76,7 @@ export {
   prepareForUpdate,
   requireTypeOf,
   type UpdateContext,
+  withDeletion,
 } from './prepare.ts';
 export {
   addQuantities,

@@ -5,7 +5,8 @@
  * 1. uid, creationTimestamp, deletionTimestamp and generation are the server's:
  *    a create ignores what the body says of them, an update keeps what was.
  * 2. generation rises by one exactly when something outside metadata and status
- *    changes, in kinds that have a desired state (a spec).
+ *    changes, and when deletion is first asked for, in kinds that have a desired
+ *    state (a spec).
  * 3. Kinds with a status subresource: the main endpoint never changes status, the
  *    status endpoint never changes anything else.
  * 4. Arguments are not changed; results share structure with them.
@@ -120,6 +121,27 @@ export function prepareForUpdate(
     metadata.generation = (before.generation ?? 0) + 1;
   }
   return updated;
+}
+
+/**
+ * Metadata of an object that is to go. The first time its generation rises: to be gone
+ * is another state to bring about, and many controllers look at no other change.
+ */
+export function withDeletion<
+  Metadata extends { readonly generation?: unknown; readonly deletionTimestamp?: unknown },
+>(
+  metadata: Metadata,
+  deletionTimestamp: string,
+  deletionGracePeriodSeconds: number,
+): Metadata & { deletionTimestamp: string; deletionGracePeriodSeconds: number } {
+  const { generation } = metadata;
+  const isFirst = metadata.deletionTimestamp === undefined && typeof generation === 'number';
+  return {
+    ...metadata,
+    ...(isFirst ? { generation: generation + 1 } : {}),
+    deletionTimestamp,
+    deletionGracePeriodSeconds,
+  };
 }
 
 /** Refuses a body of another kind than the endpoint serves (400). */

@@ -25,6 +25,7 @@ import {
   taintsOfVerdict,
   type Toleration,
   unreachableTaintKey,
+  withDeletion,
 } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { Change, StoredObject } from '#platform/store/mod.ts';
@@ -240,11 +241,8 @@ function deletion(
   message: string,
 ): Fate {
   const intent = readFacet(pod, 'intent') ?? {};
-  const metadata: JsonObject = {
-    ...metadataOf(pod),
-    deletionTimestamp: timestampOf(wallMs + graceSeconds * 1000),
-    deletionGracePeriodSeconds: graceSeconds,
-  };
+  const endTime = timestampOf(wallMs + graceSeconds * 1000);
+  const metadata = withDeletion(metadataOf(pod), endTime, graceSeconds);
   return {
     changes: [putFacet(pod, 'intent', { ...intent, metadata })],
     events: [{ severity: 'Normal', reason, message }],

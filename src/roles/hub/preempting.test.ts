@@ -8,7 +8,7 @@ import { victimChanges } from './preempting.ts';
 const nowMs = Date.parse('2026-01-01T00:00:00Z');
 
 function victim(spec: JsonObject): StoredObject {
-  const intent = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec };
+  const intent = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', generation: 1 }, spec };
   const facets = Object.entries({ intent, assignment: { nodeName: 'n' } }).map(([facet, value]) => [
     facet,
     { revision: 1, bytes: utf8(JSON.stringify(value)) },
@@ -39,5 +39,6 @@ test('a victim has its own grace, and a day at most', () => {
     };
     assert.equal(metadata['deletionGracePeriodSeconds'], seconds);
     assert.equal(metadata['deletionTimestamp'], endTime);
+    assert.equal(metadata['generation'], 2);
   }
 });

@@ -4,7 +4,7 @@
  */
 import { isJsonObject } from '#base/mod.ts';
 import type { Nomination } from '#engines/scheduler/mod.ts';
-import { podGraceSecondsOf } from '#platform/api/mod.ts';
+import { podGraceSecondsOf, withDeletion } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { Change, StoredObject, StoreView } from '#platform/store/mod.ts';
 import type { EventReports } from './event-reports.ts';
@@ -43,11 +43,8 @@ function ended(pod: StoredObject, nowMs: number): readonly Change[] {
   const intent = readFacet(pod, 'intent') ?? {};
   const spec = isJsonObject(intent['spec']) ? intent['spec'] : {};
   const graceSeconds = podGraceSecondsOf(spec['terminationGracePeriodSeconds']);
-  const metadata = {
-    ...metadataOf(pod),
-    deletionTimestamp: timestampOf(nowMs + graceSeconds * 1000),
-    deletionGracePeriodSeconds: graceSeconds,
-  };
+  const endTime = timestampOf(nowMs + graceSeconds * 1000);
+  const metadata = withDeletion(metadataOf(pod), endTime, graceSeconds);
   const condition = {
     type: 'DisruptionTarget',
     status: 'True',

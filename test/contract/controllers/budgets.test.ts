@@ -141,6 +141,26 @@ test('an eviction that comes to nothing is given back after a while, and pods th
   await plane.close();
 });
 
+test('a budget that is on its way out is counted until it is gone', async () => {
+  const plane = await openControlPlane(44);
+  await plane.act(plane.client.create(resources.deployments, deployment(3)));
+  const held = budget('held', { minAvailable: 2 });
+  held.metadata.finalizers = ['example.com/work'];
+  await plane.act(plane.client.create(resources.podDisruptionBudgets, held));
+  const shows = (numbers: string): Promise<void> =>
+    plane.until(numbers, async () => (await numbersOf(plane, 'held')) === numbers);
+  await shows('1 of 3, 2 of 3');
+  await plane.act(plane.client.delete(resources.podDisruptionBudgets, 'default', 'held'));
+  await plane.until('the controller has seen the mark', async () => {
+    return (await statusOf(plane, 'held')).observedGeneration === 2;
+  });
+  await plane.act(
+    plane.client.mergePatch(resources.deployments, 'default', 'web', { spec: { replicas: 2 } }),
+  );
+  await shows('0 of 2, 2 of 2');
+  await plane.close();
+});
+
 test('what goes, or ends, is given back to the quota, and a changed quota is counted anew', async () => {
   const plane = await openControlPlane(43);
   const usedOf = async (): Promise<string> => {

@@ -211,6 +211,24 @@ test('a set that asks for two thousand million pods gets them one by one, and co
   await plane.close();
 });
 
+test('a set that is on its way out replaces nothing and says what is left', async () => {
+  const plane = await openControlPlane(28);
+  const held = statefulSet();
+  held.metadata.finalizers = ['example.com/work'];
+  await plane.act(plane.client.create(resources.statefulSets, held));
+  await settled(plane, 3);
+  await plane.act(plane.client.delete(resources.statefulSets, 'default', 'db'));
+  await plane.act(plane.client.delete(resources.pods, 'default', 'db-1'));
+  await plane.until('two are left', async () => {
+    const { metadata, status } = await get(plane);
+    return status?.observedGeneration === metadata.generation && status?.replicas === 2;
+  });
+  assert.equal((await get(plane)).metadata.generation, 2);
+  await plane.world.run(plane.world.clock.monotonicMs() + 5_000);
+  assert.equal(await names(plane), 'db-0,db-2');
+  await plane.close();
+});
+
 test('a rollout goes from the last to the partition over kills of the server, and can be undone', async () => {
   const plane = await openControlPlane(23);
   await plane.act(plane.client.create(resources.statefulSets, statefulSet()));

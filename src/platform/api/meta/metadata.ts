@@ -65,7 +65,8 @@ export const metadataSchema: Schema = record(
     generation: {
       type: 'integer',
       format: 'int64',
-      description: 'Rises by one with every change of the desired state. Set by the server.',
+      description:
+        'Rises by one with every change of the desired state, and when deletion is asked for. Set by the server.',
     },
     creationTimestamp: instant('When the object was created. Set by the server.'),
     deletionTimestamp: instant('When the deletion was asked for. Set by the server.'),

@@ -55,7 +55,8 @@ export function disruptionBudgetReconciler(
   return async (key) => {
     const { informers, clock, events } = context;
     const budget = informers.podDisruptionBudgets.get(key);
-    if (budget === undefined || budget.metadata.deletionTimestamp !== undefined) return undefined;
+    // One that is on its way out holds back evictions until it is gone.
+    if (budget === undefined) return undefined;
     const pods = informers.pods
       .lookup('namespace', budget.metadata.namespace ?? '')
       .filter((pod) => selects(budget, pod));

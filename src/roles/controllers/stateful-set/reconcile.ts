@@ -55,9 +55,29 @@ export function statefulSetReconciler(
     const memory = memories.get(key) ?? { asked: new Set(), retries: createRetries() };
     memories.set(key, memory);
     // What it made is the garbage collector's, or orphaned.
-    if (isDeleting(set)) return undefined;
+    if (isDeleting(set)) return reportDeleting(context, set, memory);
     return reconcileSet(context, set, memory);
   };
+}
+
+/** Says how much of it is left; one that was never looked at says nothing. */
+async function reportDeleting(
+  context: ControllerContext,
+  set: StatefulSet,
+  { asked }: Memory,
+): Promise<void> {
+  if (set.status === undefined) return;
+  const { currentRevision = '', updateRevision = '' } = set.status;
+  const { status } = planStatefulPods({
+    spec: set.spec,
+    pods: await numberedPods(context, set),
+    asked,
+    currentRevision,
+    updateRevision,
+    nowMs: context.clock.wallMs(),
+    retryAtMs: () => 0,
+  });
+  await writeStatus(context, set, status);
 }
 
 async function reconcileSet(

@@ -15,6 +15,7 @@ import {
   resourceName,
   StatusError,
   wallMsOf,
+  withDeletion,
 } from '#platform/api/mod.ts';
 import { timestampOf } from '#platform/io/mod.ts';
 import type { StoreView, Transaction } from '#platform/store/mod.ts';
@@ -148,15 +149,15 @@ function decideDelete(
   const isMarked = metadata.deletionTimestamp !== undefined;
   const marked: ApiObject = {
     ...previous,
-    metadata: {
-      ...metadata,
-      deletionTimestamp: isMarked
+    metadata: withDeletion(
+      metadata,
+      isMarked
         ? timestampOf(shortenedMs(parts, previous, graceSeconds, nowMs))
         : timestampOf(nowMs + graceSeconds * 1000),
-      deletionGracePeriodSeconds: isMarked
+      isMarked
         ? Math.min(metadata.deletionGracePeriodSeconds ?? graceSeconds, graceSeconds)
         : graceSeconds,
-    },
+    ),
   };
   const isShortened =
     marked.metadata.deletionGracePeriodSeconds !== metadata.deletionGracePeriodSeconds;

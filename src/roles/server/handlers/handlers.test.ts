@@ -226,6 +226,28 @@ test('finalizers keep an object until the last one goes; preconditions hold', ()
     assert.equal((await server.call('GET', one)).status, 404);
   }));
 
+test('the first mark for deletion raises the generation of what has one, and no later one does', () =>
+  withServer(async (server) => {
+    const held = pod('held', { nodeName: 'node-1' });
+    (held['metadata'] as JsonObject)['finalizers'] = ['example.com/work'];
+    const made = await make(server, pods, held);
+    assert.equal(metadataOf(made)['generation'], 1);
+    const delete_ = async (graceSeconds: number): Promise<JsonObject> => {
+      const query = `gracePeriodSeconds=${graceSeconds}`;
+      return metadataOf((await server.call('DELETE', `${pods}/held?${query}`)).json);
+    };
+    const marked = await delete_(30);
+    assert.equal(marked['generation'], 2);
+    const shortened = await delete_(5);
+    assert.deepEqual([shortened['deletionGracePeriodSeconds'], shortened['generation']], [5, 2]);
+    assert.equal((await delete_(5))['generation'], 2);
+    const plain = configMap('plain');
+    (plain['metadata'] as JsonObject)['finalizers'] = ['example.com/work'];
+    await make(server, configMaps, plain);
+    const { json } = await server.call('DELETE', `${configMaps}/plain`);
+    assert.equal(metadataOf(json)['generation'], undefined);
+  }));
+
 test('a pod that was given to a node is only marked; one that was not goes at once', () =>
   withServer(async (server) => {
     await make(server, pods, pod('waiting'));
