@@ -2,6 +2,9 @@
  * The node's name server, for its pods: names of services from the node's own copy
  * of its slice, everything else from the machine's resolvers. Over datagrams, and
  * over streams for answers that do not fit.
+ *
+ * Invariant: a stream has one query at a time, so that whoever sends many makes the
+ * node hold no more than one connection and one answer for it.
  */
 import { concatBytes, errorText } from '#base/mod.ts';
 import {
@@ -124,26 +127,56 @@ export function startDnsServer(dependencies: DnsServerDependencies, address: Add
   }
 
   function serveStream(connection: PlainConnection): void {
+    /** Beyond the first query only what arrived in one go: it is not read from meanwhile. */
     let received: Uint8Array = new Uint8Array(0);
+    let isAnswering = false;
+    let hasEnded = false;
+    let isGone = false;
     let idle = timers.after(streamIdleMs, () => connection.destroy());
     const touch = (): void => {
       idle.cancel();
       idle = timers.after(streamIdleMs, () => connection.destroy());
     };
-    connection.onClose(() => idle.cancel());
-    connection.onEnd(() => connection.end());
-    connection.onData((bytes) => {
-      touch();
-      received = concatBytes([received, bytes]);
-      while (received.length >= 2 && received.length >= 2 + framedSize(received)) {
-        const end = 2 + framedSize(received);
-        const query = received.slice(2, end);
-        received = received.slice(end);
-        void reply(query, streamAnswerBytesMax).then((answer) => {
-          if (answer !== undefined) connection.write(framed(answer));
-        });
+    /** One query at a time, and none before the last answer has left. */
+    const answerNext = (): void => {
+      if (isAnswering || isGone || connection.bufferedBytes() > 0) return;
+      const sizeBytes = received.length < 2 ? 0 : framedSize(received);
+      if (sizeBytes > queryBytesMax) {
+        connection.destroy();
+        return;
       }
-      if (received.length > queryBytesMax) connection.destroy();
+      if (received.length < 2 + sizeBytes) {
+        if (hasEnded) connection.end();
+        else connection.resume();
+        return;
+      }
+      const query = received.slice(2, 2 + sizeBytes);
+      received = received.subarray(2 + sizeBytes);
+      isAnswering = true;
+      connection.pause();
+      // It is not the client that takes its time.
+      idle.cancel();
+      void reply(query, streamAnswerBytesMax).then((answer) => {
+        isAnswering = false;
+        if (isGone) return;
+        touch();
+        if (answer !== undefined) connection.write(framed(answer));
+        answerNext();
+      });
+    };
+    connection.onClose(() => {
+      isGone = true;
+      idle.cancel();
+    });
+    connection.onEnd(() => {
+      hasEnded = true;
+      answerNext();
+    });
+    connection.onDrain(answerNext);
+    connection.onData((bytes) => {
+      if (!isAnswering) touch();
+      received = concatBytes([received, bytes]);
+      answerNext();
     });
   }
 

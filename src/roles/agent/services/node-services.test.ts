@@ -366,6 +366,49 @@ test('other names are asked for elsewhere, also those that a service stands for'
   );
 });
 
+test('one stream has one question at a time at the resolver, and an answer to each before it ends', async () => {
+  const resolver = { host: '127.0.0.8', port: 53 };
+  const opened = open({ resolvers: [resolver] });
+  const { run, ports, world } = opened;
+  let [now, most, asked] = [0, 0, 0];
+  const listening = ports.plainNet.listen(
+    { address: resolver, connectionsMax: 1_000 },
+    (connection) => {
+      now += 1;
+      most = Math.max(most, now);
+      connection.onClose(() => {
+        now -= 1;
+      });
+      connection.onData((query) => {
+        asked += 1;
+        connection.write(query);
+      });
+    },
+  );
+  await run(listening);
+  await world.run(100);
+  const stream = await run(ports.plainNet.connect({ address: dns, timeoutMs: 1_000 }));
+  const parts: Uint8Array[] = [];
+  let hasEnded = false;
+  stream.onData((bytes) => parts.push(bytes.slice()));
+  stream.onEnd(() => {
+    hasEnded = true;
+  });
+  const questions = Array.from({ length: 300 }, (_, id) =>
+    framed(encodeQuery(id, { name: 'example.org', type: recordTypes.A })),
+  );
+  stream.write(concatBytes(questions));
+  stream.end();
+  await world.run(world.clock.monotonicMs() + 30_000);
+  assert.deepEqual([most, asked, hasEnded], [1, 300, true]);
+  assert.deepEqual(concatBytes(parts), concatBytes(questions), 'in their order');
+  const large = await run(ports.plainNet.connect({ address: dns, timeoutMs: 1_000 }));
+  const closed = new Promise<boolean>((resolve) => large.onClose(() => resolve(true)));
+  large.write(framed(new Uint8Array(5_000)));
+  assert.equal(await run(closed), true, 'no query is that large');
+  await run(opened.services.close());
+});
+
 test('where nodes share a machine each has an address of its own for a service, beside the common one', async () => {
   const opened = open({ sharesMachine: true });
   const { run, endpoints, ask, world } = opened;

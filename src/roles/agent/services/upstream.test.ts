@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Address } from '#platform/io/mod.ts';
+import type { Address, PlainConnection } from '#platform/io/mod.ts';
 import { createWorld, type World } from '#platform/sim/mod.ts';
 import { encodeQuery, recordTypes } from './dns-message.ts';
 import { createUpstream, framed, type Upstream } from './upstream.ts';
@@ -46,4 +46,27 @@ test('what is shorter than the header of a message answers nothing and harms nob
   assert.equal(await run(upstream.askWhole(question)), undefined);
   await run(upstream.close());
   await socket.close();
+});
+
+test('of answers over streams a number is waited for at a time, and no further connection is made', async () => {
+  const { world, ports, run, upstream } = open();
+  const taken: PlainConnection[] = [];
+  const listening = ports.plainNet.listen(
+    { address: resolver, connectionsMax: 500 },
+    (connection) => {
+      connection.onData(() => taken.push(connection));
+    },
+  );
+  await run(listening);
+  const asked = Array.from({ length: 101 }, () => upstream.askWhole(question));
+  assert.equal(await run(asked[100] ?? Promise.reject(new Error('it was asked'))), undefined);
+  await world.run(world.clock.monotonicMs() + 100);
+  assert.equal(taken.length, 100);
+  for (const connection of taken.splice(0)) connection.write(framed(question));
+  assert.deepEqual(await run(Promise.all(asked.slice(0, 100))), Array(100).fill(question));
+  const next = upstream.askWhole(question);
+  await world.run(world.clock.monotonicMs() + 100);
+  taken[0]?.write(framed(question));
+  assert.deepEqual(await run(next), question, 'there is room again');
+  await run(upstream.close());
 });

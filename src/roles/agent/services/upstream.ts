@@ -17,8 +17,10 @@ import { dnsHeaderBytes } from './dns-message.ts';
 const answerWithinMs = 2_000;
 const waitingMax = 1_000;
 const wholeWithinMs = 5_000;
+/** Connections to resolvers at a time: one descriptor each. */
+const wholeMax = 100;
 
-/** Neither way of asking rejects. */
+/** Neither way of asking rejects, nor waits where too many questions are open already. */
 export interface Upstream {
   /** The answer with the id of `query`; undefined where nobody gave one in time. */
   ask(query: Uint8Array): Promise<Uint8Array | undefined>;
@@ -47,6 +49,7 @@ export function createUpstream(
   resolvers: readonly Address[],
 ): Upstream {
   const waiting = new Map<number, Waiting>();
+  let wholes = 0;
   let opening: Promise<DatagramSocket> | undefined;
 
   function open(): Promise<DatagramSocket> {
@@ -134,12 +137,18 @@ export function createUpstream(
       return undefined;
     },
     async askWhole(query) {
-      for (const resolver of resolvers) {
-        // One that cannot be reached is like one that does not answer.
-        const answer = await askWholeOne(resolver, query).catch(() => undefined);
-        if (answer !== undefined) return answer;
+      if (wholes >= wholeMax) return undefined;
+      wholes += 1;
+      try {
+        for (const resolver of resolvers) {
+          // One that cannot be reached is like one that does not answer.
+          const answer = await askWholeOne(resolver, query).catch(() => undefined);
+          if (answer !== undefined) return answer;
+        }
+        return undefined;
+      } finally {
+        wholes -= 1;
       }
-      return undefined;
     },
     async close() {
       for (const { timer, resolve } of waiting.values()) {
