@@ -310,6 +310,9 @@ function compareText(left: string, right: string): number {
  * What a client sends as `metadata.managedFields`: owners in place of those that there
  * are, none at all to begin anew, or undefined where the present ones stay: nothing was
  * sent, or what was sent cannot be read. Throws StatusError 413.
+ *
+ * An empty list begins anew just as one empty entry does. The documentation of Kubernetes
+ * says that it does not; its server does so since 1.19, and its own tests hold it to that.
  */
 export function ownersGiven(value: Json | undefined): readonly Owner[] | undefined {
   if (!Array.isArray(value)) return undefined;

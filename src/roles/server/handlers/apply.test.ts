@@ -266,7 +266,7 @@ test('kubectl apply goes over to the server side: its own fields are no conflict
     assert.deepEqual(moved.json['data'], { x: '2', y: '2' });
   }));
 
-test('the record of owners is begun anew by one empty entry, and kept by who leaves it out', () =>
+test('the record of owners is begun anew by an empty list or entry, and kept by who leaves it out', () =>
   withServer(async (server) => {
     const target = `${configMaps}/a`;
     const made = await answered(apply(server, target, configMap({ x: '1' }), 'git'), 201);
@@ -289,6 +289,14 @@ test('the record of owners is begun anew by one empty entry, and kept by who lea
     assert.deepEqual(ownersOf(empty), {});
     const conflict = await answered(apply(server, target, configMap({ x: '2' }), 'git'), 409);
     assert.match(conflict.text, /before-first-apply/);
+    const other = `${configMaps}/b`;
+    await answered(apply(server, other, configMap({ x: '1' }, 'b'), 'git'), 201);
+    // Nothing is no list: clients that know nothing of the record send it so.
+    const kept = await answered(patch(server, other, { metadata: { managedFields: null } }), 200);
+    assert.deepEqual(Object.keys(ownersOf(kept)), ['git Apply']);
+    const body = { ...kept.json, metadata: { ...(kept.json as any).metadata, managedFields: [] } };
+    const emptied = await answered(server.call('PUT', other, { body }), 200);
+    assert.deepEqual(ownersOf(emptied), {});
   }));
 
 test('parts of the server are tracked only where somebody else is, and are shown no owners', () =>
