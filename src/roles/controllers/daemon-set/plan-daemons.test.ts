@@ -167,3 +167,12 @@ test('whatever there is, an update takes no more nodes out of service than it ma
     { numRuns: 500, seed: 9 },
   );
 });
+
+test('the largest bounds are as good as all nodes', () => {
+  const nodes = [node('a'), node('b')];
+  const old = nodes.map(({ metadata }) => pod(metadata.name, { hash: 'old', isReady: true }));
+  const bound = 2_147_483_647;
+  assert.deepEqual(plan(specWith({ maxUnavailable: bound }), nodes, old).remove, old);
+  const surge = plan(specWith({ maxSurge: bound, maxUnavailable: 0 }), nodes, old);
+  assert.deepEqual([surge.create, surge.remove], [['a', 'b'], []]);
+});

@@ -149,3 +149,20 @@ test('whatever order things happen in, a rolling update keeps its bounds and end
     { numRuns: 300 },
   );
 });
+
+test('the largest numbers are planned like small ones', () => {
+  const replicas = 2_147_483_647;
+  const strategy = rolling(replicas, 0);
+  assert.deepEqual(planReplicas(facts({ replicas, strategy })), { current: replicas, older: [] });
+  const started = { name: 'new', wanted: 5, existing: 5, available: 5 };
+  assert.deepEqual(planReplicas(facts({ replicas, strategy, current: started })), {
+    current: replicas,
+    older: [],
+  });
+  const shared = [steady('old', replicas), steady('older', replicas)];
+  const { older } = planReplicas(facts({ replicas, strategy, paused: true, older: shared }));
+  assert.deepEqual(older, []);
+  const four = planReplicas(facts({ replicas: 4, strategy: rolling(0, 0), older: shared }));
+  assert.equal(four.current, 0, 'none is made before those that are too many have gone');
+  assert.ok(four.older.every((set) => set.replicas >= 0 && set.replicas <= replicas));
+});

@@ -116,3 +116,15 @@ test('whatever is asked for, the number stays in its bounds and no faster than i
     { numRuns: 300, seed: 4 },
   );
 });
+
+test('the largest numbers stay within the bounds', () => {
+  const most = 2_147_483_647;
+  const policies = [{ type: 'Percent' as const, value: most, periodSeconds: 15 }];
+  const spec = specOf({
+    minReplicas: most,
+    maxReplicas: most,
+    behavior: { scaleUp: { policies } },
+  });
+  assert.equal(run(spec, 1, [1e18, 0]), `${most} ${most}`);
+  assert.equal(run({ ...spec, minReplicas: 1 }, most, [Number.MAX_VALUE]), `${most}`);
+});

@@ -69,3 +69,10 @@ test('what pods were made from is never dropped, however old', () => {
     ['r-b'],
   );
 });
+
+test('the largest limit keeps all, and the largest number is counted on from', () => {
+  const most = 2_147_483_647;
+  const all = [revision('a', 1), revision('b', most)];
+  assert.deepEqual(planRevisionCleanup(all, new Set(), most), []);
+  assert.deepEqual(planRevision(template('c'), all), { type: 'create', number: most + 1 });
+});
