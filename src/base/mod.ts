@@ -4,3 +4,4 @@ export { bytesOfHex, concatBytes, equalBytes, hexOf, strictTextOf, textOf, utf8 
 export { errorText, SelvageError, type ErrorDetails } from './errors.ts';
 export { armSabotage, isSabotaged, type SabotageHook } from './sabotage.ts';
 export { copyJson, type Json, type JsonObject, isJsonObject } from './json.ts';
+export { ownOf } from './own.ts';

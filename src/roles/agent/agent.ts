@@ -3,7 +3,7 @@
  * node's pods what the slice says, and reports what it sees. With the link gone
  * it goes on from its disk for as long as it takes.
  */
-import { errorText } from '#base/mod.ts';
+import { errorText, ownOf } from '#base/mod.ts';
 import { openBlobStore } from '#platform/blobs/mod.ts';
 import type {
   Address,
@@ -279,7 +279,7 @@ export async function createAgent(
       gate.openWithin(settleMs);
     },
     onStream(method, parameters, stream) {
-      const serve = streamServices[method];
+      const serve = ownOf(streamServices, method);
       if (replica.isOwnerSuperseded === true && actingStreams.has(method)) {
         const message = 'this node obeys a server of a later epoch';
         stream.fail({ code: 'HUB_SUPERSEDED', message });

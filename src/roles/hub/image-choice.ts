@@ -1,5 +1,5 @@
 /** Which bytes each image of a pod means: by its tag, and by the runtime that the pod's class names. */
-import { isJsonObject } from '#base/mod.ts';
+import { isJsonObject, ownOf } from '#base/mod.ts';
 import { runtimePlatforms } from '#platform/api/mod.ts';
 import { BlobError, parseImageReference, type ResolvedImage } from '#platform/blobs/mod.ts';
 import type { StoredObject, StoreView } from '#platform/store/mod.ts';
@@ -48,7 +48,7 @@ export function chooseImages(
       continue;
     }
     // A runtime that is not known here is on no node, which the plan says.
-    const known = runtime === undefined ? undefined : runtimePlatforms[runtime];
+    const known = runtime === undefined ? undefined : ownOf(runtimePlatforms, runtime);
     if (known === undefined) {
       digests[reference] = image.digest;
       platforms.push(image.platforms);

@@ -1,5 +1,5 @@
 /** Stored nodes and pods in the terms of the scheduler engine. */
-import { isJsonObject, type Json, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type Json, type JsonObject, ownOf } from '#base/mod.ts';
 import type {
   Amounts,
   SchedulerBudget,
@@ -176,7 +176,7 @@ export function schedulerNode(
     load.memoryBytes += facts.load.memoryBytes;
     pods.push(facts.looksAtNamespaces ? withAway(pod, facts, namespacesLike) : facts.placed);
     if (facts.ownerUid !== undefined) {
-      podsByOwner[facts.ownerUid] = (podsByOwner[facts.ownerUid] ?? 0) + 1;
+      podsByOwner[facts.ownerUid] = (ownOf(podsByOwner, facts.ownerUid) ?? 0) + 1;
     }
   }
   const place = readFacet(node, 'assignment') ?? {};

@@ -10,6 +10,7 @@
  * 3. A local time that a change of clocks leaves out does not come that day; one
  *    that comes twice counts once, unless the schedule runs every hour anyway.
  */
+import { ownOf } from '#base/mod.ts';
 import { daysSinceEpoch } from '../age-text.ts';
 
 const minuteMs = 60_000;
@@ -71,7 +72,7 @@ export function parseCronSchedule(
     return { problem: 'must not name a time zone: use the field timeZone' };
   }
   const text = schedule.trim().toLowerCase();
-  const known = words[text];
+  const known = ownOf(words, text);
   if (known === undefined && text.startsWith('@')) {
     return { problem: `${text} is not one of ${Object.keys(words).join(', ')}` };
   }

@@ -1,4 +1,5 @@
 /** LimitRange: what containers of a namespace ask for by default, at least and at most. */
+import { ownOf } from '#base/mod.ts';
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import { fieldForbidden, fieldInvalid, fieldRequired } from '../field-errors.ts';
@@ -148,21 +149,21 @@ function orderErrors(item: LimitRangeItem, resource: string, field: string): Fie
   const errors: FieldError[] = [];
   for (const [position, lesser] of order.entries()) {
     for (const greater of order.slice(position + 1)) {
-      const [low, high] = [item[lesser]?.[resource], item[greater]?.[resource]];
+      const [low, high] = [ownOf(item[lesser], resource), ownOf(item[greater], resource)];
       if (low === undefined || high === undefined) continue;
       if (compareQuantities(parseQuantity(low), parseQuantity(high)) <= 0) continue;
       const why = `${words[lesser]} value ${low} is greater than ${words[greater]} value ${high}`;
       errors.push(fieldInvalid(`${field}.${lesser}[${resource}]`, low, why));
     }
   }
-  const ratio = item.maxLimitRequestRatio?.[resource];
+  const ratio = ownOf(item.maxLimitRequestRatio, resource);
   if (ratio === undefined) return errors;
   const path = `${field}.maxLimitRequestRatio[${resource}]`;
   const one = parseQuantity('1');
   if (compareQuantities(parseQuantity(ratio), one) < 0) {
     errors.push(fieldInvalid(path, ratio, `ratio ${ratio} is less than 1`));
   }
-  const [min, max] = [item.min?.[resource], item.max?.[resource]];
+  const [min, max] = [ownOf(item.min, resource), ownOf(item.max, resource)];
   if (min === undefined || max === undefined || parseQuantity(min).nano <= 0n) return errors;
   const widest = Number(parseQuantity(max).nano) / Number(parseQuantity(min).nano);
   if (Number(parseQuantity(ratio).nano) / 1e9 > widest) {

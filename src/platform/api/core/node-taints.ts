@@ -3,7 +3,7 @@
  * short of something. They are not stored: they follow from verdict and report, so a node that is back has none of them in the
  * same transaction, and the taints that users set are only ever theirs.
  */
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type JsonObject, ownOf } from '#base/mod.ts';
 import type { Taint } from './node-types.ts';
 
 export const unreachableTaintKey = 'node.kubernetes.io/unreachable';
@@ -31,7 +31,7 @@ export function taintsOfReport(report: JsonObject | undefined): readonly Taint[]
   const conditions = isJsonObject(status) ? status['conditions'] : undefined;
   if (!Array.isArray(conditions)) return [];
   return conditions.filter(isJsonObject).flatMap(({ type, status: holds, lastTransitionTime }) => {
-    const key = typeof type === 'string' ? pressureTaints[type] : undefined;
+    const key = typeof type === 'string' ? ownOf(pressureTaints, type) : undefined;
     if (key === undefined || holds !== 'True') return [];
     const timeAdded =
       typeof lastTransitionTime === 'string' ? { timeAdded: lastTransitionTime } : {};

@@ -3,6 +3,7 @@
  * them, other init containers with those before them alone: what counts is the most
  * at any one time, and what its runtime takes beside.
  */
+import { ownOf } from '#base/mod.ts';
 import { addQuantities, compareQuantities, type Quantity, tryParseQuantity } from '../quantity.ts';
 import { type Container, isSidecar, type PodSpec } from './pod-types.ts';
 
@@ -63,7 +64,7 @@ function merged(
 ): Amounts {
   const result: Record<string, Quantity> = { ...left };
   for (const [name, quantity] of Object.entries(right)) {
-    const other = left[name];
+    const other = ownOf(left, name);
     result[name] = other === undefined ? quantity : both(other, quantity);
   }
   return result;

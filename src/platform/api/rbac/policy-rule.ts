@@ -1,4 +1,5 @@
 /** What a role lets people do: verbs on resources, or on paths beside them. */
+import { ownOf } from '#base/mod.ts';
 import type { FieldError, ResourceDefinition } from '../definition.ts';
 import { defaultFacetLayout } from '../facets.ts';
 import { fieldInvalid, fieldRequired, indexPath } from '../field-errors.ts';
@@ -179,7 +180,7 @@ const apiGroupOfSubject: Readonly<Record<string, string>> = {
 
 export function defaultSubjects(subjects: readonly Subject[]): void {
   for (const subject of subjects) {
-    const group = apiGroupOfSubject[subject.kind] ?? '';
+    const group = ownOf(apiGroupOfSubject, subject.kind) ?? '';
     if (group !== '') subject.apiGroup ??= group;
     if (subject.apiGroup === '') delete subject.apiGroup;
   }
@@ -188,7 +189,7 @@ export function defaultSubjects(subjects: readonly Subject[]): void {
 export function validateSubjects(subjects: readonly Subject[]): FieldError[] {
   return subjects.flatMap(({ kind, apiGroup = '', namespace = '' }, index) => {
     const at = indexPath('subjects', index);
-    const group = apiGroupOfSubject[kind];
+    const group = ownOf(apiGroupOfSubject, kind);
     if (group === undefined) {
       return [fieldInvalid(`${at}.kind`, kind, 'must be User, Group or ServiceAccount')];
     }

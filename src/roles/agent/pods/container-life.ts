@@ -14,7 +14,7 @@
  * 5. A run of another image than the one that is wanted is ended for it; what the image's
  *    tag stands for meanwhile does not count, and no init container is begun anew for it.
  */
-import { assert } from '#base/mod.ts';
+import { assert, ownOf } from '#base/mod.ts';
 import type { Container, ContainerStatus } from '#platform/api/mod.ts';
 import { backOffDelayMs, restartBackOff, restartForgivenAfterMs } from '../back-off.ts';
 import { AgentError } from '../errors.ts';
@@ -69,7 +69,7 @@ export class ContainerLife {
     this.#dependencies = dependencies;
     this.#pod = pod;
     this.#name = name;
-    const kept = pod.knownRecord?.backOff?.[name];
+    const kept = ownOf(pod.knownRecord?.backOff, name);
     this.#failuresInRow = kept?.failuresInRow ?? 0;
     this.#endedRunId = kept?.endedRunId;
     this.#retryAtMs = kept === undefined ? 0 : this.#retryTimeOf(kept);

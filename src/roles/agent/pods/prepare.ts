@@ -3,6 +3,7 @@
  * in its file system. Looked up anew before each start, as all of it may change
  * between two runs.
  */
+import { ownOf } from '#base/mod.ts';
 import { type Container, milliUnitsOf, tryParseQuantity } from '#platform/api/mod.ts';
 import type { ImageCache } from '../images/image-cache.ts';
 import type { PullProgress } from '../images/image-pull.ts';
@@ -78,7 +79,7 @@ export function createPreparer({
 }: PreparerDependencies): Preparer {
   return {
     async prepare(pod, container, ip) {
-      const digest = pod.images[container.image];
+      const digest = ownOf(pod.images, container.image);
       if (digest === undefined) {
         const why = pod.imagesUnknown[container.image] ?? pod.imagesUnknownWhy;
         return why === undefined ? { status: 'undecided' } : { status: 'unavailable', why };

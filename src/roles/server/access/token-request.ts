@@ -2,7 +2,7 @@
  * POST to the `token` of a ServiceAccount: a token of it, for a while and for certain
  * audiences. A dry run is refused as the request would be, and never has a token signed.
  */
-import { isJsonObject, type JsonObject } from '#base/mod.ts';
+import { isJsonObject, type JsonObject, ownOf } from '#base/mod.ts';
 import {
   type FieldError,
   type Pod,
@@ -100,7 +100,7 @@ function bindingOf(
     refuseInvalid(tokenRequestKind, accountName, [error]);
     throw new RangeError('what has an error is refused');
   };
-  const resource = resourceOfKind[kind];
+  const resource = ownOf(resourceOfKind, kind);
   if (resource === undefined || apiVersion !== 'v1') {
     return refuse('kind', 'tokens are bound to a Pod or a Secret of v1');
   }

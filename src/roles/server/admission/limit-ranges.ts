@@ -2,6 +2,7 @@
  * What the LimitRanges of a namespace give to pods that do not say what they ask
  * for, and what they refuse. Looked at when a pod or a claim is created, not again.
  */
+import { ownOf } from '#base/mod.ts';
 import {
   type Amounts,
   amountsOf,
@@ -102,7 +103,7 @@ function fillIn(
 ): string[] {
   const amounts = into as Record<string, string>;
   const missing = Object.keys(given)
-    .filter((name) => amounts[name] === undefined && isLimitedBy(item, name))
+    .filter((name) => !Object.hasOwn(amounts, name) && isLimitedBy(item, name))
     .sort();
   for (const name of missing) amounts[name] = given[name] ?? '';
   return missing;
@@ -137,7 +138,7 @@ function problems(item: LimitRangeItem, requests: Amounts, limits: Amounts): str
   const found: string[] = [];
   for (const [name, least] of boundsOf(item, 'min')) {
     const what = `minimum ${name} usage per ${type} is ${formatQuantity(least)}`;
-    const [request, limit] = [requests[name], limits[name]];
+    const [request, limit] = [ownOf(requests, name), ownOf(limits, name)];
     if (request === undefined) found.push(`${what}. No request is specified`);
     else if (isLess(request, least))
       found.push(`${what}, but request is ${formatQuantity(request)}`);
@@ -147,7 +148,7 @@ function problems(item: LimitRangeItem, requests: Amounts, limits: Amounts): str
   }
   for (const [name, most] of boundsOf(item, 'max')) {
     const what = `maximum ${name} usage per ${type} is ${formatQuantity(most)}`;
-    const [request, limit] = [requests[name], limits[name]];
+    const [request, limit] = [ownOf(requests, name), ownOf(limits, name)];
     if (limit === undefined) found.push(`${what}. No limit is specified`);
     else if (isLess(most, limit)) found.push(`${what}, but limit is ${formatQuantity(limit)}`);
     if (request !== undefined && isLess(most, request) && type !== 'PersistentVolumeClaim') {
@@ -155,7 +156,7 @@ function problems(item: LimitRangeItem, requests: Amounts, limits: Amounts): str
     }
   }
   for (const [name, ratio] of boundsOf(item, 'maxLimitRequestRatio')) {
-    const problem = ratioProblem(requests[name], limits[name], ratio);
+    const problem = ratioProblem(ownOf(requests, name), ownOf(limits, name), ratio);
     const what = `${name} max limit to request ratio per ${type} is ${formatQuantity(ratio)}`;
     if (problem !== undefined) found.push(`${what}, but ${problem}`);
   }

@@ -8,6 +8,7 @@
  *    and only a count of all there is, in a transaction, takes away.
  * 2. Whoever writes the status of a quota writes that count, whatever the body says.
  */
+import { ownOf } from '#base/mod.ts';
 import {
   addQuantities,
   type Amounts,
@@ -73,21 +74,21 @@ function charged(
   if (names.length === 0) return [];
   const used = usedOf(quota, hard, state);
   const exceeded = names.filter((resource) => {
-    const sum = addQuantities(used[resource] ?? zero, asked[resource] ?? zero);
-    return compareQuantities(sum, hard[resource] ?? zero) > 0;
+    const sum = addQuantities(ownOf(used, resource) ?? zero, ownOf(asked, resource) ?? zero);
+    return compareQuantities(sum, ownOf(hard, resource) ?? zero) > 0;
   });
   if (exceeded.length > 0) {
     const listed = (amounts: Amounts): string =>
       exceeded
         .toSorted()
-        .map((resource) => `${resource}=${formatQuantity(amounts[resource] ?? zero)}`)
+        .map((resource) => `${resource}=${formatQuantity(ownOf(amounts, resource) ?? zero)}`)
         .join(',');
     const why = `exceeded quota: ${metadata.name}, requested: ${listed(asked)}, used: ${listed(used)}, limited: ${listed(hard)}`;
     throw forbiddenError(definition, name, why);
   }
   const sums = { ...used };
   for (const resource of names) {
-    sums[resource] = addQuantities(used[resource] ?? zero, asked[resource] ?? zero);
+    sums[resource] = addQuantities(ownOf(used, resource) ?? zero, ownOf(asked, resource) ?? zero);
   }
   return statusChange(quota, sums, state);
 }
@@ -96,8 +97,8 @@ function charged(
 function added(before: Amounts, after: Amounts, hard: Amounts): Amounts {
   const more: Record<string, Quantity> = {};
   for (const [name, quantity] of Object.entries(after)) {
-    if (hard[name] === undefined) continue;
-    const nano = quantity.nano - (before[name] ?? zero).nano;
+    if (!Object.hasOwn(hard, name)) continue;
+    const nano = quantity.nano - (ownOf(before, name) ?? zero).nano;
     if (nano > 0n) more[name] = { ...quantity, nano };
   }
   return more;
@@ -106,7 +107,7 @@ function added(before: Amounts, after: Amounts, hard: Amounts): Amounts {
 /** As the quota says, where it says so of everything that it limits; else counted. */
 function usedOf(quota: ResourceQuota, hard: Amounts, state: AdmissionState): Amounts {
   const said = quantitiesOf(quota.status?.used);
-  return Object.keys(hard).every((name) => said[name] !== undefined)
+  return Object.keys(hard).every((name) => Object.hasOwn(said, name))
     ? said
     : countUsed(quota, state);
 }
@@ -125,7 +126,7 @@ function countUsed({ spec, metadata }: ResourceQuota, state: AdmissionState): Am
     for (const object of state.list(resource, metadata.namespace ?? '')) {
       if (!isInScope(spec, definition, object)) continue;
       for (const [name, quantity] of Object.entries(usageOf(definition, object))) {
-        const sum = sums[name];
+        const sum = ownOf(sums, name);
         if (sum !== undefined) sums[name] = addQuantities(sum, quantity);
       }
     }
@@ -156,7 +157,7 @@ function statusChange(quota: ResourceQuota, used: Amounts, { view }: AdmissionSt
 function statusOf({ spec }: ResourceQuota, used: Amounts): Required<ResourceQuota>['status'] {
   const { hard = {} } = spec;
   const names = Object.keys(hard).sort();
-  const shown = names.map((name) => [name, formatQuantity(used[name] ?? zero)] as const);
+  const shown = names.map((name) => [name, formatQuantity(ownOf(used, name) ?? zero)] as const);
   return {
     hard: Object.fromEntries(names.map((name) => [name, hard[name] ?? ''])),
     used: Object.fromEntries(shown),

@@ -1,4 +1,5 @@
 /** What the RuntimeClass of a pod adds to it: where such a runtime is, and what it takes. */
+import { ownOf } from '#base/mod.ts';
 import {
   equalJson,
   type Pod,
@@ -52,7 +53,7 @@ function addScheduling(
 ): void {
   const { nodeSelector, tolerations } = scheduling;
   for (const [key, value] of Object.entries(nodeSelector ?? {})) {
-    const own = spec.nodeSelector?.[key];
+    const own = ownOf(spec.nodeSelector, key);
     if (own === undefined || own === value) continue;
     const why = `conflict: nodeSelector of the pod wants ${key}=${own}, that of RuntimeClass "${metadata.name}" ${key}=${value}`;
     throw rejected(request, why);

@@ -282,3 +282,80 @@ test('an object with nothing but a name, or an empty spec, is never an error of 
       }
     }
   }));
+
+test('a word that every JavaScript object has as a field is like any other word', () =>
+  withServer(async (server) => {
+    const word = 'constructor';
+    const pods = '/api/v1/namespaces/default';
+    const rbac = '/apis/rbac.authorization.k8s.io/v1/namespaces/default';
+    const pod = (name: string, resources: object, spec: object = {}): object => ({
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+      spec: { containers: [{ name: word, image: word, resources }], ...spec },
+    });
+    const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'a', image: 'a' }] } };
+    const oneOfIt = { [word]: '1' };
+    const asked: readonly (readonly [target: string, body: object, status: number])[] = [
+      [
+        '/apis/batch/v1/namespaces/default/cronjobs',
+        {
+          ...{ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'word' } },
+          spec: { schedule: word, jobTemplate: { spec: { template } } },
+        },
+        422,
+      ],
+      [
+        `${rbac}/rolebindings`,
+        {
+          ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding' },
+          metadata: { name: 'word' },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'word' },
+          subjects: [{ kind: word, name: 'word' }],
+        },
+        422,
+      ],
+      [
+        `${pods}/limitranges`,
+        {
+          ...{ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'word' } },
+          spec: {
+            limits: [
+              { type: 'Container', min: oneOfIt, max: { cpu: '4' } },
+              { type: 'Pod', max: oneOfIt, min: { cpu: '0' } },
+            ],
+          },
+        },
+        201,
+      ],
+      [
+        `${pods}/resourcequotas`,
+        {
+          ...{ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'word' } },
+          spec: { hard: { [`requests.${word}`]: '3', [word]: '3' } },
+        },
+        201,
+      ],
+      [
+        '/apis/node.k8s.io/v1/runtimeclasses',
+        {
+          ...{ apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name: 'word' } },
+          handler: word,
+          scheduling: { nodeSelector: { [word]: 'a' } },
+          overhead: { podFixed: oneOfIt },
+        },
+        201,
+      ],
+      [
+        `${pods}/pods`,
+        pod(
+          'enough',
+          { requests: { ...oneOfIt, cpu: '1' }, limits: { cpu: '1', ...oneOfIt } },
+          { runtimeClassName: 'word', nodeSelector: { a: 'b' } },
+        ),
+        201,
+      ],
+    ];
+    for (const [target, body, status] of asked) {
+      const answer = await server.call('POST', target, { body });
+      assert.equal(answer.status, status, `${target}: ${answer.text.slice(0, 400)}`);
+    }
+  }));
