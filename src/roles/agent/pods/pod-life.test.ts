@@ -390,3 +390,13 @@ test('a pod whose image is changed goes on with the new one, whatever its policy
   await node.pause(300);
   assert.equal(node.entries.length, count, 'a run that was found again goes on');
 });
+
+test('an image whose name is a word of JavaScript is not there, and that is said', async () => {
+  await using node = await openNode();
+  const spec = { containers: [container('main', [], { image: 'constructor' })] };
+  const scheduled = { type: 'PodScheduled', status: 'False', message: 'no image constructor' };
+  const verdict = { conditions: [scheduled] };
+  node.replica.change('put', node.podOf('web', 'uid-1', spec, {}, verdict));
+  const waiting = () => status(node, 'main')?.state?.waiting;
+  await node.until('said', () => waiting()?.message === 'no image constructor');
+});

@@ -81,7 +81,7 @@ export function createPreparer({
     async prepare(pod, container, ip) {
       const digest = ownOf(pod.images, container.image);
       if (digest === undefined) {
-        const why = pod.imagesUnknown[container.image] ?? pod.imagesUnknownWhy;
+        const why = ownOf(pod.imagesUnknown, container.image) ?? pod.imagesUnknownWhy;
         return why === undefined ? { status: 'undecided' } : { status: 'unavailable', why };
       }
       const state = images.want(digest);
