@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type JsonObject, textOf, utf8 } from '#base/mod.ts';
-import { builtInDefinitions, type NodeUsage } from '#platform/api/mod.ts';
+import { type JsonObject, textOf, type Uid, utf8 } from '#base/mod.ts';
+import { builtInDefinitions, encodeFacet, type NodeUsage } from '#platform/api/mod.ts';
 import type { AuditEvent } from '#platform/audit/mod.ts';
 import {
   createImageCatalog,
@@ -363,4 +363,20 @@ export async function watch(
       abort();
     },
   };
+}
+
+/** A node of which the hub has concluded this. */
+export async function putNode(server: TestServer, name: string, ready: string): Promise<void> {
+  const key = { resource: 'nodes', namespace: '', name };
+  const facets: readonly [facet: 'intent' | 'verdict', content: JsonObject][] = [
+    ['intent', { apiVersion: 'v1', kind: 'Node', metadata: { name } }],
+    ['verdict', { ready, reason: 'R', message: 'm', sinceTime: '2026-01-01T00:00:00Z' }],
+  ];
+  await server.store.transact(() => ({
+    changes: facets.map(([facet, content]) => ({
+      ...{ type: 'put' as const, key, uid: `uid-${name}` as Uid },
+      ...{ facet, bytes: encodeFacet(content) },
+    })),
+    result: undefined,
+  }));
 }

@@ -1,27 +1,9 @@
 // What is said to who deletes: what is kept, and what will not go now.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JsonObject, Uid } from '#base/mod.ts';
-import { encodeFacet } from '#platform/api/mod.ts';
-import { type TestServer, withServer } from '../harness.contract.ts';
+import { putNode, withServer } from '../harness.contract.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
-
-/** A node of which the hub has concluded this. */
-async function putNode(server: TestServer, name: string, ready: string): Promise<void> {
-  const key = { resource: 'nodes', namespace: '', name };
-  const facets: readonly [facet: 'intent' | 'verdict', content: JsonObject][] = [
-    ['intent', { apiVersion: 'v1', kind: 'Node', metadata: { name } }],
-    ['verdict', { ready, reason: 'R', message: 'm', sinceTime: '2026-01-01T00:00:00Z' }],
-  ];
-  await server.store.transact(() => ({
-    changes: facets.map(([facet, content]) => ({
-      ...{ type: 'put' as const, key, uid: `uid-${name}` as Uid },
-      ...{ facet, bytes: encodeFacet(content) },
-    })),
-    result: undefined,
-  }));
-}
 
 test('the namespaces that everything counts on stay', () =>
   withServer(async (server) => {

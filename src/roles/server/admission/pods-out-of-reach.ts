@@ -2,8 +2,9 @@
  * Tells who deletes a pod that its node is out of reach: the pod stays until the node has
  * answered, whatever the grace, since nobody knows whether it still runs.
  */
-import type { Node, Pod } from '#platform/api/mod.ts';
+import type { Pod } from '#platform/api/mod.ts';
 import { isPod } from '../departure.ts';
+import { isOutOfReach } from '../node-reach.ts';
 import type { Admitter } from './types.ts';
 
 export const podsOutOfReach: Admitter = {
@@ -13,9 +14,7 @@ export const podsOutOfReach: Admitter = {
   check({ previous }, { get }) {
     const nodeName = (previous as Pod).spec.nodeName ?? '';
     if (nodeName === '') return undefined;
-    const node = get('nodes', '', nodeName) as Node | undefined;
-    const ready = node?.status?.conditions?.find(({ type }) => type === 'Ready');
-    if (ready?.status !== 'Unknown') return undefined;
+    if (!isOutOfReach(get('nodes', '', nodeName))) return undefined;
     const warning = `node ${nodeName} is out of reach: the pod goes when it is back, or with 'kubectl delete node ${nodeName}' where it never will be`;
     return { warnings: [warning] };
   },

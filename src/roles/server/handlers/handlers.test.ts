@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '#base/mod.ts';
 import { utf8 } from '#base/mod.ts';
-import { type TestServer, withServer } from '../harness.contract.ts';
+import { putNode, type TestServer, withServer } from '../harness.contract.ts';
 
 const configMaps = '/api/v1/namespaces/default/configmaps';
 const pods = '/api/v1/namespaces/default/pods';
@@ -338,7 +338,14 @@ test('a log streams from the node, and says why where there is none', () =>
     assert.equal((await refused).status, 400);
     const gone = server.call('GET', `${pods}/p/log`);
     (await opening(server, 2)).listener.onEnd({ code: 'NODE_GONE', message: 'not connected' });
-    assert.equal((await gone).status, 503);
+    const away = await gone;
+    assert.deepEqual([away.status, away.headers['retry-after']], [503, '1']);
+    // Known to be lost: who asks is told at once, and does not ask again by itself.
+    await putNode(server, 'node-1', 'Unknown');
+    const lost = server.call('GET', `${pods}/p/log`);
+    (await opening(server, 3)).listener.onEnd({ code: 'NODE_GONE', message: 'not connected' });
+    const { status, headers } = await lost;
+    assert.deepEqual([status, headers['retry-after']], [503, undefined]);
   }));
 
 async function opening(server: TestServer, position: number) {

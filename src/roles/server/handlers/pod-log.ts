@@ -13,6 +13,7 @@ import { StatusError, wallMsOf } from '#platform/api/mod.ts';
 import type { HttpResponse } from '#platform/io/mod.ts';
 import type { ServerParts } from '../dependencies.ts';
 import { concurrentLogStreamsMax, logTailLinesMax } from '../limits.ts';
+import { isOutOfReach, servedNode } from '../node-reach.ts';
 import type { PodLogRequest } from '../pod-logs.ts';
 import { flagOf, numberOf } from '../query.ts';
 import { readObject } from '../reading.ts';
@@ -58,7 +59,8 @@ export function podLogHandler(parts: ServerParts, definition: ResourceDefinition
     const failure = await stream.opened();
     if (failure !== undefined) {
       stream.close();
-      throw refusalOf(pod, container, failure, logRequest);
+      const mayComeBack = !isOutOfReach(servedNode(parts, nodeName));
+      throw refusalOf(pod, container, failure, logRequest, mayComeBack);
     }
     const answer: HttpResponse = {
       status: 200,
@@ -103,6 +105,7 @@ function refusalOf(
   container: string,
   failure: { readonly code: string; readonly message: string },
   { previous }: PodLogRequest,
+  mayComeBack: boolean,
 ): StatusError {
   if (failure.code === 'CONTAINER_NOT_FOUND' && previous === true) {
     return new StatusError(
@@ -116,9 +119,10 @@ function refusalOf(
     const status = statuses.find(({ name }) => name === container);
     return waiting(pod, container, status?.state?.waiting?.reason ?? failure.message);
   }
-  // Without a time to come back: clients would ask ten times before they show this to anybody.
+  // Of a node that is lost without a time: clients would ask ten times before they tell anybody.
   return new StatusError(
     'ServiceUnavailable',
     `the log of pod ${pod.metadata.name} cannot be read from node ${pod.spec.nodeName ?? ''} now: ${failure.message}`,
+    mayComeBack ? { retryAfterSeconds: 1 } : {},
   );
 }
